@@ -1,0 +1,9 @@
+//! The protocols, pure: `&[u8]` to values and values to bytes.
+//!
+//! Nothing here knows a socket, a clock or a connection.
+
+pub mod frame;
+pub mod handshake;
+pub mod http;
+pub mod mask;
+pub mod utf8;
