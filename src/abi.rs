@@ -144,8 +144,7 @@ pub struct websocket {
 pub type ws_backend_init = unsafe extern "C" fn() -> u64;
 /// `configure` of a back end: 0 when the key and value were taken.
 #[allow(non_camel_case_types)]
-pub type ws_backend_configure =
-    unsafe extern "C" fn(key: *mut c_char, value: *mut c_char) -> u64;
+pub type ws_backend_configure = unsafe extern "C" fn(key: *mut c_char, value: *mut c_char) -> u64;
 /// `query` of a back end: the peer for a client.
 #[allow(non_camel_case_types)]
 pub type ws_backend_query = unsafe extern "C" fn(

@@ -1,1 +1,520 @@
-//! (being written)
+//! Frames, RFC 6455 §5: headers, which may follow which, and what a close frame holds.
+//!
+//! Every error fails the connection (§7.1.7) and is final: nothing after it may be interpreted.
+
+use std::error::Error;
+use std::fmt;
+use std::ops::Deref;
+
+use super::utf8;
+
+/// Bytes of the longest header: two, a 64-bit length, a masking key.
+pub const MAX_HEADER: usize = 14;
+
+/// Bytes of the longest payload of a control frame, RFC 6455 §5.5.
+pub const MAX_CONTROL: usize = 125;
+
+const FIN: u8 = 0x80;
+const RSV: u8 = 0x70;
+const OPCODE: u8 = 0x0f;
+const MASK: u8 = 0x80;
+/// In place of a length: the next two bytes hold it.
+const LENGTH_16: u8 = 126;
+/// In place of a length: the next eight bytes hold it.
+const LENGTH_64: u8 = 127;
+
+/// What a frame is, RFC 6455 §5.2; the other ten values are reserved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Opcode {
+    /// A further fragment of the message begun.
+    Continuation = 0,
+    /// UTF-8 text.
+    Text = 1,
+    /// Bytes.
+    Binary = 2,
+    /// The last frame in its direction.
+    Close = 8,
+    /// Asks for a pong with the same payload.
+    Ping = 9,
+    /// Answers a ping, or comes unasked.
+    Pong = 10,
+}
+
+impl Opcode {
+    /// Whether frames of it may stand between the fragments of a message, RFC 6455 §5.5.
+    pub const fn is_control(self) -> bool {
+        self as u8 >= Self::Close as u8
+    }
+
+    const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0 => Self::Continuation,
+            1 => Self::Text,
+            2 => Self::Binary,
+            8 => Self::Close,
+            9 => Self::Ping,
+            10 => Self::Pong,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether the frames of a direction carry a masking key, RFC 6455 §5.1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Masking {
+    /// From a client: always.
+    Required,
+    /// From a server: never.
+    Forbidden,
+}
+
+/// A frame's header, RFC 6455 §5.2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// Whether the frame is the last of its message.
+    pub fin: bool,
+    /// What the frame is.
+    pub opcode: Opcode,
+    /// Payload bytes, less than 2^63.
+    pub length: u64,
+    /// The masking key, if the payload is masked.
+    pub mask: Option<[u8; 4]>,
+}
+
+/// A header as it goes over the wire.
+pub type EncodedHeader = Inline<MAX_HEADER>;
+
+/// Reads the header at the beginning of `bytes`, and says how many bytes it took.
+///
+/// `Ok(None)`: it is not complete. A wrong header is refused at the first byte that shows it,
+/// before the rest has arrived.
+pub fn decode(bytes: &[u8], masking: Masking) -> Result<Option<(Header, usize)>, FrameError> {
+    let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
+    let (fin, opcode) = decode_first(first)?;
+    let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
+    let (masked, short) = decode_second(second, opcode, masking)?;
+    let Some((length, rest)) = decode_length(short, rest)? else { return Ok(None) };
+    let (mask, rest) = if masked {
+        let Some((&key, rest)) = rest.split_first_chunk() else { return Ok(None) };
+        (Some(key), rest)
+    } else {
+        (None, rest)
+    };
+    Ok(Some((Header { fin, opcode, length, mask }, bytes.len() - rest.len())))
+}
+
+fn decode_first(byte: u8) -> Result<(bool, Opcode), FrameError> {
+    // §5.2: reserved bits need an extension, and none is negotiated (§9.1).
+    if byte & RSV != 0 {
+        return Err(FrameError::ReservedBits);
+    }
+    let bits = byte & OPCODE;
+    let opcode = Opcode::from_bits(bits).ok_or(FrameError::ReservedOpcode(bits))?;
+    let fin = byte & FIN != 0;
+    if opcode.is_control() && !fin {
+        return Err(FrameError::FragmentedControl);
+    }
+    Ok((fin, opcode))
+}
+
+fn decode_second(byte: u8, opcode: Opcode, masking: Masking) -> Result<(bool, u8), FrameError> {
+    let masked = byte & MASK != 0;
+    match (masked, masking) {
+        (false, Masking::Required) => return Err(FrameError::Unmasked),
+        (true, Masking::Forbidden) => return Err(FrameError::Masked),
+        _ => {}
+    }
+    let short = byte & !MASK;
+    if opcode.is_control() && usize::from(short) > MAX_CONTROL {
+        return Err(FrameError::LongControl);
+    }
+    Ok((masked, short))
+}
+
+/// The length that `short` says or announces, and what follows it; `Ok(None)`: not complete.
+fn decode_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, FrameError> {
+    // §5.2: "the minimal number of bytes MUST be used", "the most significant bit MUST be 0".
+    match (short, rest) {
+        (LENGTH_16, [0, 0..LENGTH_16, ..]) => Err(FrameError::LengthNotMinimal),
+        (LENGTH_16, _) => Ok(rest
+            .split_first_chunk()
+            .map(|(bytes, rest)| (u64::from(u16::from_be_bytes(*bytes)), rest))),
+        (LENGTH_64, [0x80..=0xff, ..]) => Err(FrameError::LengthTopBit),
+        (LENGTH_64, [0, 0, 0, 0, 0, 0, ..]) => Err(FrameError::LengthNotMinimal),
+        (LENGTH_64, _) => {
+            Ok(rest.split_first_chunk().map(|(bytes, rest)| (u64::from_be_bytes(*bytes), rest)))
+        }
+        _ => Ok(Some((u64::from(short), rest))),
+    }
+}
+
+impl Header {
+    /// A whole message, or a control frame, from a server: FIN set, no mask.
+    pub const fn whole(opcode: Opcode, length: u64) -> Self {
+        Self { fin: true, opcode, length, mask: None }
+    }
+
+    /// Writes the header with the shortest length that holds, RFC 6455 §5.2.
+    ///
+    /// It writes what it is told: whether the frame may be sent is the caller's to know.
+    pub fn encode(&self) -> EncodedHeader {
+        let mut out = EncodedHeader::EMPTY;
+        let masked = if self.mask.is_some() { MASK } else { 0 };
+        out.push(&[if self.fin { FIN } else { 0 } | self.opcode as u8]);
+        if self.length < u64::from(LENGTH_16) {
+            out.push(&[masked | self.length as u8]);
+        } else if let Ok(length) = u16::try_from(self.length) {
+            out.push(&[masked | LENGTH_16]);
+            out.push(&length.to_be_bytes());
+        } else {
+            out.push(&[masked | LENGTH_64]);
+            out.push(&self.length.to_be_bytes());
+        }
+        if let Some(key) = self.mask {
+            out.push(&key);
+        }
+        out
+    }
+}
+
+/// Which frame may follow which in one direction, RFC 6455 §5.4.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Sequence {
+    /// Text or binary: the message of which the last fragment is still to come.
+    open: Option<Opcode>,
+}
+
+impl Sequence {
+    /// Before the first frame.
+    pub const fn new() -> Self {
+        Self { open: None }
+    }
+
+    /// Whether a message has begun and its last fragment is still to come.
+    pub const fn in_message(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Takes the next header, and says what its frame is part of: [`Opcode::Text`] or
+    /// [`Opcode::Binary`] also for a continuation, a control frame's own opcode for itself.
+    pub fn accept(&mut self, header: &Header) -> Result<Opcode, FrameError> {
+        // §5.4: control frames may stand in the middle of a fragmented message.
+        if header.opcode.is_control() {
+            return Ok(header.opcode);
+        }
+        let message = match (header.opcode, self.open) {
+            (Opcode::Continuation, None) => return Err(FrameError::NothingToContinue),
+            (Opcode::Continuation, Some(open)) => open,
+            (_, Some(_)) => return Err(FrameError::MessageUnfinished),
+            (begun, None) => begun,
+        };
+        self.open = (!header.fin).then_some(message);
+        Ok(message)
+    }
+}
+
+/// Why a connection ends, RFC 6455 §7.4: always one that may stand in a close frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CloseCode(u16);
+
+impl CloseCode {
+    /// The purpose is fulfilled.
+    pub const NORMAL: Self = Self(1000);
+    /// The endpoint goes down.
+    pub const GOING_AWAY: Self = Self(1001);
+    /// The other side broke the protocol.
+    pub const PROTOCOL: Self = Self(1002);
+    /// A type of data that the endpoint cannot take.
+    pub const UNSUPPORTED: Self = Self(1003);
+    /// Data not consistent with the type: text that is not UTF-8.
+    pub const INVALID_DATA: Self = Self(1007);
+    /// A message against the endpoint's policy.
+    pub const POLICY: Self = Self(1008);
+    /// A message too big to process.
+    pub const TOO_BIG: Self = Self(1009);
+    /// A server met what it did not expect.
+    pub const UNEXPECTED: Self = Self(1011);
+
+    /// `code`, if it may stand in a close frame.
+    pub const fn new(code: u16) -> Option<Self> {
+        if Self::may_be_sent(code) { Some(Self(code)) } else { None }
+    }
+
+    /// Whether `code` may stand in a close frame.
+    ///
+    /// §7.4.1 reserves 1004 and keeps 1005, 1006 and 1015 off the wire, §7.4.2 leaves 3000 to 4999
+    /// to libraries and applications; 1012 to 1014 were registered with IANA since.
+    pub const fn may_be_sent(code: u16) -> bool {
+        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The payload of a close frame.
+pub type ClosePayload = Inline<MAX_CONTROL>;
+
+/// Reads the payload of a close frame received, unmasked, RFC 6455 §5.5.1: the code and the
+/// reason, or `None` if it gives neither.
+pub fn parse_close(payload: &[u8]) -> Result<Option<(CloseCode, &str)>, FrameError> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    let (&code, reason) = payload.split_first_chunk().ok_or(FrameError::CloseOfOneByte)?;
+    let code = u16::from_be_bytes(code);
+    let code = CloseCode::new(code).ok_or(FrameError::BadCloseCode(code))?;
+    let reason = simdutf8::basic::from_utf8(reason).map_err(|_| FrameError::NotUtf8)?;
+    Ok(Some((code, reason)))
+}
+
+/// The payload of a close frame to send, RFC 6455 §5.5.1; a reason that does not fit is cut
+/// between two characters.
+pub fn close_payload(code: CloseCode, reason: &str) -> ClosePayload {
+    let mut out = ClosePayload::EMPTY;
+    out.push(&code.0.to_be_bytes());
+    let room = reason.len().min(MAX_CONTROL - 2);
+    let fitting = (0..=room).rev().find_map(|end| reason.get(..end)).unwrap_or_default();
+    out.push(fitting.as_bytes());
+    out
+}
+
+/// At most `N` bytes, held in place; reads as a slice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Inline<const N: usize> {
+    bytes: [u8; N],
+    len: u8,
+}
+
+impl<const N: usize> Inline<N> {
+    const EMPTY: Self = Self { bytes: [0; N], len: 0 };
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Appends; the callers above never exceed `N`, which every length of theirs has a test for.
+    fn push(&mut self, bytes: &[u8]) {
+        let free = self.bytes.split_at_mut(usize::from(self.len)).1;
+        free.split_at_mut(bytes.len()).0.copy_from_slice(bytes);
+        self.len += bytes.len() as u8;
+    }
+}
+
+impl<const N: usize> Deref for Inline<N> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+/// How the other side broke the protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FrameError {
+    /// RSV1, RSV2 or RSV3 is set.
+    ReservedBits,
+    /// An opcode without a meaning.
+    ReservedOpcode(u8),
+    /// A control frame without FIN.
+    FragmentedControl,
+    /// A control frame announces more than [`MAX_CONTROL`] bytes.
+    LongControl,
+    /// A frame from a client without a mask.
+    Unmasked,
+    /// A frame from a server with a mask.
+    Masked,
+    /// A length in more bytes than it needs.
+    LengthNotMinimal,
+    /// A length of 2^63 or more.
+    LengthTopBit,
+    /// A continuation without a message.
+    NothingToContinue,
+    /// A new message before the last one ended.
+    MessageUnfinished,
+    /// A close frame with half a code.
+    CloseOfOneByte,
+    /// A code that may not stand in a close frame.
+    BadCloseCode(u16),
+    /// Text, or the reason of a close frame, is not UTF-8.
+    NotUtf8,
+}
+
+impl FrameError {
+    /// The code to fail the connection with, RFC 6455 §7.4.1.
+    pub const fn close_code(&self) -> CloseCode {
+        match self {
+            Self::NotUtf8 => CloseCode::INVALID_DATA,
+            _ => CloseCode::PROTOCOL,
+        }
+    }
+}
+
+impl From<utf8::Invalid> for FrameError {
+    fn from(_: utf8::Invalid) -> Self {
+        Self::NotUtf8
+    }
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, section) = match self {
+            Self::ReservedBits => ("reserved bit set", "5.2"),
+            Self::ReservedOpcode(bits) => {
+                return write!(f, "reserved opcode {bits} (RFC 6455 §5.2)");
+            }
+            Self::FragmentedControl => ("fragmented control frame", "5.5"),
+            Self::LongControl => ("control frame longer than 125 bytes", "5.5"),
+            Self::Unmasked => ("frame from a client not masked", "5.1"),
+            Self::Masked => ("frame from a server masked", "5.1"),
+            Self::LengthNotMinimal => ("payload length not minimal", "5.2"),
+            Self::LengthTopBit => ("payload length over 63 bits", "5.2"),
+            Self::NothingToContinue => ("continuation without a message", "5.4"),
+            Self::MessageUnfinished => ("new message inside a fragmented one", "5.4"),
+            Self::CloseOfOneByte => ("close frame of one byte", "5.5.1"),
+            Self::BadCloseCode(code) => {
+                return write!(f, "close code {code} may not be sent (RFC 6455 §7.4)");
+            }
+            Self::NotUtf8 => ("text not UTF-8", "8.1"),
+        };
+        write!(f, "{what} (RFC 6455 §{section})")
+    }
+}
+
+impl Error for FrameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use FrameError::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<char> = hex.chars().filter(|c| !c.is_whitespace()).collect();
+        let byte = |pair: &[char]| {
+            u8::from_str_radix(&pair.iter().collect::<String>(), 16)
+                .expect("two hexadecimal digits")
+        };
+        digits.chunks(2).map(byte).collect()
+    }
+
+    /// What a row of the table expects.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    enum Want {
+        /// fin, opcode, length, bytes of the header.
+        Header(bool, Opcode, u64, usize),
+        /// The error, and at which byte at the latest it must be seen.
+        Error(FrameError, usize),
+    }
+    use Want::{Error as Bad, Header as Good};
+
+    const M: &str = "37fa213d";
+    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+    /// From a client; `m` stands for the masking key.
+    #[rustfmt::skip]
+    const FROM_CLIENT: &[(&str, &str, Want)] = &[
+        ("F01", "81 05 48656c6c6f", Bad(Unmasked, 2)),
+        ("F02", "c1 80 m", Bad(ReservedBits, 1)),
+        ("F03", "a1 80 m", Bad(ReservedBits, 1)),
+        ("F04", "91 80 m", Bad(ReservedBits, 1)),
+        ("F05", "f1 80 m", Bad(ReservedBits, 1)),
+        ("F06", "c9 80 m", Bad(ReservedBits, 1)),
+        ("F07", "40 80 m", Bad(ReservedBits, 1)),
+        ("F08", "83 80 m", Bad(ReservedOpcode(3), 1)),
+        ("F09", "84 80 m", Bad(ReservedOpcode(4), 1)),
+        ("F10", "85 80 m", Bad(ReservedOpcode(5), 1)),
+        ("F11", "86 80 m", Bad(ReservedOpcode(6), 1)),
+        ("F12", "87 80 m", Bad(ReservedOpcode(7), 1)),
+        ("F13", "8b 80 m", Bad(ReservedOpcode(11), 1)),
+        ("F14", "8c 80 m", Bad(ReservedOpcode(12), 1)),
+        ("F15", "8d 80 m", Bad(ReservedOpcode(13), 1)),
+        ("F16", "8e 80 m", Bad(ReservedOpcode(14), 1)),
+        ("F17", "8f ff 0000000080000000 m", Bad(ReservedOpcode(15), 1)),
+        ("F18", "03 80 m", Bad(ReservedOpcode(3), 1)),
+        ("F19", "09 80 m", Bad(FragmentedControl, 1)),
+        ("F20", "0a 80 m", Bad(FragmentedControl, 1)),
+        ("F21", "08 80 m", Bad(FragmentedControl, 1)),
+        ("F22", "89 fe 007e m", Bad(LongControl, 2)),
+        ("F23", "89 ff 000000000000007e m", Bad(LongControl, 2)),
+        ("F24", "88 fe 007e m", Bad(LongControl, 2)),
+        ("F25", "8a fe 007e m", Bad(LongControl, 2)),
+        ("F26", "89 fd m", Good(true, Opcode::Ping, 125, 6)),
+        ("F27", "89 80 m", Good(true, Opcode::Ping, 0, 6)),
+        ("F29", "82 fe 0001 m 51", Bad(LengthNotMinimal, 4)),
+        ("F29", "82 fe 0000 m", Bad(LengthNotMinimal, 4)),
+        ("F30", "82 fe 007d m", Bad(LengthNotMinimal, 4)),
+        ("F31", "82 ff 000000000000ffff m", Bad(LengthNotMinimal, 8)),
+        ("F31", "82 ff 0000000000000000 m", Bad(LengthNotMinimal, 8)),
+        ("F32", "82 ff 8000000000000000 m", Bad(LengthTopBit, 3)),
+        ("F33", "82 ff fffffffffffffff2 m", Bad(LengthTopBit, 3)),
+        ("F34", "82 ff ffffffffffffffff m", Bad(LengthTopBit, 3)),
+        ("F34", "82 ff fffffffffffffff0 m", Bad(LengthTopBit, 3)),
+        ("F34", "82 ff fffffffffffffff4 m", Bad(LengthTopBit, 3)),
+        ("F34", "82 ff fffffffffffffffe m", Bad(LengthTopBit, 3)),
+        ("F35", "82 ff 7fffffffffffffff m", Good(true, Opcode::Binary, i64::MAX as u64, 14)),
+        ("F36", "82 ff 000000007fffffff m", Good(true, Opcode::Binary, (1 << 31) - 1, 14)),
+        ("F36", "82 ff 0000000080000000 m", Good(true, Opcode::Binary, 1 << 31, 14)),
+        ("F36", "82 ff 00000000ffffffff m", Good(true, Opcode::Binary, (1 << 32) - 1, 14)),
+        ("F36", "82 ff 0000000100000000 m", Good(true, Opcode::Binary, 1 << 32, 14)),
+        ("F47", "82 80 m", Good(true, Opcode::Binary, 0, 6)),
+        ("F48", "88 80 m", Good(true, Opcode::Close, 0, 6)),
+        ("F67", "01 85 m 4865", Good(false, Opcode::Text, 5, 6)),
+        ("F67", "00 fe 007e m", Good(false, Opcode::Continuation, 126, 8)),
+        ("F67", "80 fe 0100 m", Good(true, Opcode::Continuation, 256, 8)),
+        ("F67", "80 fe ffff m", Good(true, Opcode::Continuation, 65_535, 8)),
+        ("F67", "8a ff 0000000000010000 m", Bad(LongControl, 2)),
+        ("F67", "02 ff 0000000000010000 m", Good(false, Opcode::Binary, 65_536, 14)),
+        ("F75", "80 ff 4000000000000000 m", Good(true, Opcode::Continuation, 1 << 62, 14)),
+        ("F78", "88 00", Bad(Unmasked, 2)),
+    ];
+
+    /// From a server, or from a peer that speaks frames.
+    #[rustfmt::skip]
+    const FROM_SERVER: &[(&str, &str, Want)] = &[
+        ("masked", "81 85 m 7f9f4d5158", Bad(Masked, 2)),
+        ("masked control", "88 80 m", Bad(Masked, 2)),
+        ("short", "81 05 48656c6c6f", Good(true, Opcode::Text, 5, 2)),
+        ("16 bits", "82 7e 007e", Good(true, Opcode::Binary, 126, 4)),
+        ("64 bits", "82 7f 0000000000010000", Good(true, Opcode::Binary, 65_536, 10)),
+        ("not minimal", "82 7e 0005", Bad(LengthNotMinimal, 4)),
+        ("reserved", "b1 00", Bad(ReservedBits, 1)),
+        ("long control", "8a 7e 0080", Bad(LongControl, 2)),
+    ];
+
+    /// What `decode` says of each beginning of the row's bytes: nothing until it may decide, the
+    /// wanted answer from there on.
+    fn holds_at_every_cut(name: &str, input: &[u8], masking: Masking, want: Want) {
+        let (decided_at, answer) = match want {
+            Bad(error, at) => (at, Err(error)),
+            Good(fin, opcode, length, size) => {
+                let mask = (masking == Masking::Required).then_some(KEY);
+                (size, Ok(Some((Header { fin, opcode, length, mask }, size))))
+            }
+        };
+        for cut in 0..=input.len() {
+            let expected = if cut < decided_at { Ok(None) } else { answer };
+            assert_eq!(decode(&input[..cut], masking), expected, "{name} cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn headers_whole_and_cut_everywhere() {
+        for (masking, table) in
+            [(Masking::Required, FROM_CLIENT), (Masking::Forbidden, FROM_SERVER)]
+        {
+            for &(name, hex, want) in table {
+                holds_at_every_cut(name, &bytes(&hex.replace('m', M)), masking, want);
+            }
+        }
+    }
+}
