@@ -18,5 +18,6 @@ pub mod backend;
 pub mod config;
 pub mod conn;
 pub mod framing;
+pub mod logging;
 pub mod proto;
 pub mod reactor;

@@ -1,9 +1,20 @@
 //! What the operator chose: flags and the `key = value` file to a [`Config`]. Strings die here.
+//!
+//! One table ([`options`]) names every option; the command line ([`args`]), the file ([`file`]),
+//! the help text and the man page's test read it.
 
+mod args;
+mod file;
+mod options;
+
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A step of setting up the back end, in the operator's order.
+pub use args::{Command, from_args};
+pub use file::from_file;
+
+/// A step of setting up the back end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackendStep {
     /// Load `backend_NAME.so`.
@@ -11,6 +22,53 @@ pub enum BackendStep {
     /// Hand a key and a value to the back end loaded at that moment.
     Configure(String, String),
 }
+
+/// A back-end step and where the operator wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedStep {
+    /// What to do.
+    pub step: BackendStep,
+    /// Whom to point at when it fails.
+    pub origin: Origin,
+}
+
+/// Where a setting was written, as messages name it: `FILE:LINE: KEY` or `--flag`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl<S: Into<String>> From<S> for Origin {
+    fn from(text: S) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A setting that cannot be: one line for the operator, and exit code 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    origin: Origin,
+    problem: String,
+}
+
+impl ConfigError {
+    /// Says that what was written at `origin` cannot be, and why.
+    pub fn new(origin: impl Into<Origin>, problem: impl Into<String>) -> Self {
+        Self { origin: origin.into(), problem: problem.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.origin, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
 
 /// The configuration of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +79,8 @@ pub struct Config {
     pub port: u16,
     /// Where plug-ins are looked for.
     pub plugins: Option<PathBuf>,
-    /// How the back end is set up.
-    pub backend: Vec<BackendStep>,
+    /// How the back end is set up, in the operator's order.
+    pub backend: Vec<PlacedStep>,
     /// The `Origin` values that may connect (RFC 6455 §10.2); empty for any.
     pub origins: Vec<String>,
     /// Threads that run a plug-in's `query`; more than one only for plug-ins that allow it.
@@ -76,7 +134,8 @@ impl Default for Config {
         Self {
             listen: "::".into(),
             port: 8001,
-            plugins: None,
+            // Packagers say at compile time where they install plug-ins.
+            plugins: option_env!("PLUGINPATH").map(PathBuf::from),
             backend: Vec::new(),
             origins: Vec::new(),
             query_threads: 1,

@@ -1,0 +1,322 @@
+//! The one list of options. The command line, the file, the help text and the man page's test are
+//! all made from it.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{BackendStep, Config, Origin, PlacedStep};
+use crate::logging::Escaped;
+
+/// An option of the daemon.
+pub(super) struct Opt {
+    /// The letter after `-`; empty for none.
+    pub(super) short: &'static str,
+    /// The name after `--`, which is also the key in the file.
+    pub(super) long: &'static str,
+    /// What its value is called; empty for an option without one.
+    pub(super) hint: &'static str,
+    /// What it does, for `--help`.
+    pub(super) help: &'static str,
+    /// What it sets; none for what only the command line acts on.
+    pub(super) setting: Option<Setting>,
+}
+
+/// What an option sets, and with it how its value is read.
+pub(super) enum Setting {
+    Text(fn(&mut Config) -> &mut String),
+    Directory(fn(&mut Config) -> &mut Option<PathBuf>),
+    Port(fn(&mut Config) -> &mut u16),
+    Count(RangeInclusive<usize>, fn(&mut Config) -> &mut usize),
+    Seconds(Zero, fn(&mut Config) -> &mut Duration),
+    WebOrigin(fn(&mut Config) -> &mut Vec<String>),
+    Backend,
+    /// `KEY=VALUE` for the back end. The file has the section `[backend]` for this.
+    BackendPair,
+}
+
+/// What zero seconds mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zero {
+    Off,
+    Refused,
+}
+
+pub(super) const HELP: &str = "help";
+pub(super) const VERSION: &str = "version";
+pub(super) const FILE: &str = "file";
+pub(super) const ORIGIN: &str = "origin";
+
+/// The kernel's own default ceiling of descriptors a process (`fs.nr_open`): no more clients than
+/// that can ever be.
+const MAX_CLIENTS: usize = 1 << 20;
+
+/// Each thread is a stack and a plug-in call that may hang: more is a slip of the finger.
+const MAX_QUERY_THREADS: usize = 256;
+
+/// A year: longer is as good as never, and `Instant + Duration` stays far from its end.
+const MAX_SECONDS: u64 = 365 * 24 * 60 * 60;
+
+/// The poll's resolution: a shorter deadline would have passed before it began.
+const MIN_SECONDS: Duration = Duration::from_millis(1);
+
+/// Every option, in the order of the help text.
+pub(super) const OPTIONS: &[Opt] = &[
+    Opt {
+        short: "p",
+        long: "port",
+        hint: "PORT",
+        help: "Listen on this TCP port; 0 for one that the kernel chooses",
+        setting: Some(Setting::Port(|c| &mut c.port)),
+    },
+    Opt {
+        short: "l",
+        long: "listen",
+        hint: "HOST",
+        help: "Listen on this address or host name; :: is IPv4 too",
+        setting: Some(Setting::Text(|c| &mut c.listen)),
+    },
+    Opt {
+        short: "b",
+        long: "backend",
+        hint: "NAME",
+        help: "Load backend_NAME.so to find peers; without it the built-in back end does",
+        setting: Some(Setting::Backend),
+    },
+    Opt {
+        short: "c",
+        long: "config",
+        hint: "KEY=VALUE",
+        help: "Configure the back end loaded at that moment; repeatable, in order",
+        setting: Some(Setting::BackendPair),
+    },
+    Opt {
+        short: "",
+        long: "plugins",
+        hint: "DIR",
+        help: "Look for plug-ins in this directory",
+        setting: Some(Setting::Directory(|c| &mut c.plugins)),
+    },
+    Opt {
+        short: "f",
+        long: FILE,
+        hint: "FILE",
+        help: "Read this configuration file first; flags win over it",
+        setting: None,
+    },
+    Opt {
+        short: "",
+        long: ORIGIN,
+        hint: "ORIGIN",
+        help: "Admit only browsers on pages of this origin; repeatable",
+        setting: Some(Setting::WebOrigin(|c| &mut c.origins)),
+    },
+    Opt {
+        short: "k",
+        long: "ping",
+        hint: "SECONDS",
+        help: "Ping a client that has been silent this long, drop it after as long again",
+        setting: Some(Setting::Seconds(Zero::Off, |c| &mut c.deadlines.ping)),
+    },
+    Opt {
+        short: "",
+        long: "handshake-timeout",
+        hint: "SECONDS",
+        help: "Time for a client's whole request head",
+        setting: Some(Setting::Seconds(Zero::Refused, |c| &mut c.deadlines.handshake)),
+    },
+    Opt {
+        short: "",
+        long: "query-timeout",
+        hint: "SECONDS",
+        help: "Time for the back end to name the peer",
+        setting: Some(Setting::Seconds(Zero::Refused, |c| &mut c.deadlines.query)),
+    },
+    Opt {
+        short: "",
+        long: "connect-timeout",
+        hint: "SECONDS",
+        help: "Time for the peer's name look-up and connect together",
+        setting: Some(Setting::Seconds(Zero::Refused, |c| &mut c.deadlines.connect)),
+    },
+    Opt {
+        short: "",
+        long: "close-timeout",
+        hint: "SECONDS",
+        help: "Time for a client's close frame and for either socket's goodbye",
+        setting: Some(Setting::Seconds(Zero::Refused, |c| &mut c.deadlines.close)),
+    },
+    Opt {
+        short: "",
+        long: "write-timeout",
+        hint: "SECONDS",
+        help: "Give up a side that has bytes waiting and takes none for this long",
+        setting: Some(Setting::Seconds(Zero::Off, |c| &mut c.deadlines.write)),
+    },
+    Opt {
+        short: "",
+        long: "idle-timeout",
+        hint: "SECONDS",
+        help: "End a session without data either way for this long",
+        setting: Some(Setting::Seconds(Zero::Off, |c| &mut c.deadlines.idle)),
+    },
+    Opt {
+        short: "",
+        long: "drain-timeout",
+        hint: "SECONDS",
+        help: "Time for sessions to end after SIGTERM or SIGINT",
+        setting: Some(Setting::Seconds(Zero::Refused, |c| &mut c.drain_timeout)),
+    },
+    Opt {
+        short: "",
+        long: "max-connections",
+        hint: "COUNT",
+        help: "The most clients at once",
+        setting: Some(Setting::Count(1..=MAX_CLIENTS, |c| &mut c.max_connections)),
+    },
+    Opt {
+        short: "",
+        long: "max-per-address",
+        hint: "COUNT",
+        help: "The most clients at once from one address; 0 for no limit",
+        setting: Some(Setting::Count(0..=MAX_CLIENTS, |c| &mut c.max_per_address)),
+    },
+    Opt {
+        short: "",
+        long: "query-threads",
+        hint: "COUNT",
+        help: "Threads that ask the back end; more than one only for plug-ins that allow it",
+        setting: Some(Setting::Count(1..=MAX_QUERY_THREADS, |c| &mut c.query_threads)),
+    },
+    Opt { short: "h", long: HELP, hint: "", help: "Print this text and exit", setting: None },
+    Opt { short: "V", long: VERSION, hint: "", help: "Print the version and exit", setting: None },
+];
+
+impl Opt {
+    /// The help text and, where there is one, the default.
+    pub(super) fn description(&self) -> String {
+        match self.setting.as_ref().and_then(Setting::default_value) {
+            Some(value) => format!("{} (default {value})", self.help),
+            None => self.help.into(),
+        }
+    }
+}
+
+impl Setting {
+    /// Whether the command line may give it more than once.
+    pub(super) fn repeats(&self) -> bool {
+        matches!(self, Self::WebOrigin(_) | Self::Backend | Self::BackendPair)
+    }
+
+    /// Whether the file may give it more than once: there, one back end is loaded.
+    pub(super) fn repeats_in_file(&self) -> bool {
+        matches!(self, Self::WebOrigin(_))
+    }
+
+    /// Whether it is a key of the file's section `[core]`.
+    pub(super) fn is_core_key(&self) -> bool {
+        !matches!(self, Self::BackendPair)
+    }
+
+    /// The default as an operator would write it.
+    pub(super) fn default_value(&self) -> Option<String> {
+        let mut config = Config::default();
+        match self {
+            Self::Text(field) => Some(field(&mut config).clone()),
+            Self::Directory(field) => field(&mut config).as_ref().map(|d| d.display().to_string()),
+            Self::Port(field) => Some(field(&mut config).to_string()),
+            Self::Count(_, field) => Some(field(&mut config).to_string()),
+            Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
+            Self::WebOrigin(_) | Self::Backend | Self::BackendPair => None,
+        }
+    }
+
+    /// Reads `value` into `config`, or says what is wrong with it.
+    pub(super) fn apply(
+        &self,
+        config: &mut Config,
+        value: &str,
+        origin: &Origin,
+    ) -> Result<(), String> {
+        match self {
+            Self::Text(field) => *field(config) = filled(value)?.into(),
+            Self::Directory(field) => *field(config) = Some(filled(value)?.into()),
+            Self::Port(field) => *field(config) = number(value, &(0..=u16::MAX))?,
+            Self::Count(range, field) => *field(config) = number(value, range)?,
+            Self::Seconds(zero, field) => *field(config) = seconds(value, *zero)?,
+            Self::WebOrigin(field) => field(config).push(web_origin(value)?),
+            Self::Backend => {
+                let step = BackendStep::Load(filled(value)?.into());
+                config.backend.push(PlacedStep { step, origin: origin.clone() });
+            }
+            Self::BackendPair => config.backend.push(pair(value, origin)?),
+        }
+        Ok(())
+    }
+}
+
+fn seconds_text(zero: Zero, value: Duration) -> String {
+    let never = match zero {
+        Zero::Off if value.is_zero() => ", never",
+        Zero::Off => "; 0 for never",
+        Zero::Refused => "",
+    };
+    format!("{}{never}", value.as_secs_f64())
+}
+
+fn filled(value: &str) -> Result<&str, String> {
+    if value.is_empty() { Err("needs a value".into()) } else { Ok(value) }
+}
+
+fn number<N>(value: &str, range: &RangeInclusive<N>) -> Result<N, String>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let digits = value.bytes().all(|b| b.is_ascii_digit()); // `parse` would take a sign
+    let number = value.parse().ok().filter(|n| digits && range.contains(n));
+    number.ok_or_else(|| {
+        format!("'{}' is not a number from {} to {}", Escaped(value), range.start(), range.end())
+    })
+}
+
+fn seconds(value: &str, zero: Zero) -> Result<Duration, String> {
+    let range = MIN_SECONDS..=Duration::from_secs(MAX_SECONDS);
+    let fits = |d: &Duration| range.contains(d) || (d.is_zero() && zero == Zero::Off);
+    decimal(value).filter(fits).ok_or_else(|| {
+        let or_zero = if zero == Zero::Off { "0 or " } else { "" };
+        format!(
+            "'{}' is not {or_zero}a number of seconds from {} to {MAX_SECONDS}",
+            Escaped(value),
+            MIN_SECONDS.as_secs_f64(),
+        )
+    })
+}
+
+/// Digits, and perhaps a point and digits: `parse` alone would take `1e3`, `inf` and signs.
+fn decimal(value: &str) -> Option<Duration> {
+    let (whole, part) = value.split_once('.').unwrap_or((value, "0"));
+    let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let seconds = (plain(whole) && plain(part)).then(|| value.parse().ok())??;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// An origin as browsers send it (RFC 6454 §6.2): one written otherwise would admit nobody.
+fn web_origin(value: &str) -> Result<String, String> {
+    let is_host = |host: &str| {
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@".contains(&b))
+    };
+    match value.split_once("://") {
+        Some((scheme, host)) if !scheme.is_empty() && is_host(host) => Ok(value.into()),
+        None if value == "null" => Ok(value.into()),
+        _ => Err(format!("'{}' is not an origin such as https://example.org", Escaped(value))),
+    }
+}
+
+fn pair(value: &str, origin: &Origin) -> Result<PlacedStep, String> {
+    let (key, value) = value
+        .split_once('=')
+        .filter(|(key, _)| !key.is_empty())
+        .ok_or_else(|| format!("'{}' is not KEY=VALUE", Escaped(value)))?;
+    let step = BackendStep::Configure(key.into(), value.into());
+    Ok(PlacedStep { step, origin: format!("{origin}: {}", Escaped(key)).into() })
+}
