@@ -119,3 +119,6 @@ fn split_unfinished(text: &[u8]) -> (&[u8], &[u8]) {
     });
     text.split_at(text.len() - unfinished)
 }
+
+#[cfg(test)]
+mod tests;
