@@ -1,1 +1,371 @@
-//! (being written)
+//! The opening handshake, server's side (RFC 6455 §4.2): a request head is judged, and answered
+//! with the 101 that opens the WebSocket or with the response that refuses it.
+
+use std::ffi::CStr;
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha1_smol::Sha1;
+
+pub use super::http::Status;
+use super::http::{Field, Head, c_str, is_authority, is_token};
+
+/// What the client's key is hashed with (RFC 6455 §1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// The most subprotocols a client may offer. Nobody offers ten; it bounds the search for
+/// duplicates and what a back end is handed.
+const MAX_PROTOCOLS: usize = 64;
+
+/// A handshake that is not accepted, and why, in words without any byte of the client's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What the client is answered with.
+    pub status: Status,
+    /// What was wrong, for the log.
+    pub why: &'static str,
+}
+
+const fn refused(status: Status, why: &'static str) -> Refused {
+    Refused { status, why }
+}
+
+const fn malformed(why: &'static str) -> Refused {
+    refused(Status::BadRequest, why)
+}
+
+/// An acceptable handshake: what a back end is asked with, and what the 101 answers to.
+///
+/// All strings lie in one buffer, each ending in NUL, so that a C caller can be pointed at them:
+/// [`Upgrade::bytes_mut`] with the offsets that the `_at` methods give.
+#[derive(Debug)]
+pub struct Upgrade {
+    text: Vec<u8>,
+    endpoint: usize,
+    key: usize,
+    protocols: Vec<usize>,
+    fields: Vec<Field>,
+}
+
+impl Upgrade {
+    /// Path and query, as sent.
+    pub fn endpoint(&self) -> &CStr {
+        c_str(&self.text, self.endpoint)
+    }
+
+    /// The value of Sec-WebSocket-Key, as sent.
+    pub fn key(&self) -> &CStr {
+        c_str(&self.text, self.key)
+    }
+
+    /// The offered subprotocols, the client's favourite first, none twice.
+    pub fn protocols(&self) -> impl ExactSizeIterator<Item = &CStr> {
+        self.protocols.iter().map(|&at| c_str(&self.text, at))
+    }
+
+    /// Every field but the handshake's own (Upgrade, Connection, Sec-WebSocket-*), as sent.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = (&CStr, &CStr)> {
+        let text = &self.text;
+        self.fields.iter().map(move |field| (c_str(text, field.name), c_str(text, field.value)))
+    }
+
+    /// The buffer behind all the strings. It does not move while this value lives.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.text
+    }
+
+    /// Where the endpoint starts in the buffer.
+    pub fn endpoint_at(&self) -> usize {
+        self.endpoint
+    }
+
+    /// Where the key starts in the buffer.
+    pub fn key_at(&self) -> usize {
+        self.key
+    }
+
+    /// Where each subprotocol starts in the buffer.
+    pub fn protocols_at(&self) -> &[usize] {
+        &self.protocols
+    }
+
+    /// Where each field's name and value start in the buffer.
+    pub fn fields_at(&self) -> &[Field] {
+        &self.fields
+    }
+}
+
+/// Decides whether a head opens a WebSocket (RFC 6455 §4.2.1).
+///
+/// `origins` lists the origins whose pages may connect; if it is empty, all may.
+///
+/// # Errors
+/// The first of the handshake's rules that the head breaks.
+pub fn judge(head: Head, origins: &[String]) -> Result<Upgrade, Refused> {
+    check_host(&head)?;
+    check_no_content(&head)?;
+    check_upgrade(&head)?;
+    check_version(&head)?;
+    let key = find_key(&head)?;
+    check_origin(&head, origins)?;
+    let names = find_protocols(&head)?;
+    let fields = head.fields.iter().copied().filter(|&field| !is_own(head.name(field))).collect();
+    let mut text = head.text;
+    let protocols = cut_out(&mut text, names);
+    Ok(Upgrade { text, endpoint: head.target, key, protocols, fields })
+}
+
+/// The value of a field that may stand once at most.
+fn at_most_one<'a>(head: &'a Head, name: &'static str) -> Result<Option<&'a [u8]>, Refused> {
+    let mut values = head.values(name);
+    let first = values.next();
+    match values.next() {
+        Some(_) => Err(malformed("a field stands twice that may stand once")),
+        None => Ok(first),
+    }
+}
+
+/// Whether a list over one or more lines (RFC 9110 §5.6.1) holds this name, in any case.
+fn lists(head: &Head, field: &'static str, wanted: &[u8]) -> bool {
+    let mut elements = head.values(field).flat_map(|value| value.split(|&byte| byte == b','));
+    elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(wanted))
+}
+
+/// RFC 9112 §3.2: exactly one Host, and a valid one, or 400.
+fn check_host(head: &Head) -> Result<(), Refused> {
+    match at_most_one(head, "host")? {
+        Some(host) if is_authority(host) => Ok(()),
+        Some(_) => Err(malformed("Host is malformed")),
+        None => Err(malformed("there is no Host")),
+    }
+}
+
+/// A body would stand where the frames start, and a front end that saw one would disagree with us
+/// about where the request ends (RFC 9112 §11.2).
+fn check_no_content(head: &Head) -> Result<(), Refused> {
+    if head.values("transfer-encoding").next().is_some() {
+        return Err(malformed("a handshake has no Transfer-Encoding"));
+    }
+    match at_most_one(head, "content-length")? {
+        None | Some(b"0") => Ok(()),
+        Some(_) => Err(malformed("a handshake has no content")),
+    }
+}
+
+/// RFC 6455 §4.2.1, items 3 and 4.
+fn check_upgrade(head: &Head) -> Result<(), Refused> {
+    if !lists(head, "upgrade", b"websocket") {
+        // RFC 9110 §15.5.22: the answer names the protocol that this resource needs.
+        return Err(refused(Status::UpgradeRequired, "not an upgrade to websocket"));
+    }
+    if !lists(head, "connection", b"upgrade") {
+        return Err(malformed("Connection does not say upgrade"));
+    }
+    Ok(())
+}
+
+/// RFC 6455 §4.2.1, item 6, and §4.4: the answer to another version names ours.
+fn check_version(head: &Head) -> Result<(), Refused> {
+    const OTHER: Refused = refused(Status::UpgradeRequired, "another version of the protocol");
+    match at_most_one(head, "sec-websocket-version")? {
+        Some(b"13") => Ok(()),
+        Some(version) if !is_version(version) => Err(malformed("the version is malformed")),
+        _ => Err(OTHER),
+    }
+}
+
+/// RFC 6455 §4.3: 0 to 255, without leading zeros.
+fn is_version(value: &[u8]) -> bool {
+    let digits =
+        value.iter().all(u8::is_ascii_digit) && (value == b"0" || !value.starts_with(b"0"));
+    digits && str::from_utf8(value).is_ok_and(|value| value.parse::<u8>().is_ok())
+}
+
+/// RFC 6455 §4.2.1, item 5: the offset of a key that encodes 16 bytes.
+fn find_key(head: &Head) -> Result<usize, Refused> {
+    at_most_one(head, "sec-websocket-key")?;
+    match head.named("sec-websocket-key").next() {
+        Some(field) if is_key(head.value(field)) => Ok(field.value),
+        Some(_) => Err(malformed("Sec-WebSocket-Key does not encode 16 bytes")),
+        None => Err(malformed("there is no Sec-WebSocket-Key")),
+    }
+}
+
+/// 16 bytes are 22 characters and two of padding (RFC 4648 §4). That the last character's spare
+/// bits are zero is the encoder's duty; a decoder need not insist (§3.5).
+fn is_key(value: &[u8]) -> bool {
+    let is_digit = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    value.len() == 24 && value.strip_suffix(b"==").is_some_and(|digits| digits.iter().all(is_digit))
+}
+
+/// RFC 6455 §4.2.2, item 4, and §10.2: pages of other origins are turned away here or nowhere.
+fn check_origin(head: &Head, origins: &[String]) -> Result<(), Refused> {
+    let origin = at_most_one(head, "origin")?;
+    let allowed = |origin: &[u8]| origins.iter().any(|o| o.as_bytes().eq_ignore_ascii_case(origin));
+    if origins.is_empty() || origin.is_some_and(allowed) {
+        Ok(())
+    } else {
+        Err(refused(Status::Forbidden, "the origin is not allowed"))
+    }
+}
+
+/// RFC 6455 §4.1, item 10 of the client's requirements: tokens, all different. Empty elements
+/// of a list are skipped (RFC 9110 §5.6.1.2).
+fn find_protocols(head: &Head) -> Result<Vec<Range<usize>>, Refused> {
+    let name_of = |range: &Range<usize>| head.text.get(range.clone()).unwrap_or_default();
+    let mut names: Vec<Range<usize>> = Vec::new();
+    for field in head.named("sec-websocket-protocol") {
+        for range in elements(head.value(field), field.value) {
+            let name = name_of(&range);
+            if names.len() == MAX_PROTOCOLS {
+                return Err(refused(Status::FieldsTooLarge, "too many subprotocols"));
+            }
+            if !is_token(name) {
+                return Err(malformed("a subprotocol is not a token"));
+            }
+            if names.iter().any(|earlier| name_of(earlier) == name) {
+                return Err(malformed("a subprotocol is offered twice"));
+            }
+            names.push(range);
+        }
+    }
+    Ok(names)
+}
+
+/// Where the elements of a comma-separated list lie, when the list itself starts at `at`.
+fn elements(list: &[u8], at: usize) -> impl Iterator<Item = Range<usize>> {
+    let elements = list.split(|&byte| byte == b',').scan(at, |at, element| {
+        let start = *at + (element.len() - element.trim_ascii_start().len());
+        *at += element.len() + 1;
+        Some(start..start + element.trim_ascii().len())
+    });
+    elements.filter(|range| !range.is_empty())
+}
+
+/// Makes each name a string of its own, where it lies: what follows it is a comma, white space or
+/// the NUL of the value.
+fn cut_out(text: &mut [u8], names: Vec<Range<usize>>) -> Vec<usize> {
+    for name in &names {
+        if let Some(end) = text.get_mut(name.end) {
+            *end = 0;
+        }
+    }
+    names.into_iter().map(|name| name.start).collect()
+}
+
+/// Whether a field belongs to the handshake itself and is none of a back end's business.
+fn is_own(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"sec-websocket-";
+    name.eq_ignore_ascii_case(b"upgrade")
+        || name.eq_ignore_ascii_case(b"connection")
+        || name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// Appends the response that opens the WebSocket (RFC 6455 §4.2.2, item 5).
+///
+/// `protocol` is the index of the subprotocol to speak; none, or an index past the last, leaves
+/// the field out. Extensions are never negotiated.
+pub fn accept(upgrade: &Upgrade, protocol: Option<usize>, out: &mut Vec<u8>) {
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\n\
+          Upgrade: websocket\r\n\
+          Connection: Upgrade\r\n\
+          Sec-WebSocket-Accept: ",
+    );
+    out.extend_from_slice(&accept_key(upgrade.key().to_bytes()));
+    if let Some(name) = protocol.and_then(|index| upgrade.protocols().nth(index)) {
+        out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+        out.extend_from_slice(name.to_bytes());
+    }
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// The proof that the key was read and understood: base64 of SHA-1 of key and GUID.
+pub fn accept_key(key: &[u8]) -> [u8; 28] {
+    let mut sha1 = Sha1::new();
+    sha1.update(key);
+    sha1.update(GUID);
+    let mut out = [0; 28];
+    let written = STANDARD.encode_slice(sha1.digest().bytes(), &mut out);
+    debug_assert_eq!(written, Ok(28));
+    out
+}
+
+/// Appends the complete response that refuses a request.
+pub fn refuse(status: Status, out: &mut Vec<u8>) {
+    let connection = match status {
+        Status::UpgradeRequired => "Upgrade, close",
+        _ => "close",
+    };
+    let body = explanation(status);
+    let response = format!(
+        "HTTP/1.1 {} {}\r\n\
+         Content-Length: {}\r\n\
+         Content-Type: text/plain\r\n\
+         Connection: {connection}\r\n\
+         {}\r\n\
+         {body}",
+        status.code(),
+        status.reason(),
+        body.len(),
+        required_fields(status),
+    );
+    out.extend_from_slice(response.as_bytes());
+}
+
+/// The fields that a status obliges the server to send, or that help the client.
+fn required_fields(status: Status) -> &'static str {
+    match status {
+        // RFC 9110 §15.5.6.
+        Status::MethodNotAllowed => "Allow: GET\r\n",
+        // RFC 9110 §15.5.22, RFC 6455 §4.4.
+        Status::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+        // RFC 9110 §15.6.4. Long enough for a restart or a crowd to pass.
+        Status::Unavailable => "Retry-After: 5\r\n",
+        _ => "",
+    }
+}
+
+fn explanation(status: Status) -> &'static str {
+    match status {
+        Status::BadRequest => "This is not a well-formed WebSocket handshake.\n",
+        Status::Forbidden => "Pages of this origin may not connect.\n",
+        Status::NotFound => "There is nothing to connect to at this address.\n",
+        // RFC 9110 §9.3.2: the answer to a HEAD, which is one of the methods refused, is bare.
+        Status::MethodNotAllowed => "",
+        Status::RequestTimeout => "The request took too long to arrive.\n",
+        Status::UpgradeRequired => "This is a WebSocket endpoint: connect with version 13.\n",
+        Status::FieldsTooLarge => "The request's head is too large.\n",
+        Status::Internal => "The bridge failed to serve this request.\n",
+        Status::BadGateway => "The server behind this bridge cannot be reached.\n",
+        Status::Unavailable => "The bridge is busy: try again later.\n",
+        Status::GatewayTimeout => "The server behind this bridge did not answer in time.\n",
+        Status::VersionNotSupported => "This server speaks HTTP/1.1 only.\n",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::http::HeadParser;
+
+    /// RFC 6455 §1.3.
+    #[test]
+    fn the_example_of_the_rfc() {
+        let request = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
+            Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+            Origin: http://example.com\r\nSec-WebSocket-Protocol: chat, superchat\r\n\
+            Sec-WebSocket-Version: 13\r\n\r\n";
+        let mut parser = HeadParser::new();
+        assert_eq!(parser.push(request), Ok(Some(request.len())));
+        let upgrade = judge(parser.finish(), &[]).unwrap();
+        assert_eq!(upgrade.endpoint(), c"/chat");
+        assert_eq!(upgrade.protocols().collect::<Vec<_>>(), [c"chat", c"superchat"]);
+        let mut answer = Vec::new();
+        accept(&upgrade, Some(0), &mut answer);
+        let expected = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+            Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+            Sec-WebSocket-Protocol: chat\r\n\r\n";
+        assert_eq!(answer, expected);
+    }
+}
