@@ -1,1 +1,226 @@
-//! (being written)
+//! When is a peer's stream a message?
+//!
+//! A framing function answers: C plug-ins and our own alike are [`ws_framing`] functions, found by
+//! name in one registry. A [`Framer`] is the function as one session uses it.
+//!
+//! | name | a message is | kind |
+//! |---|---|---|
+//! | `auto` | whatever one read brought | text when valid UTF-8 |
+//! | `binary` | whatever one read brought | binary |
+//! | `separator` | what ends in the configured bytes, these included | binary |
+//! | `newline` | a line, its end included | text when valid UTF-8 |
+//! | `rfc6455` | an unmasked RFC 6455 §5 frame sequence, both ways; read by the core itself | as framed |
+
+mod builtin;
+mod call;
+mod choice;
+mod delimiter;
+mod registry;
+mod shim;
+
+pub use call::{Envelope, EnvelopeMode};
+pub use choice::{Choice, ConfigFault, by_name, check};
+pub use registry::{core_framing, core_register_encoder, core_register_framing, xstr_lower};
+
+use crate::abi::{PEER_BUFFER_SIZE, ws_operation};
+use crate::abi::{WS_FRAME_BINARY, WS_FRAME_DISCARD, WS_FRAME_TEXT};
+use call::Call;
+use registry::Traits;
+use std::fmt;
+
+/// What a message is sent as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text message: valid UTF-8, as far as the framing function can tell.
+    Text,
+    /// A binary message.
+    Binary,
+}
+
+impl Kind {
+    /// Text for valid UTF-8, binary for everything else.
+    pub fn of(bytes: &[u8]) -> Self {
+        if simdutf8::basic::from_utf8(bytes).is_ok() { Self::Text } else { Self::Binary }
+    }
+
+    fn opcode(self) -> ws_operation {
+        match self {
+            Self::Text => WS_FRAME_TEXT,
+            Self::Binary => WS_FRAME_BINARY,
+        }
+    }
+}
+
+/// What a framing function says about the bytes that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No message ends in them yet.
+    More,
+    /// The first `length` bytes, at least one, are a message.
+    Message {
+        /// Bytes of the message, at most as many as wait.
+        length: usize,
+        /// What it is sent as.
+        kind: Kind,
+    },
+    /// The first `length` bytes, at least one, go nowhere.
+    Discard {
+        /// Bytes to drop, at most as many as wait.
+        length: usize,
+    },
+}
+
+/// A framing function broke the contract: the plug-in's fault, close code 1011.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The function's name, or where it is if it has none.
+    pub framing: String,
+    /// What it did.
+    pub cause: Cause,
+}
+
+/// How a framing function or an encoder broke the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// More bytes than wait.
+    TooLong {
+        /// What it returned.
+        returned: i64,
+        /// How many bytes wait.
+        length: usize,
+    },
+    /// Less than none.
+    Negative(i64),
+    /// An opcode that is neither text, binary nor discard.
+    Opcode(ws_operation),
+    /// The encoder returned none of the `WS_ENVELOPE_*` values.
+    Mode(libc::c_int),
+    /// The encoder filled in more than an envelope holds.
+    Envelope {
+        /// What it says of the prefix.
+        prefix: usize,
+        /// What it says of the suffix.
+        suffix: usize,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "framing {} ", self.framing)?;
+        match self.cause {
+            Cause::TooLong { returned, length } => {
+                write!(f, "returned {returned} for {length} bytes")
+            }
+            Cause::Negative(returned) => write!(f, "returned {returned}"),
+            Cause::Opcode(opcode) => write!(f, "set opcode {opcode:#x}"),
+            Cause::Mode(mode) => write!(f, "has an encoder that returned {mode}"),
+            Cause::Envelope { prefix, suffix } => {
+                write!(f, "has an encoder that put {prefix} bytes before and {suffix} after")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A framing as chosen for one session: the function, its configuration and what it remembers.
+///
+/// Dropping it, or [`Framer::end`], makes the one call with null `data` that frees what the
+/// function remembers, if it remembers anything.
+pub struct Framer {
+    call: Call,
+    traits: Traits,
+}
+
+impl Framer {
+    /// The framing for a new session.
+    pub fn new(choice: &Choice) -> Self {
+        Self { call: Call::new(choice), traits: registry::traits(choice.function()) }
+    }
+
+    /// Asks for the next message in `buffer[..length]`, of which the last `fresh` bytes are new.
+    ///
+    /// The function may write into these bytes. `buffer[length]` is zero while it runs and is
+    /// restored after it.
+    ///
+    /// # Errors
+    /// What the function returned breaks the contract; it must not be called again.
+    ///
+    /// # Panics
+    /// `buffer[length]` does not exist.
+    pub fn cut(
+        &mut self,
+        buffer: &mut [u8],
+        length: usize,
+        fresh: usize,
+    ) -> Result<Verdict, Fault> {
+        let (returned, opcode) = self.call.cut(&mut buffer[..=length], fresh.min(length));
+        verdict(returned, opcode, length).map_err(|cause| self.fault(cause))
+    }
+
+    /// The most bytes that one call may be shown: the ABI's buffer for plug-ins, which may have
+    /// one of that size themselves; any number for our own.
+    pub fn largest_view(&self) -> usize {
+        if self.traits.builtin { usize::MAX } else { PEER_BUFFER_SIZE }
+    }
+
+    /// What the last bytes of a stream are sent as when the function found no message in them.
+    pub fn tail_kind(&self, tail: &[u8]) -> Kind {
+        if self.traits.text { Kind::of(tail) } else { Kind::Binary }
+    }
+
+    /// Whether the peer speaks RFC 6455 frames both ways, which the core does without this type.
+    pub fn is_two_way_frames(&self) -> bool {
+        self.traits.frames
+    }
+
+    /// Whether messages to the peer get an envelope, and when it can be made.
+    ///
+    /// # Errors
+    /// The encoder returned none of the modes.
+    pub fn envelope_mode(&self) -> Result<EnvelopeMode, Fault> {
+        let Some(encoder) = self.traits.encoder else { return Ok(EnvelopeMode::None) };
+        self.call.envelope_mode(encoder).map_err(|cause| self.fault(cause))
+    }
+
+    /// What goes to the peer around a message of `length` bytes.
+    ///
+    /// # Errors
+    /// The encoder broke the contract.
+    pub fn envelope(&self, length: u64, kind: Kind) -> Result<Envelope, Fault> {
+        let Some(encoder) = self.traits.encoder else { return Ok(Envelope::default()) };
+        self.call.envelope(encoder, length, kind).map_err(|cause| self.fault(cause))
+    }
+
+    /// Lets the function free what it remembers; a second call does nothing.
+    pub fn end(&mut self) {
+        self.call.end();
+    }
+
+    fn fault(&self, cause: Cause) -> Fault {
+        Fault { framing: registry::name(self.call.function()), cause }
+    }
+}
+
+impl fmt::Debug for Framer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Framer").field(&registry::name(self.call.function())).finish()
+    }
+}
+
+/// The contract of [`crate::abi::ws_framing`], checked: any integer may come back.
+fn verdict(returned: i64, opcode: ws_operation, waiting: usize) -> Result<Verdict, Cause> {
+    if returned < 0 {
+        return Err(Cause::Negative(returned));
+    }
+    let Some(length) = usize::try_from(returned).ok().filter(|length| *length <= waiting) else {
+        return Err(Cause::TooLong { returned, length: waiting });
+    };
+    match opcode {
+        _ if length == 0 => Ok(Verdict::More),
+        WS_FRAME_TEXT => Ok(Verdict::Message { length, kind: Kind::Text }),
+        WS_FRAME_BINARY => Ok(Verdict::Message { length, kind: Kind::Binary }),
+        WS_FRAME_DISCARD => Ok(Verdict::Discard { length }),
+        _ => Err(Cause::Opcode(opcode)),
+    }
+}

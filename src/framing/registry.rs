@@ -1,0 +1,219 @@
+//! The framings by name: ours, and those that plug-ins register.
+//!
+//! The one global state of the program. The ABI demands it: a plug-in's constructor registers
+//! before anything could be handed to it.
+#![allow(unsafe_code)] // the functions that plug-ins call are C functions
+
+use super::builtin::{Auto, Binary, Delimited, Framing, Newline, Rfc6455, Separator};
+use super::choice::ConfigFault;
+use super::shim;
+use crate::abi::{ws_encoder, ws_framing};
+use libc::{c_char, c_int};
+use std::ffi::CStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A framing of ours.
+struct Builtin {
+    name: &'static str,
+    function: ws_framing,
+    encoder: Option<ws_encoder>,
+    accepts: fn(&[u8]) -> Result<(), ConfigFault>,
+    text: bool,
+    frames: bool,
+}
+
+/// The first is the framing for want of another.
+static BUILTINS: [Builtin; 5] = [
+    Builtin { text: true, ..plain::<Auto>("auto") },
+    plain::<Binary>("binary"),
+    delimited::<Separator>("separator"),
+    Builtin { text: true, ..delimited::<Newline>("newline") },
+    Builtin { frames: true, ..plain::<Rfc6455>("rfc6455") },
+];
+
+const fn plain<F: Framing>(name: &'static str) -> Builtin {
+    let function = shim::framing::<F>;
+    Builtin { name, function, encoder: None, accepts: |_| Ok(()), text: false, frames: false }
+}
+
+const fn delimited<F: Framing + Delimited>(name: &'static str) -> Builtin {
+    let accepts = |config: &[u8]| F::delimiter(config).map(drop);
+    Builtin { encoder: Some(shim::encoder::<F>), accepts, ..plain::<F>(name) }
+}
+
+/// A framing of a plug-in. Plug-ins are never unloaded, so neither is its function.
+struct Registered {
+    name: String,
+    function: ws_framing,
+    encoder: Option<ws_encoder>,
+}
+
+static REGISTERED: Mutex<Vec<Registered>> = Mutex::new(Vec::new());
+
+fn registered() -> MutexGuard<'static, Vec<Registered>> {
+    // No code that can panic runs under the lock; if any did, the list is still whole.
+    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the core must know of a framing function.
+#[derive(Clone, Copy)]
+pub(super) struct Traits {
+    pub(super) encoder: Option<ws_encoder>,
+    /// One of ours: takes any length.
+    pub(super) builtin: bool,
+    /// An unframed tail may be text.
+    pub(super) text: bool,
+    /// The core's own two-way frames.
+    pub(super) frames: bool,
+}
+
+fn builtin(function: ws_framing) -> Option<&'static Builtin> {
+    BUILTINS.iter().find(|known| std::ptr::fn_addr_eq(known.function, function))
+}
+
+/// `auto`, the framing for want of another.
+pub(super) fn auto() -> ws_framing {
+    BUILTINS[0].function
+}
+
+fn shim_of(name: &str) -> Option<ws_framing> {
+    BUILTINS.iter().find(|known| known.name == name).map(|known| known.function)
+}
+
+pub(super) fn find(name: &str) -> Option<ws_framing> {
+    shim_of(name).or_else(|| {
+        registered().iter().find(|known| known.name == name).map(|known| known.function)
+    })
+}
+
+pub(super) fn traits(function: ws_framing) -> Traits {
+    if let Some(&Builtin { encoder, text, frames, .. }) = builtin(function) {
+        return Traits { encoder, builtin: true, text, frames };
+    }
+    let known = registered();
+    let known = known.iter().find(|known| std::ptr::fn_addr_eq(known.function, function));
+    let encoder = known.and_then(|known| known.encoder);
+    Traits { encoder, builtin: false, text: false, frames: false }
+}
+
+/// A function's name for the log; its address when nobody registered it.
+pub(super) fn name(function: ws_framing) -> String {
+    if let Some(known) = builtin(function) {
+        return known.name.into();
+    }
+    let known = registered();
+    let known = known.iter().find(|known| std::ptr::fn_addr_eq(known.function, function));
+    known.map_or_else(|| format!("at {function:p}"), |known| known.name.clone())
+}
+
+/// Whether a framing of ours takes this configuration; that of a plug-in is its own affair.
+pub(super) fn accepts(function: ws_framing, config: Option<&CStr>) -> Result<(), ConfigFault> {
+    let config = config.map_or(&[][..], CStr::to_bytes);
+    builtin(function).map_or(Ok(()), |known| (known.accepts)(config))
+}
+
+fn register(name: &str, function: ws_framing) -> Result<(), &'static str> {
+    let mut known = registered();
+    if shim_of(name).is_some() || known.iter().any(|known| known.name == name) {
+        return Err("the name is taken");
+    }
+    known.push(Registered { name: name.into(), function, encoder: None });
+    Ok(())
+}
+
+fn add_encoder(name: &str, encoder: ws_encoder) -> Result<(), &'static str> {
+    let mut known = registered();
+    match known.iter_mut().find(|known| known.name == name) {
+        None => Err("no plug-in registered this framing"),
+        Some(Registered { encoder: Some(_), .. }) => Err("the framing has an encoder"),
+        Some(known) => {
+            known.encoder = Some(encoder);
+            Ok(())
+        }
+    }
+}
+
+/// 0 for success; 1, and a warning, for a refusal.
+fn outcome(what: &str, name: &str, result: Result<(), &'static str>) -> c_int {
+    let Err(reason) = result else { return 0 };
+    log::warn!("{what} {name:?} not registered: {reason}");
+    1
+}
+
+/// A name that C code handed over; none for null and for what is not UTF-8.
+///
+/// # Safety
+/// `name` is null or a C string that lives as long as the result is used.
+unsafe fn text<'a>(name: *const c_char) -> Option<&'a str> {
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's obligation.
+    unsafe { CStr::from_ptr(name) }.to_str().ok()
+}
+
+/// For plug-ins: the framing of this name, `auto` for null and for a name that nobody registered.
+///
+/// # Safety
+/// `name` is null or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn core_framing(name: *mut c_char) -> ws_framing {
+    // SAFETY: the caller's obligation.
+    let name = unsafe { text(name) };
+    name.and_then(find).unwrap_or_else(auto)
+}
+
+/// For plug-ins: gives a framing function a name. 0 for success; non-zero for a null argument, a
+/// name that is not UTF-8, and a name that is taken: the first keeps it.
+///
+/// # Safety
+/// `name` is null or a C string; `framing` keeps the contract of [`ws_framing`], and its code is
+/// never unloaded.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn core_register_framing(
+    name: *mut c_char,
+    framing: Option<ws_framing>,
+) -> c_int {
+    // SAFETY: the caller's obligation.
+    let name = unsafe { text(name) };
+    let result = match (name, framing) {
+        (Some(name), Some(framing)) => register(name, framing),
+        _ => Err("the name or the function is missing"),
+    };
+    outcome("framing", name.unwrap_or_default(), result)
+}
+
+/// For plug-ins, ours: gives a framing that they registered its way to the peer. 0 for success;
+/// non-zero for a null argument, an unknown name, and a framing that has an encoder.
+///
+/// # Safety
+/// `name` is null or a C string; `encoder` keeps the contract of [`ws_encoder`], and its code is
+/// never unloaded.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn core_register_encoder(
+    name: *mut c_char,
+    encoder: Option<ws_encoder>,
+) -> c_int {
+    // SAFETY: the caller's obligation.
+    let name = unsafe { text(name) };
+    let result = match (name, encoder) {
+        (Some(name), Some(encoder)) => add_encoder(name, encoder),
+        _ => Err("the name or the function is missing"),
+    };
+    outcome("encoder of framing", name.unwrap_or_default(), result)
+}
+
+/// For plug-ins: turns ASCII letters into lower case where they stand, and returns its argument.
+///
+/// # Safety
+/// `text` is null or a writable C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xstr_lower(text: *mut c_char) -> *mut c_char {
+    if !text.is_null() {
+        // SAFETY: the caller's obligation; the length was just counted, and no other reference
+        // to these bytes is held here.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(text.cast(), libc::strlen(text)) };
+        bytes.make_ascii_lowercase();
+    }
+    text
+}

@@ -1,0 +1,81 @@
+//! Our framings as C functions.
+#![allow(unsafe_code)] // the C contract hands over pointers
+
+use super::builtin::{Delimited, Framing};
+use crate::abi::{WS_ENVELOPE_NONE, WS_ENVELOPE_STREAM, ws_envelope, ws_operation};
+use libc::{c_char, c_int, c_void, size_t};
+use std::ffi::CStr;
+use std::{ptr, slice};
+
+/// The [`crate::abi::ws_framing`] function of `F`; a configuration that `F` refuses makes it
+/// return -1.
+///
+/// # Safety
+/// As the contract says: `data` is null or has `length` bytes, `opcode` and `framing_data` are
+/// valid, `*framing_data` is null or was set by this very function, `config` is null or a C string.
+pub(super) unsafe extern "C" fn framing<F: Framing>(
+    data: *mut u8,
+    length: size_t,
+    _last_read: size_t,
+    opcode: *mut ws_operation,
+    framing_data: *mut *mut c_void,
+    config: *const c_char,
+) -> i64 {
+    // SAFETY: the caller's obligation, each of these in turn; the `F` behind `*framing_data` came
+    // out of a `Box` below and is put back into one only once, because it is set to null then.
+    unsafe {
+        if data.is_null() {
+            let state = ptr::replace(framing_data, ptr::null_mut()).cast::<F>();
+            if !state.is_null() {
+                drop(Box::from_raw(state));
+            }
+            return 0;
+        }
+        if (*framing_data).is_null() {
+            let Ok(state) = F::new(text(config)) else { return -1 };
+            *framing_data = Box::into_raw(Box::new(state)).cast();
+        }
+        let state = &mut *(*framing_data).cast::<F>();
+        let (length, kind) = state.cut(slice::from_raw_parts(data, length));
+        *opcode = kind.opcode();
+        length as i64 // never more than a slice holds
+    }
+}
+
+/// The [`crate::abi::ws_encoder`] function of `D`.
+///
+/// # Safety
+/// As the contract says: `config` is null or a C string, `out` is null or valid.
+pub(super) unsafe extern "C" fn encoder<D: Delimited>(
+    _length: u64,
+    _opcode: ws_operation,
+    config: *const c_char,
+    out: *mut ws_envelope,
+) -> c_int {
+    // SAFETY: the caller's obligation.
+    let (config, out) = unsafe { (text(config), out.as_mut()) };
+    let Ok(delimiter) = D::delimiter(config) else { return -1 };
+    if !delimiter.both_ways {
+        return WS_ENVELOPE_NONE;
+    }
+    if let Some(out) = out {
+        out.prefix_length = 0;
+        out.suffix_length = delimiter.bytes.len();
+        for (to, from) in out.suffix.iter_mut().zip(&delimiter.bytes) {
+            *to = *from;
+        }
+    }
+    WS_ENVELOPE_STREAM
+}
+
+/// A configuration's bytes; none for null.
+///
+/// # Safety
+/// `config` is null or a C string that lives as long as the result is used.
+unsafe fn text<'a>(config: *const c_char) -> &'a [u8] {
+    if config.is_null() {
+        return b"";
+    }
+    // SAFETY: the caller's obligation.
+    unsafe { CStr::from_ptr(config) }.to_bytes()
+}
