@@ -13,7 +13,7 @@ use crate::logging::Escaped;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Run the daemon.
-    Run(Config),
+    Run(Box<Config>),
     /// Print this help text.
     Help(String),
     /// Print this version.
@@ -33,7 +33,7 @@ pub fn from_args(args: impl Iterator<Item = OsString>) -> Result<Command, Config
     if matches.opt_present(VERSION) {
         return Ok(Command::Version(format!("websocksy {}\n", env!("CARGO_PKG_VERSION"))));
     }
-    configure(&matches).map(Command::Run)
+    configure(&matches).map(|config| Command::Run(Box::new(config)))
 }
 
 fn options() -> Options {
