@@ -1,0 +1,197 @@
+//! Back ends: who is the peer of a client?
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::BorrowedFd;
+
+/// A back end: finds the peer of a client.
+///
+/// `query` may run on several threads at once, if the operator allows it with `--query-threads`;
+/// `configure` never runs beside it.
+pub trait Backend: Send + Sync + Sized + 'static {
+    /// The back end before it was configured; called when it is loaded.
+    fn new() -> Self;
+
+    /// Takes one key of the configuration, in the operator's order.
+    ///
+    /// # Errors
+    /// The reason why the key or its value is refused; it is logged, and the daemon does not start.
+    fn configure(&mut self, key: &str, value: &str) -> Result<(), String>;
+
+    /// Finds the peer; `None` for "there is none", which the client sees as 404.
+    ///
+    /// Runs off the daemon's loop: it may block, within `--query-timeout`.
+    fn query(&self, client: &Client<'_>) -> Option<Peer>;
+}
+
+/// What a client said when it asked to be connected; bytes, since HTTP promises no more.
+#[derive(Clone, Debug)]
+pub struct Client<'a> {
+    endpoint: &'a [u8],
+    protocols: Vec<&'a [u8]>,
+    headers: Vec<(&'a [u8], &'a [u8])>,
+    socket: Option<BorrowedFd<'a>>,
+}
+
+impl<'a> Client<'a> {
+    /// A client for the tests of a back end; the core makes its own.
+    pub fn new(
+        endpoint: &'a [u8],
+        protocols: &[&'a [u8]],
+        headers: &[(&'a [u8], &'a [u8])],
+    ) -> Self {
+        Self { endpoint, protocols: protocols.to_vec(), headers: headers.to_vec(), socket: None }
+    }
+
+    /// The same client with its socket.
+    pub(crate) fn with_socket(self, socket: Option<BorrowedFd<'a>>) -> Self {
+        Self { socket, ..self }
+    }
+
+    /// The request target as sent, with its query string.
+    pub fn endpoint(&self) -> &'a [u8] {
+        self.endpoint
+    }
+
+    /// The subprotocols offered, in the client's order, without duplicates.
+    pub fn protocols(&self) -> &[&'a [u8]] {
+        &self.protocols
+    }
+
+    /// All header fields as sent: name and value, in order.
+    pub fn headers(&self) -> &[(&'a [u8], &'a [u8])] {
+        &self.headers
+    }
+
+    /// The value of the first field of that name, in any case (RFC 9110 §5.1).
+    pub fn header(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.fields(name).next()
+    }
+
+    /// The value of the first cookie of that name (RFC 6265 §4.2.1), with quotes if it has them.
+    pub fn cookie(&self, name: &[u8]) -> Option<&'a [u8]> {
+        let pairs = self.fields(b"cookie").flat_map(|field| field.split(|&byte| byte == b';'));
+        pairs.filter_map(split_pair).find(|&(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The client's address, as the kernel knows it: a proxy's, if there is one in between.
+    ///
+    /// # Errors
+    /// The kernel's, or `NotConnected` where there is no socket, as in tests.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        let socket = self.socket.ok_or(io::ErrorKind::NotConnected)?;
+        TcpStream::from(socket.try_clone_to_owned()?).peer_addr()
+    }
+
+    fn fields(&self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+        let same = move |tag: &[u8]| tag.eq_ignore_ascii_case(name);
+        self.headers.iter().filter(move |(tag, _)| same(tag)).map(|&(_, value)| value)
+    }
+}
+
+/// A cookie's name and value, without the white space around them.
+fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let equals = pair.iter().position(|&byte| byte == b'=')?;
+    let (name, value) = pair.split_at_checked(equals)?;
+    Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+}
+
+/// Where a peer is and how its stream becomes messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub(crate) address: Vec<u8>,
+    pub(crate) port: Option<Vec<u8>>,
+    pub(crate) framing: Option<Vec<u8>>,
+    pub(crate) framing_config: Option<Vec<u8>>,
+    pub(crate) protocol: Option<usize>,
+}
+
+impl Peer {
+    /// A peer by its address: `tcp://host:port`, `udp://host:port`, `unix://path`,
+    /// `unix-dgram://path`, `fifotx://path` or `fiforx://path`.
+    pub fn new(address: impl Into<Vec<u8>>) -> Self {
+        Self {
+            address: address.into(),
+            port: None,
+            framing: None,
+            framing_config: None,
+            protocol: None,
+        }
+    }
+
+    /// The port or service, where the address does not have it.
+    #[must_use]
+    pub fn port(self, port: impl Into<Vec<u8>>) -> Self {
+        Self { port: Some(port.into()), ..self }
+    }
+
+    /// The framing function's name; `auto` when it is not given. A name that no function is
+    /// registered under costs the client its session, see [`framing_exists`](crate::framing_exists).
+    #[must_use]
+    pub fn framing(self, name: impl Into<Vec<u8>>) -> Self {
+        Self { framing: Some(name.into()), ..self }
+    }
+
+    /// The framing function's configuration.
+    #[must_use]
+    pub fn framing_config(self, config: impl Into<Vec<u8>>) -> Self {
+        Self { framing_config: Some(config.into()), ..self }
+    }
+
+    /// The subprotocol agreed on, as an index into [`Client::protocols`]; none when not given.
+    #[must_use]
+    pub fn protocol(self, index: usize) -> Self {
+        Self { protocol: Some(index), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_names_match_in_any_case() {
+        let headers: [(&[u8], &[u8]); 3] = [(b"X-A", b"1"), (b"x-a", b"2"), (b"X-AB", b"3")];
+        let client = Client::new(b"/", &[], &headers);
+        let cases: [(&[u8], Option<&[u8]>); 4] =
+            [(b"x-a", Some(b"1")), (b"X-AB", Some(b"3")), (b"x", None), (b"", None)];
+        for (name, expected) in cases {
+            assert_eq!(client.header(name), expected, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn cookies() {
+        type Case<'a> = (&'a [&'a [u8]], Option<&'a [u8]>);
+        let cases: &[Case<'_>] = &[
+            (&[], None),
+            (&[b""], None),
+            (&[b"s=1"], Some(b"1")),
+            (&[b"a=0; s=1; b=2"], Some(b"1")),
+            (&[b"a=0;s=1;b=2"], Some(b"1")),
+            (&[b"a=0; b=2", b"s=1"], Some(b"1")),
+            (&[b"s=1; s=2"], Some(b"1")),
+            (&[b"s="], Some(b"")),
+            (&[b"s"], None),
+            (&[b"S=1"], None),
+            (&[b"ss=1; xs=2"], None),
+            (&[b"a=s=1"], None),
+            (&[b"s=x=y"], Some(b"x=y")),
+            (&[b"s=\"q\""], Some(b"\"q\"")),
+            (&[b" s = 1 ;"], Some(b"1")),
+            (&[b";;=;s=1"], Some(b"1")),
+        ];
+        for (fields, expected) in cases {
+            let headers: Vec<(&[u8], &[u8])> =
+                fields.iter().map(|&field| (b"cOOkie".as_slice(), field)).collect();
+            let client = Client::new(b"/", &[], &headers);
+            assert_eq!(client.cookie(b"s"), *expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_without_a_socket_has_no_address() {
+        let client = Client::new(b"/", &[], &[]);
+        assert_eq!(client.address().unwrap_err().kind(), io::ErrorKind::NotConnected);
+    }
+}
