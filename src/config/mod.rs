@@ -6,6 +6,8 @@
 mod args;
 mod file;
 mod options;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;

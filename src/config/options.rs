@@ -283,12 +283,10 @@ fn seconds(value: &str, zero: Zero) -> Result<Duration, String> {
     let range = MIN_SECONDS..=Duration::from_secs(MAX_SECONDS);
     let fits = |d: &Duration| range.contains(d) || (d.is_zero() && zero == Zero::Off);
     decimal(value).filter(fits).ok_or_else(|| {
-        let or_zero = if zero == Zero::Off { "0 or " } else { "" };
-        format!(
-            "'{}' is not {or_zero}a number of seconds from {} to {MAX_SECONDS}",
-            Escaped(value),
-            MIN_SECONDS.as_secs_f64(),
-        )
+        let is_not = if zero == Zero::Off { "is neither 0 nor" } else { "is not" };
+        let shortest = MIN_SECONDS.as_secs_f64();
+        let number = format!("a number of seconds from {shortest} to {MAX_SECONDS}");
+        format!("'{}' {is_not} {number}", Escaped(value))
     })
 }
 

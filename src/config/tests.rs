@@ -1,0 +1,334 @@
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::options::{OPTIONS, Opt, Setting};
+use super::*;
+
+fn command(args: &[&str]) -> Result<Command, ConfigError> {
+    from_args(args.iter().map(OsString::from))
+}
+
+fn run(args: &[&str]) -> Config {
+    match command(args) {
+        Ok(Command::Run(config)) => *config,
+        other => panic!("{args:?}: {other:?}"),
+    }
+}
+
+fn parse(file: &str) -> Result<Config, String> {
+    from_file(Path::new("ws.conf"), file.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn load(name: &str, origin: &str) -> PlacedStep {
+    PlacedStep { step: BackendStep::Load(name.into()), origin: origin.into() }
+}
+
+fn set(key: &str, value: &str, origin: &str) -> PlacedStep {
+    PlacedStep { step: BackendStep::Configure(key.into(), value.into()), origin: origin.into() }
+}
+
+/// A file that is gone when the test is.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str, text: impl AsRef<[u8]>) -> Self {
+        let name = format!("websocksy-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn name(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+type Change = fn(&mut Config);
+
+#[test]
+fn flags_set_their_fields() {
+    let cases: &[(&[&str], Change)] = &[
+        (&[], |_| ()),
+        (&["--"], |_| ()),
+        (&["-p", "9000"], |c| c.port = 9000),
+        (&["-p0"], |c| c.port = 0),
+        (&["--port=65535"], |c| c.port = 65535),
+        (&["--port", "007"], |c| c.port = 7),
+        (&["-l", "127.0.0.1"], |c| c.listen = "127.0.0.1".into()),
+        (&["-k", "0"], |c| c.deadlines.ping = Duration::ZERO),
+        (&["--ping", "0.5"], |c| c.deadlines.ping = Duration::from_millis(500)),
+        (&["--write-timeout", "0.0"], |c| c.deadlines.write = Duration::ZERO),
+        (&["--idle-timeout", "600"], |c| c.deadlines.idle = Duration::from_secs(600)),
+        (&["--query-timeout", "0.001"], |c| c.deadlines.query = Duration::from_millis(1)),
+        (&["--close-timeout", "31536000"], |c| c.deadlines.close = Duration::from_secs(31_536_000)),
+        (&["--drain-timeout", "1.25"], |c| c.drain_timeout = Duration::from_millis(1250)),
+        (&["--plugins", "/usr/lib/websocksy"], |c| c.plugins = Some("/usr/lib/websocksy".into())),
+        (&["--max-connections", "1048576"], |c| c.max_connections = 1 << 20),
+        (&["--origin", "https://a.org", "--origin=null"], |c| {
+            c.origins = vec!["https://a.org".into(), "null".into()];
+        }),
+        (
+            &["-c", "host=a=b ", "-b", "file", "-c", "path=", "--backend=x", "--config", "k=v"],
+            |c| {
+                c.backend = vec![
+                    set("host", "a=b ", "--config: host"),
+                    load("file", "--backend"),
+                    set("path", "", "--config: path"),
+                    load("x", "--backend"),
+                    set("k", "v", "--config: k"),
+                ];
+            },
+        ),
+    ];
+    for (args, change) in cases {
+        let mut expected = Config::default();
+        change(&mut expected);
+        assert_eq!(run(args), expected, "{args:?}");
+    }
+}
+
+#[test]
+fn wrong_command_lines_are_named() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["-p", "abc"], "--port: 'abc' is not a number from 0 to 65535"),
+        (&["-p", "65536"], "--port: '65536' is not a number from 0 to 65535"),
+        (&["-p", "+1"], "--port: '+1' is not a number from 0 to 65535"),
+        (&["-p", " 1"], "--port: ' 1' is not a number from 0 to 65535"),
+        (&["--port="], "--port: '' is not a number from 0 to 65535"),
+        (&["-p", "1\n2"], "--port: '1\\x0a2' is not a number from 0 to 65535"),
+        (&["-p"], "-p: needs a value"),
+        (&["--port"], "--port: needs a value"),
+        (&["-p", "1", "--port=2"], "--port: is given twice"),
+        (&["-f", "a", "-f", "b"], "--file: is given twice"),
+        (&["-x"], "-x: is no option; see --help"),
+        (&["--prot", "1"], "--prot: is no option; see --help"),
+        (&["--\x1b[m"], "--\\x1b[m: is no option; see --help"),
+        (&["--help=me"], "--help: takes no value"),
+        (&["-l", ""], "--listen: needs a value"),
+        (&["-b", ""], "--backend: needs a value"),
+        (&["--plugins="], "--plugins: needs a value"),
+        (&["-c", "host"], "--config: 'host' is not KEY=VALUE"),
+        (&["-c", "=x"], "--config: '=x' is not KEY=VALUE"),
+        (&["-k", "-1"], "--ping: '-1' is neither 0 nor a number of seconds from 0.001 to 31536000"),
+        (
+            &["--idle-timeout", "0.0001"],
+            "--idle-timeout: '0.0001' is neither 0 nor a number of seconds from 0.001 to 31536000",
+        ),
+        (
+            &["--handshake-timeout", "0"],
+            "--handshake-timeout: '0' is not a number of seconds from 0.001 to 31536000",
+        ),
+        (
+            &["--close-timeout", "31536000.5"],
+            "--close-timeout: '31536000.5' is not a number of seconds from 0.001 to 31536000",
+        ),
+        (&["--max-connections", "0"], "--max-connections: '0' is not a number from 1 to 1048576"),
+        (
+            &["--max-per-address", "99999999999999999999"],
+            "--max-per-address: '99999999999999999999' is not a number from 0 to 1048576",
+        ),
+        (&["--query-threads", "257"], "--query-threads: '257' is not a number from 1 to 256"),
+        (&["a.conf", "b.conf"], "'b.conf': is a second configuration file; only one is read"),
+        (&["-f", "a.conf", "--", "-b"], "'-b': is a second configuration file; only one is read"),
+        (&["/no/such.conf"], "/no/such.conf: No such file or directory (os error 2)"),
+        (&["-f", "/"], "/: Is a directory (os error 21)"),
+        (&["-f", "/dev/zero"], "/dev/zero: is longer than 4194304 bytes"),
+    ];
+    for (args, expected) in cases {
+        assert_eq!(command(args).unwrap_err().to_string(), *expected, "{args:?}");
+    }
+}
+
+#[test]
+fn seconds_are_plain_decimals() {
+    for value in ["", ".", "1.", ".5", "1e3", "inf", "nan", "-1", "+1", "1.5s", "1,5", "1.2.3"] {
+        let error = command(&["--connect-timeout", value]).unwrap_err().to_string();
+        let range = "a number of seconds from 0.001 to 31536000";
+        assert_eq!(error, format!("--connect-timeout: '{value}' is not {range}"));
+    }
+}
+
+#[test]
+fn origins_are_as_browsers_send_them() {
+    for value in ["https://a.org", "http://[::1]:8080", "moz-extension://0e-1", "null"] {
+        assert_eq!(run(&["--origin", value]).origins, [value]);
+    }
+    for value in ["", "*", "a.org", "https://", "://a.org", "https://a.org/", "https://a org"] {
+        let error = command(&["--origin", value]).unwrap_err().to_string();
+        let expected = format!("--origin: '{value}' is not an origin such as https://example.org");
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
+fn an_argument_that_is_not_utf8_is_an_error() {
+    let arg = OsString::from_vec(b"--port=\xff".to_vec());
+    let error = from_args([arg].into_iter()).unwrap_err();
+    assert_eq!(error.to_string(), "'--port=\\xff': is not UTF-8");
+}
+
+#[test]
+fn help_and_version_win_over_all_other_flags() {
+    let version = format!("websocksy {}\n", env!("CARGO_PKG_VERSION"));
+    for args in [&["-V"][..], &["--version", "-p", "abc"], &["-VV", "/no/such.conf"]] {
+        assert_eq!(command(args).unwrap(), Command::Version(version.clone()), "{args:?}");
+    }
+    for args in [&["-h"][..], &["--help", "-V", "-p", "abc"], &["-hh", "/no/such.conf"]] {
+        let Ok(Command::Help(text)) = command(args) else { panic!("{args:?}") };
+        let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for opt in OPTIONS {
+            assert!(flat.contains(&format!("--{} {}", opt.long, opt.hint)), "{}", opt.long);
+            assert!(flat.contains(&opt.description()), "{}", opt.long);
+        }
+        assert!(text.lines().all(|line| line.len() <= 80));
+    }
+}
+
+#[test]
+fn files_set_their_fields() {
+    let cases: &[(&str, Change)] = &[
+        ("", |_| ()),
+        ("\n\n  \r\n# a = b\n; c = d\n  # [x]\n[core]\n[backend]", |_| ()),
+        ("[core]\nport=9000", |c| c.port = 9000),
+        ("  [core]  \r\n\t port \t=\t 9000 \r\nping = 0\r\n", |c| {
+            c.port = 9000;
+            c.deadlines.ping = Duration::ZERO;
+        }),
+        ("[core]\norigin = https://a.org\norigin = null\n[core]\nlisten = ::1", |c| {
+            c.origins = vec!["https://a.org".into(), "null".into()];
+            c.listen = "::1".into();
+        }),
+        ("[backend]\na = 1\na = # = \"2\"\nB =\n[core]\nbackend = file\n[backend]\nc=;", |c| {
+            c.backend = vec![
+                load("file", "ws.conf:6: backend"),
+                set("a", "1", "ws.conf:2: a"),
+                set("a", "# = \"2\"", "ws.conf:3: a"),
+                set("B", "", "ws.conf:4: B"),
+                set("c", ";", "ws.conf:8: c"),
+            ];
+        }),
+    ];
+    for (file, change) in cases {
+        let mut expected = Config::default();
+        change(&mut expected);
+        assert_eq!(parse(file).as_ref(), Ok(&expected), "{file:?}");
+    }
+}
+
+#[test]
+fn wrong_files_are_named_with_line_and_key() {
+    let long = format!("[core]\n#{}\n", "x".repeat(64 * 1024));
+    let cases = [
+        ("port = 1", "ws.conf:1: port: stands before any section"),
+        ("[core]\nprot = 1", "ws.conf:2: prot: is no key of [core]"),
+        ("[core]\nPort = 1", "ws.conf:2: Port: is no key of [core]"),
+        ("[core]\nconfig = a=b", "ws.conf:2: config: is no key of [core]"),
+        ("[core]\nfile = x", "ws.conf:2: file: is no key of [core]"),
+        ("[core]\nhelp =", "ws.conf:2: help: is no key of [core]"),
+        ("[core]\nport = x", "ws.conf:2: port: 'x' is not a number from 0 to 65535"),
+        ("[core]\nport = 1 # one", "ws.conf:2: port: '1 # one' is not a number from 0 to 65535"),
+        ("[core]\nport = 1\n\nport = 1", "ws.conf:4: port: was set in line 2 already"),
+        ("[core]\nbackend = a\nbackend = b", "ws.conf:3: backend: was set in line 2 already"),
+        ("[core]\nbackend =", "ws.conf:2: backend: needs a value"),
+        ("[core]\n\r\nport", "ws.conf:3: 'port' is not KEY = VALUE"),
+        ("[core]\n = 1", "ws.conf:2: '= 1' is not KEY = VALUE"),
+        ("\n[backends]", "ws.conf:2: '[backends]' is neither [core] nor [backend]"),
+        ("[core] # main", "ws.conf:1: '[core] # main' is neither [core] nor [backend]"),
+        ("[core]\nk\x1b = 1", "ws.conf:2: k\\x1b: is no key of [core]"),
+        ("[backend]\nk = a\0b", "ws.conf:2: holds a NUL byte"),
+        (&long, "ws.conf:2: is longer than 65536 bytes"),
+    ];
+    for (file, expected) in cases {
+        assert_eq!(parse(file).unwrap_err(), expected, "{file:?}");
+    }
+    let error = from_file(Path::new("a\nb"), b"[backend]\nk = \xff").unwrap_err();
+    assert_eq!(error.to_string(), "a\\x0ab:2: is not UTF-8");
+}
+
+#[test]
+fn a_line_may_be_64_kib() {
+    let value = "x".repeat(64 * 1024 - "k=".len());
+    let config = parse(&format!("[backend]\nk={value}\n")).unwrap();
+    assert_eq!(config.backend, [set("k", &value, "ws.conf:2: k")]);
+}
+
+#[test]
+fn flags_win_over_the_file_and_its_steps_come_first() {
+    let file = "[core]\nport = 1\nping = 5\norigin = https://file\nbackend = f\n[backend]\na = 1\n";
+    let file = Temporary::new("precedence.conf", file);
+    let name = file.name();
+    let flags = ["-p", "2", "--origin", "null", "-c", "a=2", "-b", "g"];
+    let mut expected = Config { port: 2, origins: vec!["null".into()], ..Config::default() };
+    expected.deadlines.ping = Duration::from_secs(5);
+    expected.backend = vec![
+        load("f", &format!("{name}:5: backend")),
+        set("a", "1", &format!("{name}:7: a")),
+        set("a", "2", "--config: a"),
+        load("g", "--backend"),
+    ];
+    for place in 0..=flags.len() / 2 {
+        let (before, after) = flags.split_at(2 * place);
+        for named in [&["-f", name][..], &["--file", name], &[name]] {
+            let args = [before, named, after].concat();
+            assert_eq!(run(&args), expected, "{args:?}");
+        }
+    }
+}
+
+/// A value that `opt` takes and that is not its default.
+fn sample(opt: &Opt) -> &'static str {
+    match opt.setting.as_ref().unwrap() {
+        Setting::WebOrigin(_) => "https://example.org",
+        Setting::BackendPair => "key=value",
+        Setting::Text(_) | Setting::Backend => "name",
+        Setting::Directory(_) => "/dir",
+        Setting::Port(_) | Setting::Count(..) | Setting::Seconds(..) => "77",
+    }
+}
+
+#[test]
+fn every_option_is_a_flag_and_a_key() {
+    let without_origins = |mut config: Config| {
+        config.backend.iter_mut().for_each(|step| step.origin = "".into());
+        config
+    };
+    let mut seen = HashSet::new();
+    for opt in OPTIONS.iter().filter(|opt| opt.setting.is_some()) {
+        let value = sample(opt);
+        let by_flag = without_origins(run(&[&format!("--{}", opt.long), value]));
+        let section = if opt.long == "config" { "backend" } else { "core" };
+        let pair =
+            if opt.long == "config" { value.into() } else { format!("{}={value}", opt.long) };
+        let by_file = without_origins(parse(&format!("[{section}]\n{pair}")).unwrap());
+        assert_eq!(by_flag, by_file, "{}", opt.long);
+        assert_ne!(by_flag, Config::default(), "{}", opt.long);
+        assert!(seen.insert(format!("{by_flag:?}")), "{} sets another's field", opt.long);
+        if !opt.short.is_empty() {
+            let by_letter = without_origins(run(&[&format!("-{}", opt.short), value]));
+            assert_eq!(by_letter, by_flag, "{}", opt.short);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_file_makes_the_parser_panic_or_speak_in_two_lines(
+        file in r"(\[(core|backend)\]|(port|origin|x)?[= \t]{0,2}[\PC\x00-\x20]{0,9}|\n|\r){0,30}",
+    ) {
+        if let Err(error) = parse(&file) {
+            prop_assert!(!error.contains(char::is_control), "{error:?}");
+        }
+    }
+}
