@@ -37,7 +37,7 @@ const fn malformed(why: &'static str) -> Refused {
 /// An acceptable handshake: what a back end is asked with, and what the 101 answers to.
 ///
 /// All strings lie in one buffer, each ending in NUL, so that a C caller can be pointed at them:
-/// [`Upgrade::bytes_mut`] with the offsets that the `_at` methods give.
+/// [`Upgrade::bytes`] with the offsets that the `_at` methods give.
 #[derive(Debug)]
 pub struct Upgrade {
     text: Vec<u8>,
@@ -69,9 +69,9 @@ impl Upgrade {
         self.fields.iter().map(move |field| (c_str(text, field.name), c_str(text, field.value)))
     }
 
-    /// The buffer behind all the strings. It does not move while this value lives.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.text
+    /// The buffer behind all the strings.
+    pub fn bytes(&self) -> &[u8] {
+        &self.text
     }
 
     /// Where the endpoint starts in the buffer.

@@ -1,0 +1,139 @@
+//! What can go wrong with a back end, by when it does.
+
+use super::addr::AddressError;
+use crate::abi::{WEBSOCKSY_API_VERSION, peer_transport};
+use crate::framing::ConfigFault;
+use std::path::PathBuf;
+use std::{fmt, io};
+
+/// Why a plug-in, or a directory of them, is not loaded.
+#[derive(Debug)]
+pub enum LoadError {
+    /// A back end's name is a part of a file name.
+    Name(String),
+    /// A relative path means whatever the working directory is.
+    Relative(PathBuf),
+    /// Everybody may write there.
+    Writable(PathBuf),
+    /// It cannot be looked at.
+    Unreadable(PathBuf, io::Error),
+    /// It is no directory.
+    NotDirectory(PathBuf),
+    /// It is no regular file.
+    NotFile(PathBuf),
+    /// The dynamic linker refuses it, with the reason.
+    Refused(PathBuf, String),
+    /// It does not define a function that it must.
+    Missing(PathBuf, &'static str),
+    /// `init` returned another API version.
+    Version(PathBuf, u64),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "{name:?} is no name of a back end"),
+            Self::Relative(path) => write!(f, "{}: not an absolute path", path.display()),
+            Self::Writable(path) => {
+                write!(f, "{}: everybody may write to it, so it is not trusted", path.display())
+            }
+            Self::Unreadable(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::NotDirectory(path) => write!(f, "{}: not a directory", path.display()),
+            Self::NotFile(path) => write!(f, "{}: not a regular file", path.display()),
+            Self::Refused(path, reason) => write!(f, "{}: {reason}", path.display()),
+            Self::Missing(path, symbol) => {
+                write!(f, "{}: does not define {symbol}", path.display())
+            }
+            Self::Version(path, version) => write!(
+                f,
+                "{}: init returned API version {version}, not {WEBSOCKSY_API_VERSION}",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Why a back end's configuration is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigureError {
+    /// The built-in back end has no such key.
+    Key(String),
+    /// A C string cannot hold a NUL.
+    Nul,
+    /// The plug-in has no `configure`.
+    Unconfigurable,
+    /// The plug-in's `configure` returned this for this key.
+    Refused(String, u64),
+    /// The peer's address is none.
+    Address(AddressError),
+    /// The framing or its configuration is none.
+    Framing(ConfigFault),
+}
+
+impl fmt::Display for ConfigureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "the built-in back end has no key {key:?}"),
+            Self::Nul => f.write_str("a key or value holds a NUL"),
+            Self::Unconfigurable => f.write_str("the back end takes no configuration"),
+            Self::Refused(key, code) => write!(f, "the back end refused {key:?} with {code}"),
+            Self::Address(error) => error.fmt(f),
+            Self::Framing(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ConfigureError {}
+
+/// Why a query brought no peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryError {
+    /// The back end knows none for this client: 404.
+    NoPeer,
+    /// What it returned is no answer: 500.
+    Bad(BadAnswer),
+    /// It named a peer that can be none: 502.
+    Address(AddressError),
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPeer => f.write_str("the back end knows no peer"),
+            Self::Bad(bad) => bad.fmt(f),
+            Self::Address(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for QueryError {}
+
+/// How an answer breaks the contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadAnswer {
+    /// The transport is none of the list.
+    Transport(peer_transport),
+    /// This string has no end within the limit.
+    Endless(&'static str),
+    /// This string is not UTF-8.
+    NotText(&'static str),
+    /// This string holds control characters.
+    Control(&'static str),
+    /// The built-in back end's framing was never checked.
+    Framing(ConfigFault),
+}
+
+impl fmt::Display for BadAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the back end's answer is bad: ")?;
+        match self {
+            Self::Transport(value) => write!(f, "transport {value}"),
+            Self::Endless(field) => write!(f, "{field} has no end"),
+            Self::NotText(field) => write!(f, "{field} is not UTF-8"),
+            Self::Control(field) => write!(f, "{field} holds control characters"),
+            Self::Framing(fault) => fault.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Shared objects: opened, never closed, asked for their own symbols only.
+#![allow(unsafe_code)] // to load a plug-in is to run it
+
+use super::error::LoadError;
+use super::table::Table;
+use crate::abi::ws_backend;
+use libc::{Dl_info, RTLD_LOCAL, RTLD_NOW, c_void};
+use libloading::os::unix;
+use std::ffi::{CStr, OsStr};
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// A loaded plug-in. It stays loaded as long as the process does: a framing function, a thread of
+/// its own or a destructor of a thread's data may still run its code.
+struct Library<'a> {
+    path: &'a Path,
+    handle: ManuallyDrop<unix::Library>,
+}
+
+/// Loads a plug-in for what its constructors do.
+pub(super) fn framing(path: &Path) -> Result<(), LoadError> {
+    Library::open(path).map(drop)
+}
+
+/// Loads a back end's functions.
+pub(super) fn backend(path: &Path) -> Result<Table, LoadError> {
+    let library = Library::open(path)?;
+    let missing = |symbol| LoadError::Missing(path.into(), symbol);
+    // SAFETY: functions of these names have these types: that is the contract of a back end. The
+    // library is never unloaded.
+    unsafe {
+        Ok(Table::new(ws_backend {
+            init: library.own("init").ok_or_else(|| missing("init"))?,
+            config: library.own("configure"),
+            query: library.own("query").ok_or_else(|| missing("query"))?,
+            cleanup: library.own("cleanup"),
+        }))
+    }
+}
+
+impl<'a> Library<'a> {
+    fn open(path: &'a Path) -> Result<Self, LoadError> {
+        // All symbols now: one that is missing is an error here, not a crash of some session.
+        // SAFETY: what the constructors do is the plug-in's own; the operator trusts its code.
+        let handle = unsafe { unix::Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+        let refused = |error: libloading::Error| LoadError::Refused(path.into(), reason(&error));
+        Ok(Self { path, handle: ManuallyDrop::new(handle.map_err(refused)?) })
+    }
+
+    /// The function that this very object defines. The linker looks through its dependencies as
+    /// well, and any library may have an `init` of its own.
+    ///
+    /// # Safety
+    /// `F` is the type of the function.
+    unsafe fn own<F: Copy>(&self, name: &str) -> Option<F> {
+        // SAFETY: the caller's obligation.
+        let symbol: unix::Symbol<F> = unsafe { self.handle.get(name) }.ok()?;
+        let function = *symbol;
+        self.defines(symbol.as_raw_ptr()).then_some(function)
+    }
+
+    fn defines(&self, address: *mut c_void) -> bool {
+        let identity = |path: &Path| path.metadata().map(|file| (file.dev(), file.ino())).ok();
+        let own = identity(self.path);
+        own.is_some() && object_of(address, identity).flatten() == own
+    }
+}
+
+/// What `look` finds of the file that the code at `address` was loaded from.
+fn object_of<T>(address: *mut c_void, look: impl Fn(&Path) -> T) -> Option<T> {
+    let mut info = MaybeUninit::<Dl_info>::uninit();
+    // SAFETY: `dladdr` takes any address; it fills `info` in when it returns non-zero, and then
+    // `dli_fname` is a C string of the linker's that lives as long as the object is loaded.
+    let name = unsafe {
+        if libc::dladdr(address, info.as_mut_ptr()) == 0 {
+            return None;
+        }
+        CStr::from_ptr(info.assume_init().dli_fname)
+    };
+    Some(look(Path::new(OsStr::from_bytes(name.to_bytes()))))
+}
+
+/// The linker's words, which name the cause better than the crate's.
+fn reason(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}

@@ -1,0 +1,132 @@
+//! The calls into a back end, and the reading of what it returns.
+#![allow(unsafe_code)] // C functions are called through pointers, and return some
+
+use super::addr::{self, Target, Transport};
+use super::error::{BadAnswer, ConfigureError, QueryError};
+use super::view::View;
+use super::{Answer, Request};
+use crate::abi::{ws_backend, ws_peer_info};
+use crate::framing::Choice;
+use libc::{c_char, size_t};
+use std::ffi::{CStr, CString};
+
+/// The longest string taken from a back end, bytes; one that is not at its end there has none.
+const LONGEST_TEXT: size_t = 65_536;
+
+/// The functions of a loaded back end.
+pub(super) struct Table(ws_backend);
+
+impl Table {
+    /// # Safety
+    /// The functions keep the contract of [`ws_backend`], from any thread, though never from two
+    /// at once unless the operator allows it; and their code is never unloaded.
+    pub(super) unsafe fn new(functions: ws_backend) -> Self {
+        Self(functions)
+    }
+
+    pub(super) fn init(&self) -> u64 {
+        // SAFETY: what `new` was promised.
+        unsafe { (self.0.init)() }
+    }
+
+    pub(super) fn configure(&self, key: &str, value: &str) -> Result<(), ConfigureError> {
+        let configure = self.0.config.ok_or(ConfigureError::Unconfigurable)?;
+        let (mut c_key, mut c_value) = (c_string(key)?, c_string(value)?);
+        // SAFETY: what `new` was promised; both are writable C strings.
+        match unsafe { configure(c_key.as_mut_ptr().cast(), c_value.as_mut_ptr().cast()) } {
+            0 => Ok(()),
+            code => Err(ConfigureError::Refused(key.into(), code)),
+        }
+    }
+
+    pub(super) fn query(&self, request: &Request) -> Result<Answer, QueryError> {
+        let mut view = View::new(request);
+        // SAFETY: what `new` was promised; the view holds what its pointers point to until the
+        // call is over.
+        let info = unsafe {
+            (self.0.query)(
+                view.endpoint(),
+                view.protocols(),
+                view.protocol(),
+                view.headers(),
+                view.header(),
+                view.websocket(),
+            )
+        };
+        Returned(info).read(view.protocols())
+    }
+
+    pub(super) fn cleanup(&self) {
+        if let Some(cleanup) = self.0.cleanup {
+            // SAFETY: what `new` was promised.
+            unsafe { cleanup() }
+        }
+    }
+}
+
+/// A writable C string.
+fn c_string(text: &str) -> Result<Vec<u8>, ConfigureError> {
+    CString::new(text).map(CString::into_bytes_with_nul).map_err(|_| ConfigureError::Nul)
+}
+
+/// What a query returned. Its strings are the core's to free, whatever they hold.
+struct Returned(ws_peer_info);
+
+impl Returned {
+    fn read(&self, offered: usize) -> Result<Answer, QueryError> {
+        let Some(host) = text("host", self.string("host", self.0.host)?)? else {
+            return Err(QueryError::NoPeer);
+        };
+        let bad = QueryError::Bad(BadAnswer::Transport(self.0.transport));
+        let transport = Transport::from_abi(self.0.transport).ok_or(bad)?;
+        let port = text("port", self.string("port", self.0.port)?)?;
+        let target = Target::parse(transport, host, port).map_err(QueryError::Address)?;
+        if addr::lacks_scheme(transport, host) {
+            log::warn!("peer {target} was named without a scheme and is taken for tcp");
+        }
+        let framing = self.framing()?;
+        let protocol = Some(self.0.protocol).filter(|index| *index < offered);
+        Ok(Answer { target, framing, protocol })
+    }
+
+    /// Its configuration is between the back end and the function: any bytes will do.
+    fn framing(&self) -> Result<Choice, QueryError> {
+        let config = self.string("framing_config", self.0.framing_config)?.map(CStr::to_owned);
+        // SAFETY: a back end returns functions that keep the contract, its own or those that
+        // `core_framing` gave it; plug-ins are never unloaded.
+        Ok(unsafe { Choice::foreign(self.0.framing, config) })
+    }
+
+    fn string(&self, field: &'static str, at: *const c_char) -> Result<Option<&CStr>, QueryError> {
+        if at.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: the contract says that this is a C string, which lives until `drop` frees it;
+        // one that runs on is given up at the limit.
+        unsafe {
+            match libc::strnlen(at, LONGEST_TEXT) {
+                LONGEST_TEXT => Err(QueryError::Bad(BadAnswer::Endless(field))),
+                _ => Ok(Some(CStr::from_ptr(at))),
+            }
+        }
+    }
+}
+
+impl Drop for Returned {
+    fn drop(&mut self) {
+        for string in [self.0.host, self.0.port, self.0.framing_config] {
+            // SAFETY: the contract says that these are null or from C's allocator, and the core's.
+            unsafe { libc::free(string.cast()) }
+        }
+    }
+}
+
+/// Text that may stand in an address and in a log.
+fn text<'a>(field: &'static str, string: Option<&'a CStr>) -> Result<Option<&'a str>, QueryError> {
+    let Some(string) = string else { return Ok(None) };
+    let text = string.to_str().map_err(|_| QueryError::Bad(BadAnswer::NotText(field)))?;
+    if text.chars().any(char::is_control) {
+        return Err(QueryError::Bad(BadAnswer::Control(field)));
+    }
+    Ok(Some(text))
+}
