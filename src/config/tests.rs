@@ -332,3 +332,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_man_page_describes_every_option_and_its_default() {
+    let page = include_str!("../../docs/websocksy.8");
+    let (_, options) = page.split_once(".Sh OPTIONS\n").unwrap();
+    let (options, _) = options.split_once("\n.Sh ").unwrap();
+    let entries: Vec<_> = options.split("\n.It Fl ").skip(1).collect();
+    assert_eq!(entries.len(), OPTIONS.len());
+    for (opt, entry) in OPTIONS.iter().zip(entries) {
+        let short = if opt.short.is_empty() { "" } else { &format!("{} , Fl ", opt.short) };
+        let argument = if opt.hint.is_empty() { "" } else { &format!(" Ar {}", opt.hint) };
+        let (title, text) = entry.split_once('\n').unwrap();
+        assert_eq!(title, format!("{short}-{}{argument}", opt.long));
+        let default = match &opt.setting {
+            None | Some(Setting::Directory(_)) => None, // the plug-ins' is the packager's choice
+            Some(setting) => setting.default_value(),
+        };
+        let written = text.split("The default is ").nth(1).and_then(|rest| {
+            rest.split_whitespace().next().map(|word| word.trim_end_matches(['.', ',']))
+        });
+        if let Some(default) = default {
+            assert_eq!(default.split([',', ';']).next(), written, "{title}");
+        }
+    }
+}
