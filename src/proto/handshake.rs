@@ -1,7 +1,11 @@
 //! The opening handshake, server's side (RFC 6455 §4.2): a request head is judged, and answered
 //! with the 101 that opens the WebSocket or with the response that refuses it.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::CStr;
+use std::mem;
 use std::ops::Range;
 
 use base64::Engine;
@@ -9,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha1_smol::Sha1;
 
 pub use super::http::Status;
-use super::http::{Field, Head, c_str, is_authority, is_token};
+use super::http::{Field, Head, c_str, has_prefix, is_authority, is_token};
 
 /// What the client's key is hashed with (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -101,7 +105,7 @@ impl Upgrade {
 ///
 /// # Errors
 /// The first of the handshake's rules that the head breaks.
-pub fn judge(head: Head, origins: &[String]) -> Result<Upgrade, Refused> {
+pub fn judge(mut head: Head, origins: &[String]) -> Result<Upgrade, Refused> {
     check_host(&head)?;
     check_no_content(&head)?;
     check_upgrade(&head)?;
@@ -109,18 +113,18 @@ pub fn judge(head: Head, origins: &[String]) -> Result<Upgrade, Refused> {
     let key = find_key(&head)?;
     check_origin(&head, origins)?;
     let names = find_protocols(&head)?;
-    let fields = head.fields.iter().copied().filter(|&field| !is_own(head.name(field))).collect();
-    let mut text = head.text;
-    let protocols = cut_out(&mut text, names);
-    Ok(Upgrade { text, endpoint: head.target, key, protocols, fields })
+    let mut fields = mem::take(&mut head.fields);
+    fields.retain(|&field| !is_own(head.name(field)));
+    let protocols = cut_out(&mut head.text, names);
+    Ok(Upgrade { text: head.text, endpoint: head.target, key, protocols, fields })
 }
 
-/// The value of a field that may stand once at most.
-fn at_most_one<'a>(head: &'a Head, name: &'static str) -> Result<Option<&'a [u8]>, Refused> {
-    let mut values = head.values(name);
-    let first = values.next();
-    match values.next() {
-        Some(_) => Err(malformed("a field stands twice that may stand once")),
+/// A field that may stand once at most; `twice` says what is wrong if it stands again.
+fn single(head: &Head, name: &'static str, twice: &'static str) -> Result<Option<Field>, Refused> {
+    let mut named = head.named(name);
+    let first = named.next();
+    match named.next() {
+        Some(_) => Err(malformed(twice)),
         None => Ok(first),
     }
 }
@@ -133,7 +137,7 @@ fn lists(head: &Head, field: &'static str, wanted: &[u8]) -> bool {
 
 /// RFC 9112 §3.2: exactly one Host, and a valid one, or 400.
 fn check_host(head: &Head) -> Result<(), Refused> {
-    match at_most_one(head, "host")? {
+    match single(head, "host", "there are two Hosts")?.map(|field| head.value(field)) {
         Some(host) if is_authority(host) => Ok(()),
         Some(_) => Err(malformed("Host is malformed")),
         None => Err(malformed("there is no Host")),
@@ -146,7 +150,8 @@ fn check_no_content(head: &Head) -> Result<(), Refused> {
     if head.values("transfer-encoding").next().is_some() {
         return Err(malformed("a handshake has no Transfer-Encoding"));
     }
-    match at_most_one(head, "content-length")? {
+    let length = single(head, "content-length", "there are two Content-Lengths")?;
+    match length.map(|field| head.value(field)) {
         None | Some(b"0") => Ok(()),
         Some(_) => Err(malformed("a handshake has no content")),
     }
@@ -167,7 +172,8 @@ fn check_upgrade(head: &Head) -> Result<(), Refused> {
 /// RFC 6455 §4.2.1, item 6, and §4.4: the answer to another version names ours.
 fn check_version(head: &Head) -> Result<(), Refused> {
     const OTHER: Refused = refused(Status::UpgradeRequired, "another version of the protocol");
-    match at_most_one(head, "sec-websocket-version")? {
+    let version = single(head, "sec-websocket-version", "there are two Sec-WebSocket-Versions")?;
+    match version.map(|field| head.value(field)) {
         Some(b"13") => Ok(()),
         Some(version) if !is_version(version) => Err(malformed("the version is malformed")),
         _ => Err(OTHER),
@@ -176,15 +182,14 @@ fn check_version(head: &Head) -> Result<(), Refused> {
 
 /// RFC 6455 §4.3: 0 to 255, without leading zeros.
 fn is_version(value: &[u8]) -> bool {
-    let digits =
-        value.iter().all(u8::is_ascii_digit) && (value == b"0" || !value.starts_with(b"0"));
+    let no_zeros = value == b"0" || !value.starts_with(b"0");
+    let digits = no_zeros && value.iter().all(u8::is_ascii_digit);
     digits && str::from_utf8(value).is_ok_and(|value| value.parse::<u8>().is_ok())
 }
 
 /// RFC 6455 §4.2.1, item 5: the offset of a key that encodes 16 bytes.
 fn find_key(head: &Head) -> Result<usize, Refused> {
-    at_most_one(head, "sec-websocket-key")?;
-    match head.named("sec-websocket-key").next() {
+    match single(head, "sec-websocket-key", "there are two Sec-WebSocket-Keys")? {
         Some(field) if is_key(head.value(field)) => Ok(field.value),
         Some(_) => Err(malformed("Sec-WebSocket-Key does not encode 16 bytes")),
         None => Err(malformed("there is no Sec-WebSocket-Key")),
@@ -200,7 +205,7 @@ fn is_key(value: &[u8]) -> bool {
 
 /// RFC 6455 §4.2.2, item 4, and §10.2: pages of other origins are turned away here or nowhere.
 fn check_origin(head: &Head, origins: &[String]) -> Result<(), Refused> {
-    let origin = at_most_one(head, "origin")?;
+    let origin = single(head, "origin", "there are two Origins")?.map(|field| head.value(field));
     let allowed = |origin: &[u8]| origins.iter().any(|o| o.as_bytes().eq_ignore_ascii_case(origin));
     if origins.is_empty() || origin.is_some_and(allowed) {
         Ok(())
@@ -255,10 +260,9 @@ fn cut_out(text: &mut [u8], names: Vec<Range<usize>>) -> Vec<usize> {
 
 /// Whether a field belongs to the handshake itself and is none of a back end's business.
 fn is_own(name: &[u8]) -> bool {
-    const PREFIX: &[u8] = b"sec-websocket-";
     name.eq_ignore_ascii_case(b"upgrade")
         || name.eq_ignore_ascii_case(b"connection")
-        || name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+        || has_prefix(name, b"sec-websocket-")
 }
 
 /// Appends the response that opens the WebSocket (RFC 6455 §4.2.2, item 5).
@@ -341,31 +345,5 @@ fn explanation(status: Status) -> &'static str {
         Status::Unavailable => "The bridge is busy: try again later.\n",
         Status::GatewayTimeout => "The server behind this bridge did not answer in time.\n",
         Status::VersionNotSupported => "This server speaks HTTP/1.1 only.\n",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proto::http::HeadParser;
-
-    /// RFC 6455 §1.3.
-    #[test]
-    fn the_example_of_the_rfc() {
-        let request = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n\
-            Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-            Origin: http://example.com\r\nSec-WebSocket-Protocol: chat, superchat\r\n\
-            Sec-WebSocket-Version: 13\r\n\r\n";
-        let mut parser = HeadParser::new();
-        assert_eq!(parser.push(request), Ok(Some(request.len())));
-        let upgrade = judge(parser.finish(), &[]).unwrap();
-        assert_eq!(upgrade.endpoint(), c"/chat");
-        assert_eq!(upgrade.protocols().collect::<Vec<_>>(), [c"chat", c"superchat"]);
-        let mut answer = Vec::new();
-        accept(&upgrade, Some(0), &mut answer);
-        let expected = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
-            Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
-            Sec-WebSocket-Protocol: chat\r\n\r\n";
-        assert_eq!(answer, expected);
     }
 }
