@@ -101,12 +101,13 @@ fn line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     writeln!(out, "{time} {:<5} {}", record.level(), OneLine(record.args()))
 }
 
-/// A message without control characters, so that a record is one line whoever wrote its text.
-struct OneLine<'a>(&'a fmt::Arguments<'a>);
+/// A message without control characters, so that it is one line whoever wrote its parts.
+#[derive(Clone, Copy, Debug)]
+pub struct OneLine<D>(pub D);
 
-impl fmt::Display for OneLine<'_> {
+impl<D: fmt::Display> fmt::Display for OneLine<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        WithoutControls(f).write_fmt(*self.0)
+        write!(WithoutControls(f), "{}", self.0)
     }
 }
 
@@ -271,7 +272,7 @@ mod tests {
             ("\u{1b}[31m\u{9b}m\u{7f}", "\\x1b[31m\\x9bm\\x7f"),
         ];
         for (text, expected) in cases {
-            assert_eq!(OneLine(&format_args!("{text}")).to_string(), expected);
+            assert_eq!(OneLine(text).to_string(), expected);
         }
     }
 
