@@ -1,6 +1,12 @@
-.PHONY: e2e
+.PHONY: demo e2e
 
 # noVNC, MQTT.js and a Redis client through the release daemon to real servers. Installs Debian
 # packages as root where they are missing.
 e2e:
 	tests/e2e/run
+
+# A browser's console, the bridge, and a small server that speaks lines.
+demo:
+	cargo build --release --bin websocksy
+	rustc --edition 2024 -O -o target/line_server examples/line_server.rs
+	examples/demo.sh
