@@ -1,1 +1,332 @@
-//! (being written)
+//! The bridge, sans-I/O: bytes and the time in, bytes, wants and one action out.
+//!
+//! A [`Connection`] is one client and its peer. The reactor (or a simulation) tells it what
+//! happened; what it has to say to either side stands in the [`Turn`] afterwards, and
+//! [`pump`](pump::pump) carries bytes between it and two [`Socket`](pump::Socket)s.
+//!
+//! What holds at every moment:
+//! - A side is read only while the other has taken all it was given ([`Connection::room`]): at
+//!   most one turn's bytes wait in a queue, and backpressure is what the state says.
+//! - Queues hold whole frames after the bytes already under way, so that a control frame may
+//!   follow at any time.
+//! - The first [`Ending`] stands. After it no parsing code is reached by the side at fault.
+//! - Every connection that waits for a stranger has a deadline ([`Connection::deadline`]).
+
+mod batch;
+mod closing;
+mod deadline;
+mod ending;
+mod frames;
+mod inbound;
+mod lane;
+mod open;
+mod opening;
+mod outbound;
+pub mod pump;
+mod queue;
+mod text;
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use batch::Batch;
+pub use ending::Ending;
+use inbound::{Inbound, Wrap};
+use lane::{End, Lane};
+use outbound::Outbound;
+
+use crate::abi::{PEER_BUFFER_SIZE, WS_MAX_LINE};
+use crate::backend::{Answer, Target};
+use crate::config::Config;
+use crate::framing::{EnvelopeMode, Fault, Framer};
+use crate::proto::handshake::Upgrade;
+use crate::proto::http::HeadParser;
+
+/// The most bytes that one read takes: bytes per system call decide what bulk costs.
+pub const TURN_BYTES: usize = 256 * 1024;
+/// What a turn may read when an encoder puts up to 80 bytes around messages of no bytes.
+const ENVELOPE_TURN_BYTES: usize = 16 * 1024;
+/// The largest datagram there is, and one byte more would be cut silently.
+const DATAGRAM_ROOM: usize = 65_536;
+
+/// One of the two sockets of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// The WebSocket client.
+    Client,
+    /// What it is bridged to.
+    Peer,
+}
+
+/// What one turn of the loop works with; one for all connections.
+pub struct Turn {
+    /// Where reads go.
+    buffer: Box<[u8]>,
+    /// What is to be written to the client.
+    to_client: Batch,
+    /// What is to be written to the peer.
+    to_peer: Batch,
+}
+
+impl Turn {
+    /// A turn's memory. The buffer has room for what a connection kept, a read behind it, and the
+    /// zero byte that the framing functions may read.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            buffer: vec![0; PEER_BUFFER_SIZE + TURN_BYTES + 1].into_boxed_slice(),
+            to_client: Batch::default(),
+            to_peer: Batch::default(),
+        }
+    }
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a connection asks of the world; taken with [`Connection::take_action`].
+pub enum Action {
+    /// Ask the back end about this handshake; answer with [`Connection::answered`].
+    Ask(Box<Upgrade>),
+    /// Reach this peer; answer with [`Connection::connected`] or [`Connection::not_connected`].
+    Dial(Target),
+}
+
+/// Whether a side is still listened to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Intake {
+    Live,
+    /// Read so that the kernel does not answer unread bytes with a reset, and forgotten.
+    Discard,
+    Ended,
+}
+
+/// One side's share of a connection.
+struct Half {
+    lane: Lane,
+    intake: Intake,
+    /// Bytes read from this side since it was bridged.
+    received: u64,
+}
+
+impl Half {
+    fn new(now: Instant, intake: Intake) -> Self {
+        Self { lane: Lane::new(now), intake, received: 0 }
+    }
+
+    fn discard(&mut self) {
+        if self.intake == Intake::Live {
+            self.intake = Intake::Discard;
+        }
+    }
+}
+
+/// Where a connection stands.
+enum Phase {
+    /// The request head is being read.
+    Head(Box<HeadParser>),
+    /// The back end is asked; these frames came with the head.
+    Asking(Vec<u8>),
+    /// The peer is being reached.
+    Dialling(Box<Opening>),
+    /// Bridged, the close handshake included.
+    Open(Box<Session>),
+    /// Refused: the answer goes out.
+    Refused,
+}
+
+/// A handshake that was accepted but not answered yet.
+struct Opening {
+    upgrade: Box<Upgrade>,
+    /// Frames that came with the head.
+    early: Vec<u8>,
+    answer: Answer,
+}
+
+/// A bridged client and peer.
+struct Session {
+    framer: Framer,
+    wrap: Wrap,
+    inbound: Inbound,
+    outbound: Outbound,
+    /// Our close frame went out; nothing may follow it (RFC 6455 §5.5.1).
+    close_sent: bool,
+    /// ICMP refusals since the last datagram.
+    refusals: u8,
+}
+
+/// One client and its peer.
+pub struct Connection {
+    config: Rc<Config>,
+    phase: Phase,
+    client: Half,
+    peer: Half,
+    /// The deadline of the phase, if it has one.
+    due: Option<Instant>,
+    /// When the client last gave a sign of life.
+    heard: Instant,
+    /// When the ping went out that nothing has answered yet.
+    pinged: Option<Instant>,
+    /// When data last moved, either way.
+    moved: Instant,
+    ending: Option<Ending>,
+    action: Option<Action>,
+    /// A deadline cut it off, or nothing is left to do.
+    over: bool,
+}
+
+impl Connection {
+    /// A client that was just accepted.
+    #[must_use]
+    pub fn new(config: Rc<Config>, now: Instant) -> Self {
+        let due = Some(now + config.deadlines.handshake);
+        Self {
+            config,
+            phase: Phase::Head(Box::new(HeadParser::new())),
+            client: Half::new(now, Intake::Live),
+            peer: Half::new(now, Intake::Ended),
+            due,
+            heard: now,
+            pinged: None,
+            moved: now,
+            ending: None,
+            action: None,
+            over: false,
+        }
+    }
+
+    /// How many bytes of `side` are wanted now.
+    #[must_use]
+    pub fn room(&self, side: Side) -> usize {
+        match self.half(side).intake {
+            Intake::Ended => 0,
+            Intake::Discard => TURN_BYTES,
+            Intake::Live => self.live_room(side),
+        }
+    }
+
+    fn live_room(&self, side: Side) -> usize {
+        let room = self.half(side.other()).lane.room();
+        match (&self.phase, side) {
+            (Phase::Head(_), Side::Client) => WS_MAX_LINE,
+            (Phase::Open(session), Side::Client) if matches!(session.wrap, Wrap::Envelope(_)) => {
+                room.min(ENVELOPE_TURN_BYTES)
+            }
+            (Phase::Open(session), Side::Peer) if session.wrap == Wrap::Datagram && room > 0 => {
+                DATAGRAM_ROOM
+            }
+            (Phase::Open(_), _) => room,
+            _ => 0,
+        }
+    }
+
+    /// Whether messages of `side`'s socket are datagrams.
+    #[must_use]
+    pub fn is_datagram(&self, side: Side) -> bool {
+        side == Side::Peer
+            && matches!(&self.phase, Phase::Open(session) if session.wrap == Wrap::Datagram)
+    }
+
+    /// Puts what `side` gave before, and no message was found in yet, at the front of the turn's
+    /// buffer; returns how many bytes that are. The next read goes behind it.
+    pub fn load(&self, side: Side, buffer: &mut [u8]) -> usize {
+        match (&self.phase, side) {
+            (Phase::Open(session), Side::Peer) => {
+                let kept = session.outbound.kept();
+                buffer[..kept.len()].copy_from_slice(kept);
+                kept.len()
+            }
+            _ => 0,
+        }
+    }
+
+    /// What waits to be written to `side`: a stream's bytes, or the first datagram.
+    #[must_use]
+    pub fn waiting(&self, side: Side) -> Option<&[u8]> {
+        let queue = &self.half(side).lane.queue;
+        (!queue.is_empty()).then(|| queue.front())
+    }
+
+    /// Whether `side`'s write end is to be shut down now; tell with [`shut`](Self::shut).
+    #[must_use]
+    pub fn shutdown_due(&self, side: Side) -> bool {
+        let lane = &self.half(side).lane;
+        lane.end == End::Due && lane.queue.is_empty()
+    }
+
+    /// `side`'s write end is shut down.
+    pub fn shut(&mut self, side: Side) {
+        self.half_mut(side).lane.end = End::Done;
+    }
+
+    /// Nothing is left to do: the sockets can be closed.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        let done = |half: &Half| half.intake == Intake::Ended && half.lane.end == End::Done;
+        self.over || done(&self.client) && done(&self.peer)
+    }
+
+    /// Why it ended, once it does.
+    #[must_use]
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// Whether the client was let in: bridged now or before its end.
+    #[must_use]
+    pub fn was_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_))
+    }
+
+    /// Bytes read from `side` while bridged.
+    #[must_use]
+    pub fn received_bytes(&self, side: Side) -> u64 {
+        self.half(side).received
+    }
+
+    /// What the connection asks for, once.
+    pub fn take_action(&mut self) -> Option<Action> {
+        self.action.take()
+    }
+
+    fn half(&self, side: Side) -> &Half {
+        match side {
+            Side::Client => &self.client,
+            Side::Peer => &self.peer,
+        }
+    }
+
+    fn half_mut(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Peer => &mut self.peer,
+        }
+    }
+}
+
+impl Side {
+    /// The one across.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Peer,
+            Self::Peer => Self::Client,
+        }
+    }
+}
+
+/// What the peer wants to see of the client's messages.
+fn wrap(target: &Target, framer: &Framer) -> Result<Wrap, Fault> {
+    Ok(match target {
+        Target::Udp { .. } | Target::UnixDatagram(_) => Wrap::Datagram,
+        Target::FifoRx(_) => Wrap::ReadOnly,
+        _ if framer.is_two_way_frames() => Wrap::Frames,
+        _ => match framer.envelope_mode()? {
+            EnvelopeMode::None => Wrap::Bare,
+            mode => Wrap::Envelope(mode),
+        },
+    })
+}

@@ -1,0 +1,223 @@
+//! How one end leads to the other, so that nothing that was sent is lost (RFC 6455 §5.5.1, §7.1).
+//!
+//! | what happens | to the client | to the peer |
+//! |---|---|---|
+//! | client's close frame | close frame, FIN | all it sent, FIN |
+//! | client's EOF or reset | FIN | all it sent, FIN |
+//! | client's fault | close frame, FIN; the rest is discarded | all before the fault, FIN |
+//! | peer's EOF | all it sent, the unframed tail, 1000; then as the client closes | open until then |
+//! | peer's reset | all that had arrived, 1011; then as the client closes | dropped |
+//! | framing's fault | 1009 or 1011; then as the client closes | FIN |
+//! | shutdown | 1001; then as the client closes | open until then |
+//!
+//! FIN is a shut-down write end; what still comes is read and forgotten until the other's FIN or
+//! the close deadline, because closing a socket with unread bytes resets it, and a reset destroys
+//! what the other side has not read yet.
+
+use std::io::ErrorKind;
+use std::time::Instant;
+
+use super::batch::{Batch, stage_frame};
+use super::ending::{ClientFault, FramingTrouble};
+use super::inbound::{self, Wrap};
+use super::lane::End;
+use super::pump::DATAGRAM_TOO_BIG;
+use super::{Connection, Ending, Intake, Phase, Side, Turn};
+use crate::proto::frame::{CloseCode, Opcode, close_payload};
+use crate::proto::handshake;
+
+/// How many ICMP refusals in a row a datagram peer may answer with: one that restarts comes back.
+const REFUSALS: u8 = 3;
+
+impl Connection {
+    /// `side`'s stream ended, or failed with `error`.
+    pub fn ended(&mut self, side: Side, error: Option<ErrorKind>, now: Instant, turn: &mut Turn) {
+        match (side, &self.phase) {
+            (Side::Client, Phase::Open(_) | Phase::Refused) => self.client_gone(error, now),
+            (Side::Client, _) => {
+                self.ending.get_or_insert(Ending::Left);
+                self.over = true;
+            }
+            (Side::Peer, Phase::Open(session)) => {
+                if error == Some(ErrorKind::ConnectionRefused) && session.wrap == Wrap::Datagram {
+                    return self.refused_datagram(now, turn);
+                }
+                self.peer_gone(error, now, turn);
+            }
+            (Side::Peer, _) => {}
+        }
+    }
+
+    /// The client's socket was hung up while nothing is read from it: before the 101 there is no
+    /// reason to go on for it.
+    pub fn hung_up(&mut self) {
+        if matches!(self.phase, Phase::Asking(_) | Phase::Dialling(_)) {
+            self.ending.get_or_insert(Ending::Left);
+            self.over = true;
+        }
+    }
+
+    /// A write to `side` failed. What it sent before may still be readable, so reading goes on
+    /// until it ends by itself.
+    pub fn write_failed(&mut self, side: Side, error: ErrorKind, now: Instant, turn: &mut Turn) {
+        if self.is_datagram(side) && error == ErrorKind::ConnectionRefused {
+            return self.refused_datagram(now, turn);
+        }
+        if self.is_datagram(side) && error == DATAGRAM_TOO_BIG {
+            let fault = ClientFault(inbound::Fault::TooBig);
+            return self.end_client(Ending::ClientFault(fault), now, turn);
+        }
+        let unread = self.half(side).intake != Intake::Ended;
+        self.half_mut(side).lane.kill();
+        match side {
+            Side::Client => self.peer.discard(),
+            Side::Peer if !unread => self.peer_gone(Some(error), now, turn),
+            Side::Peer => {}
+        }
+    }
+
+    /// An ICMP error came back for a datagram: the peer may be restarting.
+    fn refused_datagram(&mut self, now: Instant, turn: &mut Turn) {
+        let Phase::Open(session) = &mut self.phase else { return };
+        session.refusals += 1;
+        if session.refusals >= REFUSALS {
+            self.peer_gone(Some(ErrorKind::ConnectionRefused), now, turn);
+        }
+    }
+
+    /// Refuses a client before any work is done for it.
+    pub fn turn_away(&mut self, why: &'static str, now: Instant, turn: &mut Turn) {
+        self.refuse(Ending::Full(why), now, &mut turn.to_client);
+    }
+
+    /// Answers a handshake with a status, and lets the rest of the request go by unread.
+    pub(super) fn refuse(&mut self, ending: Ending, now: Instant, to_client: &mut Batch) {
+        if let Some(status) = ending.status() {
+            let mut response = Vec::with_capacity(512);
+            handshake::refuse(status, &mut response);
+            to_client.stage(&response);
+        }
+        self.ending.get_or_insert(ending);
+        self.phase = Phase::Refused;
+        self.client.discard();
+        self.client.lane.finish();
+        self.peer.lane.kill();
+        self.restart_due(now);
+    }
+
+    /// The client's close frame: it is answered, and the connection ends (§5.5.1).
+    pub(super) fn client_closed(&mut self, code: Option<CloseCode>, now: Instant, turn: &mut Turn) {
+        if code.is_none() {
+            self.stage_close(None, turn);
+        }
+        self.end_client(Ending::ClientClosed(code), now, turn);
+    }
+
+    /// Nothing that the client sends from here on counts; what it sent goes to the peer.
+    pub(super) fn end_client(&mut self, ending: Ending, now: Instant, turn: &mut Turn) {
+        self.stage_close(ending.close(), turn);
+        self.ending.get_or_insert(ending);
+        self.client.discard();
+        self.client.lane.finish();
+        self.leave_peer();
+        self.restart_due(now);
+    }
+
+    /// The client's stream is at its end: abrupt, unless the close handshake came before.
+    fn client_gone(&mut self, error: Option<ErrorKind>, now: Instant) {
+        let ending = error.map_or(Ending::ClientVanished, Ending::ClientFailed);
+        self.ending.get_or_insert(ending);
+        self.client.intake = Intake::Ended;
+        if error.is_some() {
+            self.client.lane.kill()
+        } else {
+            self.client.lane.finish()
+        }
+        self.leave_peer();
+        self.restart_due(now);
+    }
+
+    /// The peer gets its end of stream after what waits for it; what it still sends is forgotten.
+    pub(super) fn leave_peer(&mut self) {
+        self.peer.lane.finish();
+        self.peer.discard();
+        let Phase::Open(session) = &self.phase else { return };
+        if matches!(session.wrap, Wrap::Datagram | Wrap::ReadOnly) {
+            // No FIN of theirs will come.
+            self.peer.intake = Intake::Ended;
+        }
+    }
+
+    /// The peer is at its end: the client gets what there is, then a close frame; what the client
+    /// still sends goes to the peer, until it closes too.
+    fn peer_gone(&mut self, error: Option<ErrorKind>, now: Instant, turn: &mut Turn) {
+        let intake = std::mem::replace(&mut self.peer.intake, Intake::Ended);
+        let Phase::Open(session) = &mut self.phase else { return };
+        let unwritable = self.peer.lane.end == End::Done && session.wrap != Wrap::ReadOnly;
+        let mut ending = match error {
+            Some(kind) => Ending::PeerFailed(kind),
+            None if unwritable => Ending::PeerFailed(ErrorKind::BrokenPipe),
+            None => Ending::PeerEnded,
+        };
+        if intake == Intake::Live {
+            let tail = session.outbound.end(&mut session.framer, &mut turn.to_client);
+            if let (Err(fault), Ending::PeerEnded) = (tail, &ending) {
+                ending = Ending::PeerFault(FramingTrouble(fault));
+            }
+        }
+        if matches!(ending, Ending::PeerFailed(_)) {
+            self.peer.lane.kill();
+        }
+        self.close(ending, now, turn);
+    }
+
+    /// The peer is not to be listened to any more.
+    pub(super) fn drop_peer(&mut self, ending: Ending, now: Instant, turn: &mut Turn) {
+        self.leave_peer();
+        self.close(ending, now, turn);
+    }
+
+    /// Our close frame goes out and the client's is awaited.
+    pub(super) fn close(&mut self, ending: Ending, now: Instant, turn: &mut Turn) {
+        self.stage_close(ending.close(), turn);
+        if self.ending.is_none() {
+            self.restart_due(now);
+        }
+        self.ending.get_or_insert(ending);
+        if self.client.intake == Intake::Ended {
+            self.leave_peer();
+        }
+    }
+
+    /// Ends the connection because the daemon does.
+    pub fn shut_down(&mut self, now: Instant, turn: &mut Turn) {
+        match self.phase {
+            Phase::Open(_) => {
+                self.peer.discard();
+                self.close(Ending::Shutdown, now, turn);
+            }
+            Phase::Refused => {}
+            _ => self.refuse(Ending::Shutdown, now, &mut turn.to_client),
+        }
+    }
+
+    fn stage_close(&mut self, close: Option<(CloseCode, &str)>, turn: &mut Turn) {
+        let Phase::Open(session) = &mut self.phase else { return };
+        if std::mem::replace(&mut session.close_sent, true) || self.client.lane.end != End::Open {
+            return;
+        }
+        self.client.lane.late_pong = None;
+        match close {
+            Some((code, reason)) => {
+                let payload = close_payload(code, reason);
+                stage_frame(&mut turn.to_client, Opcode::Close, payload.as_slice());
+            }
+            None => stage_frame(&mut turn.to_client, Opcode::Close, &[]),
+        }
+    }
+
+    /// The other side has the close time-out from `now` on.
+    pub(super) fn restart_due(&mut self, now: Instant) {
+        self.due = Some(now + self.config.deadlines.close);
+    }
+}

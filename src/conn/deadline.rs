@@ -1,0 +1,97 @@
+//! Until when a connection waits, and what happens then.
+
+use std::time::{Duration, Instant};
+
+use super::batch::stage_frame;
+use super::{Connection, Ending, Intake, Phase, Side, Turn};
+use crate::proto::frame::Opcode;
+
+impl Connection {
+    /// When something is due if nothing happens before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let stalls = [Side::Client, Side::Peer].map(|side| self.stalled_at(side));
+        let others = [self.phase_over_at(), self.ping_at(), self.idle_at()];
+        stalls.into_iter().chain(others).flatten().min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn expired(&mut self, now: Instant, turn: &mut Turn) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.phase_over_at()) {
+            self.phase_over(now, turn);
+        } else if due(self.stalled_at(Side::Client)) {
+            self.give_up_client(Ending::Stalled(Side::Client), now);
+        } else if due(self.stalled_at(Side::Peer)) {
+            self.peer.lane.kill();
+            self.peer.discard();
+            self.close(Ending::Stalled(Side::Peer), now, turn);
+        } else if due(self.ping_at()) {
+            self.ping(now, turn);
+        } else if due(self.idle_at()) {
+            self.peer.discard();
+            self.close(Ending::Idle, now, turn);
+        }
+    }
+
+    /// The phase's own deadline. The close time-out runs only when the client has been given all:
+    /// a slow reader is not cut off, it has the write deadline.
+    fn phase_over_at(&self) -> Option<Instant> {
+        let waits = self.ending.is_some() && !self.client.lane.queue.is_empty();
+        if waits { None } else { self.due }
+    }
+
+    fn phase_over(&mut self, now: Instant, turn: &mut Turn) {
+        if self.ending.is_some() {
+            return self.over = true;
+        }
+        let ending = match self.phase {
+            Phase::Head(_) => Ending::HeadTimeout,
+            Phase::Asking(_) => Ending::QueryTimeout,
+            _ => Ending::DialTimeout,
+        };
+        self.refuse(ending, now, &mut turn.to_client);
+    }
+
+    fn stalled_at(&self, side: Side) -> Option<Instant> {
+        let lane = &self.half(side).lane;
+        (!lane.queue.is_empty()).then(|| after(lane.progress, self.config.deadlines.write))?
+    }
+
+    /// Nothing is asked of a client that we do not listen or cannot write to.
+    fn ping_at(&self) -> Option<Instant> {
+        let open = matches!(self.phase, Phase::Open(_)) && self.ending.is_none();
+        let flows = self.client.lane.queue.is_empty() && self.peer.lane.queue.is_empty();
+        if !open || !flows {
+            return None;
+        }
+        after(self.pinged.unwrap_or(self.heard), self.config.deadlines.ping)
+    }
+
+    fn ping(&mut self, now: Instant, turn: &mut Turn) {
+        if self.pinged.is_some() {
+            return self.give_up_client(Ending::Silent, now);
+        }
+        stage_frame(&mut turn.to_client, Opcode::Ping, &[]);
+        self.pinged = Some(now);
+    }
+
+    fn idle_at(&self) -> Option<Instant> {
+        let open = matches!(self.phase, Phase::Open(_)) && self.ending.is_none();
+        open.then(|| after(self.moved, self.config.deadlines.idle))?
+    }
+
+    /// The client is as good as gone: no close frame would reach it.
+    fn give_up_client(&mut self, ending: Ending, now: Instant) {
+        self.ending.get_or_insert(ending);
+        self.client.intake = Intake::Ended;
+        self.client.lane.kill();
+        self.leave_peer();
+        self.restart_due(now);
+    }
+}
+
+/// Zero stands for "never".
+fn after(start: Instant, wait: Duration) -> Option<Instant> {
+    (!wait.is_zero()).then(|| start + wait)
+}

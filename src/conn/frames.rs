@@ -1,0 +1,143 @@
+//! The lossless two-way framing: RFC 6455 §5 frames, unmasked, between bridge and peer.
+//!
+//! A frame that fits the peer buffer goes to the client as the peer made it: FIN, opcode and
+//! payload. A larger one goes as fragments as it arrives, which §5.4 allows an intermediary, so
+//! that memory stays bounded and a close frame never has to wait for a frame that does not end.
+
+use super::batch::Batch;
+use super::outbound::Asked;
+use super::text::TextCheck;
+use crate::abi::PEER_BUFFER_SIZE;
+use crate::proto::frame::{
+    self, CloseCode, FrameError, Header, MAX_HEADER, Masking, Opcode, Sequence,
+};
+
+/// What the peer did that this framing does not allow.
+#[derive(Debug, PartialEq)]
+pub(super) enum PeerFault {
+    /// A frame was wrong.
+    Frame(FrameError),
+    /// The stream ended inside a frame or a message.
+    Cut,
+}
+
+/// The decoder of one peer's frames.
+pub(super) struct PeerFrames {
+    sequence: Sequence,
+    text: TextCheck,
+    /// A frame larger than the peer buffer, under way as fragments.
+    long: Option<Long>,
+}
+
+struct Long {
+    left: u64,
+    fin: bool,
+    text: bool,
+}
+
+impl PeerFrames {
+    pub(super) fn new() -> Self {
+        Self { sequence: Sequence::new(), text: TextCheck::default(), long: None }
+    }
+
+    /// Forwards what of `bytes` can go; returns how many it took.
+    pub(super) fn feed(
+        &mut self,
+        bytes: &[u8],
+        to_client: &mut Batch,
+        asked: &mut Asked,
+    ) -> Result<usize, PeerFault> {
+        let mut at = 0;
+        while at < bytes.len() && asked.close.is_none() {
+            if self.long.is_some() {
+                at += self.fragment(bytes, at, None, to_client)?;
+                continue;
+            }
+            let decoded = frame::decode(&bytes[at..], Masking::Forbidden);
+            let Some((header, n)) = decoded.map_err(PeerFault::Frame)? else { break };
+            let have = bytes.len() - at - n;
+            if header.length <= have as u64 {
+                self.whole(&header, bytes, at + n, to_client, asked)?;
+                at += n + header.length as usize;
+            } else if header.length > (PEER_BUFFER_SIZE - MAX_HEADER) as u64 && have > 0 {
+                let opcode = self.accept(&header)?;
+                let text = opcode == Opcode::Text;
+                self.long = Some(Long { left: header.length, fin: header.fin, text });
+                at += n + self.fragment(bytes, at + n, Some(header.opcode), to_client)?;
+            } else {
+                break;
+            }
+        }
+        Ok(at)
+    }
+
+    /// The stream ended with `rest` unread.
+    pub(super) fn end(&self, rest: &[u8]) -> Result<(), PeerFault> {
+        if self.long.is_some() || self.sequence.in_message() || !rest.is_empty() {
+            return Err(PeerFault::Cut);
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, header: &Header) -> Result<Opcode, PeerFault> {
+        self.sequence.accept(header).map_err(PeerFault::Frame)
+    }
+
+    /// A frame that lies in `bytes` whole, its payload from `at`.
+    fn whole(
+        &mut self,
+        header: &Header,
+        bytes: &[u8],
+        at: usize,
+        to_client: &mut Batch,
+        asked: &mut Asked,
+    ) -> Result<(), PeerFault> {
+        let opcode = self.accept(header)?;
+        let range = at..at + header.length as usize;
+        let payload = &bytes[range.clone()];
+        match opcode {
+            Opcode::Close => {
+                let close = frame::parse_close(payload).map_err(PeerFault::Frame)?;
+                asked.close = Some(close.map_or(CloseCode::NORMAL, |(code, _)| code));
+            }
+            Opcode::Ping => asked.ping = Some(payload.to_vec()),
+            Opcode::Pong => {}
+            _ => {
+                if opcode == Opcode::Text {
+                    self.text.piece(payload, header.fin).map_err(PeerFault::Frame)?;
+                }
+                to_client.stage(header.encode().as_slice());
+                to_client.add(bytes, range);
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is of a long frame's payload, as one fragment; `first` is the frame's own opcode
+    /// if nothing of it went out yet.
+    fn fragment(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        first: Option<Opcode>,
+        to_client: &mut Batch,
+    ) -> Result<usize, PeerFault> {
+        let Some(long) = &mut self.long else { return Ok(0) };
+        let n = usize::try_from(long.left).unwrap_or(usize::MAX).min(bytes.len() - at);
+        long.left -= n as u64;
+        let fin = long.left == 0 && long.fin;
+        let text = long.text;
+        if long.left == 0 {
+            self.long = None;
+        }
+        // A browser fails the connection over text that is not UTF-8: we blame the peer first.
+        if text {
+            self.text.piece(&bytes[at..at + n], fin).map_err(PeerFault::Frame)?;
+        }
+        let opcode = first.unwrap_or(Opcode::Continuation);
+        let header = Header { fin, ..Header::whole(opcode, n as u64) };
+        to_client.stage(header.encode().as_slice());
+        to_client.add(bytes, at..at + n);
+        Ok(n)
+    }
+}

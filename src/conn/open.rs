@@ -1,0 +1,138 @@
+//! Bridged: what either side gave goes to the other.
+
+use std::time::Instant;
+
+use super::ending::{ClientFault, FramingTrouble};
+use super::inbound::{Closed, Fault, Outlet};
+use super::lane::End;
+use super::outbound::Asked;
+use super::{Connection, Ending, Intake, Phase, Side, Turn};
+
+impl Connection {
+    /// `side` gave `fresh` bytes; they end at `buffer[..length]` of the turn, behind what
+    /// [`load`](Self::load) put there.
+    pub fn received(
+        &mut self,
+        side: Side,
+        length: usize,
+        fresh: usize,
+        now: Instant,
+        turn: &mut Turn,
+    ) {
+        if side == Side::Client {
+            // Any byte is a sign of life, not only a pong: a busy client must not starve its own.
+            self.heard = now;
+            self.pinged = None;
+        }
+        let open = matches!(self.phase, Phase::Open(_));
+        if open {
+            self.half_mut(side).received += fresh as u64;
+        }
+        match (side, self.half(side).intake) {
+            (Side::Client, Intake::Live) if open => self.client_received(length, now, turn),
+            (Side::Client, Intake::Live) => {
+                let Turn { buffer, to_client, .. } = turn;
+                self.head_received(&buffer[..length], now, to_client);
+            }
+            (Side::Peer, Intake::Live) => self.peer_received(length, now, turn),
+            _ => {}
+        }
+    }
+
+    fn client_received(&mut self, length: usize, now: Instant, turn: &mut Turn) {
+        let Phase::Open(session) = &mut self.phase else { return };
+        let mut outlet = Outlet {
+            framer: &session.framer,
+            wrap: session.wrap,
+            to_peer: &mut turn.to_peer,
+            to_client: &mut turn.to_client,
+            client: &mut self.client.lane,
+            may_answer: !session.close_sent,
+        };
+        let fed = session.inbound.feed(&mut turn.buffer[..length], &mut outlet);
+        if !turn.to_peer.is_empty() {
+            self.moved = now;
+        }
+        match fed {
+            Ok(None) => {}
+            Ok(Some(Closed(code))) => self.client_closed(code, now, turn),
+            Err(fault) => self.client_fault(fault, now, turn),
+        }
+    }
+
+    fn peer_received(&mut self, length: usize, now: Instant, turn: &mut Turn) {
+        let Phase::Open(session) = &mut self.phase else { return };
+        session.refusals = 0;
+        self.moved = now;
+        let Turn { buffer, to_client, to_peer } = turn;
+        match session.outbound.feed(&mut session.framer, buffer, length, to_client) {
+            Ok(Asked { close, ping }) => {
+                if let Some(payload) = ping {
+                    self.peer.lane.pong(to_peer, &payload);
+                }
+                if let Some(code) = close {
+                    self.drop_peer(Ending::PeerClosed(code), now, turn);
+                }
+            }
+            Err(fault) => {
+                let ending = Ending::PeerFault(FramingTrouble(fault));
+                self.drop_peer(ending, now, turn);
+            }
+        }
+    }
+
+    fn client_fault(&mut self, fault: Fault, now: Instant, turn: &mut Turn) {
+        self.end_client(Ending::ClientFault(ClientFault(fault)), now, turn);
+    }
+
+    /// All that was queued for `side` is out.
+    pub fn drained(&mut self, side: Side, now: Instant, turn: &mut Turn) {
+        // While one side could not be written to, the other was not read: silence was ours.
+        self.heard = now;
+        self.pinged = None;
+        if self.due.is_some() && side == Side::Client {
+            self.restart_due(now);
+        }
+        let batch = match side {
+            Side::Client => &mut turn.to_client,
+            Side::Peer => &mut turn.to_peer,
+        };
+        let lane = &mut self.half_mut(side).lane;
+        if let (Some(payload), End::Open) = (lane.late_pong.take(), lane.end) {
+            lane.pong(batch, &payload);
+        }
+    }
+
+    /// `n` bytes of what [`waiting`](Self::waiting) showed were taken.
+    pub fn sent(&mut self, side: Side, n: usize, now: Instant) {
+        let lane = &mut self.half_mut(side).lane;
+        lane.queue.sent(n);
+        lane.progress = now;
+    }
+
+    /// Whether what is written to `side` still goes anywhere.
+    #[must_use]
+    pub fn is_writable(&self, side: Side) -> bool {
+        self.half(side).lane.end != End::Done
+    }
+
+    /// All of a turn's `bytes` for `side` were taken at once.
+    pub fn kept_up(&mut self, side: Side, bytes: usize) {
+        self.half_mut(side).lane.kept_up(bytes);
+    }
+
+    /// These parts of a turn's bytes for `side` have to wait.
+    pub fn queue<'a>(&mut self, side: Side, parts: impl Iterator<Item = &'a [u8]>, now: Instant) {
+        let datagrams = self.is_datagram(side);
+        let lane = &mut self.half_mut(side).lane;
+        if lane.end == End::Done {
+            return;
+        }
+        if lane.queue.is_empty() {
+            lane.fell_behind(now);
+        }
+        for part in parts {
+            if datagrams { lane.queue.push_datagram(part) } else { lane.queue.push(part) }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! From the first byte to the 101: head, back end, peer (RFC 6455 §4.2).
+
+use std::time::Instant;
+
+use super::batch::Batch;
+use super::inbound::{Inbound, Wrap};
+use super::lane::End;
+use super::outbound::Outbound;
+use super::{Action, Connection, Ending, Intake, Opening, Phase, Session, Side, Turn, wrap};
+use crate::backend::{Answer, QueryError, Target};
+use crate::framing::Framer;
+use crate::proto::handshake::{self, Upgrade};
+
+impl Connection {
+    /// The next bytes of the request head.
+    pub(super) fn head_received(&mut self, bytes: &[u8], now: Instant, to_client: &mut Batch) {
+        let Phase::Head(parser) = &mut self.phase else { return };
+        let end = match parser.push(bytes) {
+            Ok(Some(end)) => end,
+            Ok(None) => return,
+            Err(error) => return self.refuse(Ending::Head(error), now, to_client),
+        };
+        let Phase::Head(parser) = std::mem::replace(&mut self.phase, Phase::Refused) else {
+            return;
+        };
+        match handshake::judge(parser.finish(), &self.config.origins) {
+            Ok(upgrade) => {
+                let early = bytes[end..].to_vec();
+                self.phase = Phase::Asking(early);
+                self.due = Some(now + self.config.deadlines.query);
+                self.action = Some(Action::Ask(Box::new(upgrade)));
+            }
+            Err(refused) => self.refuse(Ending::Handshake(refused), now, to_client),
+        }
+    }
+
+    /// The back end's answer to [`Action::Ask`], and the handshake it was asked about.
+    pub fn answered(
+        &mut self,
+        upgrade: Box<Upgrade>,
+        answer: Result<Answer, QueryError>,
+        now: Instant,
+        turn: &mut Turn,
+    ) {
+        let early = match std::mem::replace(&mut self.phase, Phase::Refused) {
+            Phase::Asking(early) => early,
+            // Too late: the client left, or was given an answer.
+            other => return self.phase = other,
+        };
+        match answer {
+            Ok(answer) => {
+                self.action = Some(Action::Dial(answer.target.clone()));
+                self.due = Some(now + self.config.deadlines.connect);
+                self.phase = Phase::Dialling(Box::new(Opening { upgrade, early, answer }));
+            }
+            Err(error) => self.refuse(Ending::Query(error), now, &mut turn.to_client),
+        }
+    }
+
+    /// The back end cannot even be asked; `why` in words.
+    pub fn not_asked(&mut self, why: String, now: Instant, turn: &mut Turn) {
+        self.refuse(Ending::NotAsked(why), now, &mut turn.to_client);
+    }
+
+    /// The peer cannot be reached; `why` in words.
+    pub fn not_connected(&mut self, why: String, now: Instant, turn: &mut Turn) {
+        if matches!(self.phase, Phase::Dialling(_)) {
+            self.refuse(Ending::Dial(why), now, &mut turn.to_client);
+        }
+    }
+
+    /// The peer is there: the client gets its 101 and what it sent early is forwarded.
+    pub fn connected(&mut self, now: Instant, turn: &mut Turn) {
+        let Opening { upgrade, early, answer } =
+            match std::mem::replace(&mut self.phase, Phase::Refused) {
+                Phase::Dialling(opening) => *opening,
+                other => return self.phase = other,
+            };
+        let framer = Framer::new(&answer.framing);
+        let wrap = match wrap(&answer.target, &framer) {
+            Ok(wrap) => wrap,
+            Err(fault) => return self.refuse(Ending::Framing(fault), now, &mut turn.to_client),
+        };
+        let mut response = Vec::with_capacity(256);
+        handshake::accept(&upgrade, answer.protocol, &mut response);
+        turn.to_client.stage(&response);
+        self.open(framer, wrap, now);
+        if matches!(answer.target, Target::FifoTx(_)) {
+            self.peer.intake = Intake::Ended;
+        }
+        if !early.is_empty() {
+            turn.buffer[..early.len()].copy_from_slice(&early);
+            self.received(Side::Client, early.len(), early.len(), now, turn);
+        }
+    }
+
+    fn open(&mut self, framer: Framer, wrap: Wrap, now: Instant) {
+        let outbound = Outbound::new(framer.is_two_way_frames(), wrap == Wrap::Datagram);
+        self.phase = Phase::Open(Box::new(Session {
+            inbound: Inbound::new(),
+            outbound,
+            framer,
+            wrap,
+            close_sent: false,
+            refusals: 0,
+        }));
+        self.peer.intake = Intake::Live;
+        if wrap == Wrap::ReadOnly {
+            self.peer.lane.end = End::Done;
+        }
+        self.due = None;
+        self.heard = now;
+        self.moved = now;
+    }
+}

@@ -1,0 +1,307 @@
+//! Carries bytes between a connection and its two sockets.
+//!
+//! Readiness is remembered ([`Ready`]) and wants are asked of the connection: a socket is
+//! registered once, for both directions, edge-triggered, and nothing is reregistered ever. What
+//! is ready and not wanted now is still known when it is wanted later.
+
+use std::io::{ErrorKind, IoSlice, Result};
+use std::time::Instant;
+
+use super::batch::Batch;
+use super::{Connection, Side, Turn};
+
+/// What [`Socket::send`] fails with when a datagram is larger than the socket takes (EMSGSIZE).
+pub const DATAGRAM_TOO_BIG: ErrorKind = ErrorKind::FileTooLarge;
+/// Pieces of one vectored write; more go in a further one. POSIX guarantees 16, Linux takes 1,024.
+const SLICES: usize = 64;
+/// Datagrams of one turn: each costs a system call of its own.
+const DATAGRAMS: usize = 16;
+
+/// A non-blocking socket, pipe, or something that a test made up.
+pub trait Socket {
+    /// Reads into `buffer`: bytes of a stream, with 0 at its end, or one datagram.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
+    /// Writes bytes of a stream.
+    fn write(&mut self, parts: &[IoSlice<'_>]) -> Result<usize>;
+    /// Sends one datagram.
+    fn send(&mut self, datagram: &[u8]) -> Result<()>;
+    /// Ends the stream to the other side.
+    fn shutdown(&mut self) -> Result<()>;
+}
+
+/// What is known of a socket's readiness.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Ready {
+    /// A read may give something.
+    pub readable: bool,
+    /// A write may take something.
+    pub writable: bool,
+    /// The other side has ended its stream, or all: reads go on until they say so.
+    pub hung_up: bool,
+}
+
+/// A socket and its readiness.
+pub struct Port<'a, S> {
+    /// The socket.
+    pub socket: &'a mut S,
+    /// Its readiness.
+    pub ready: &'a mut Ready,
+}
+
+/// One turn of one connection: writes what waits and what `turn` holds, reads each side at most
+/// once (a bound for the sake of all the others), writes what came of it.
+///
+/// Returns whether there is more to do at once; if not, only an event or a deadline brings work.
+pub fn pump<C: Socket, P: Socket>(
+    connection: &mut Connection,
+    client: &mut Port<'_, C>,
+    mut peer: Option<Port<'_, P>>,
+    turn: &mut Turn,
+    now: Instant,
+) -> bool {
+    write(connection, Side::Client, client, turn, now);
+    if let Some(peer) = &mut peer {
+        write(connection, Side::Peer, peer, turn, now);
+    }
+    read(connection, Side::Client, client, turn, now);
+    settle(connection, client, &mut peer, turn, now);
+    if let Some(port) = &mut peer {
+        let reads = if connection.is_datagram(Side::Peer) { DATAGRAMS } else { 1 };
+        for _ in 0..reads {
+            read(connection, Side::Peer, port, turn, now);
+            write(connection, Side::Client, client, turn, now);
+        }
+    }
+    settle(connection, client, &mut peer, turn, now);
+    let again = |side, ready: &Ready| {
+        ready.readable && connection.room(side) > 0
+            || ready.writable && connection.waiting(side).is_some()
+    };
+    again(Side::Client, client.ready) || peer.is_some_and(|peer| again(Side::Peer, peer.ready))
+}
+
+/// Writes the turn to both sides and shuts down what is due.
+fn settle<C: Socket, P: Socket>(
+    connection: &mut Connection,
+    client: &mut Port<'_, C>,
+    peer: &mut Option<Port<'_, P>>,
+    turn: &mut Turn,
+    now: Instant,
+) {
+    if let Some(peer) = peer {
+        write(connection, Side::Peer, peer, turn, now);
+    }
+    write(connection, Side::Client, client, turn, now);
+    shut_down(connection, Side::Client, client);
+    match peer {
+        Some(peer) => shut_down(connection, Side::Peer, peer),
+        None if connection.shutdown_due(Side::Peer) => connection.shut(Side::Peer),
+        None => {}
+    }
+}
+
+fn shut_down<S: Socket>(connection: &mut Connection, side: Side, port: &mut Port<'_, S>) {
+    if connection.shutdown_due(side) {
+        // It fails only when the other side is gone already, and then reads say so.
+        let _ = port.socket.shutdown();
+        connection.shut(side);
+    }
+}
+
+fn read<S: Socket>(
+    connection: &mut Connection,
+    side: Side,
+    port: &mut Port<'_, S>,
+    turn: &mut Turn,
+    now: Instant,
+) {
+    let room = connection.room(side);
+    if room == 0 || !port.ready.readable {
+        return;
+    }
+    let datagram = connection.is_datagram(side);
+    let kept = connection.load(side, &mut turn.buffer);
+    match port.socket.read(&mut turn.buffer[kept..kept + room]) {
+        Ok(0) if !datagram => {
+            port.ready.readable = false;
+            connection.ended(side, None, now, turn);
+        }
+        Ok(n) => {
+            // A stream that gave less than it was asked for has no more (epoll(7)), unless its
+            // end, or an error, is what comes next.
+            port.ready.readable = datagram || n == room || port.ready.hung_up;
+            connection.received(side, kept + n, n, now, turn);
+        }
+        Err(error) => match error.kind() {
+            ErrorKind::WouldBlock => port.ready.readable = false,
+            ErrorKind::Interrupted => {}
+            kind => {
+                port.ready.readable = datagram;
+                connection.ended(side, Some(kind), now, turn);
+            }
+        },
+    }
+}
+
+/// Writes what waits for `side`, then what the turn has for it; keeps what is not taken.
+fn write<S: Socket>(
+    connection: &mut Connection,
+    side: Side,
+    port: &mut Port<'_, S>,
+    turn: &mut Turn,
+    now: Instant,
+) {
+    write_waiting(connection, side, port, turn, now);
+    let batch = std::mem::take(match side {
+        Side::Client => &mut turn.to_client,
+        Side::Peer => &mut turn.to_peer,
+    });
+    let batch = write_batch(connection, side, port, batch, turn, now);
+    match side {
+        Side::Client => turn.to_client = batch,
+        Side::Peer => turn.to_peer = batch,
+    }
+}
+
+fn write_waiting<S: Socket>(
+    connection: &mut Connection,
+    side: Side,
+    port: &mut Port<'_, S>,
+    turn: &mut Turn,
+    now: Instant,
+) {
+    let datagrams = connection.is_datagram(side);
+    while let (true, Some(bytes)) = (port.ready.writable, connection.waiting(side)) {
+        let length = bytes.len();
+        let taken = if datagrams {
+            port.socket.send(bytes).map(|()| length)
+        } else {
+            port.socket.write(&[IoSlice::new(bytes)])
+        };
+        match taken {
+            Ok(n) => {
+                port.ready.writable = n == length;
+                connection.sent(side, n, now);
+                if connection.waiting(side).is_none() {
+                    connection.drained(side, now, turn);
+                }
+            }
+            Err(error) => write_error(connection, side, port, error.kind(), turn, now),
+        }
+    }
+}
+
+/// Writes `batch` if nothing waits before it; returns it empty.
+fn write_batch<S: Socket>(
+    connection: &mut Connection,
+    side: Side,
+    port: &mut Port<'_, S>,
+    mut batch: Batch,
+    turn: &mut Turn,
+    now: Instant,
+) -> Batch {
+    if batch.is_empty() {
+        return batch;
+    }
+    if connection.is_datagram(side) {
+        send_all(connection, side, port, &batch, turn, now);
+    } else {
+        let mut sent = 0;
+        while sent < batch.len()
+            && port.ready.writable
+            && connection.waiting(side).is_none()
+            && connection.is_writable(side)
+        {
+            let (slices, count, length) = gather(&batch, &turn.buffer, sent);
+            match port.socket.write(&slices[..count]) {
+                Ok(n) => {
+                    port.ready.writable = n == length;
+                    sent += n;
+                }
+                Err(error) => write_error(connection, side, port, error.kind(), turn, now),
+            }
+        }
+        if sent == batch.len() {
+            connection.kept_up(side, sent);
+        } else {
+            connection.queue(side, skip(&batch, &turn.buffer, sent), now);
+        }
+    }
+    batch.clear();
+    batch
+}
+
+/// Up to [`SLICES`] pieces of what is left of a batch, how many they are, and their length.
+fn gather<'a>(
+    batch: &'a Batch,
+    lent: &'a [u8],
+    sent: usize,
+) -> ([IoSlice<'a>; SLICES], usize, usize) {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let (mut count, mut length) = (0, 0);
+    for (slot, part) in slices.iter_mut().zip(skip(batch, lent, sent)) {
+        *slot = IoSlice::new(part);
+        count += 1;
+        length += part.len();
+    }
+    (slices, count, length)
+}
+
+/// The parts of a batch without its first `sent` bytes.
+fn skip<'a>(batch: &'a Batch, lent: &'a [u8], mut sent: usize) -> impl Iterator<Item = &'a [u8]> {
+    batch.parts(lent).filter_map(move |part| {
+        let gone = sent.min(part.len());
+        sent -= gone;
+        (gone < part.len()).then(|| &part[gone..])
+    })
+}
+
+/// Sends the datagrams of a batch; keeps those that are not taken.
+fn send_all<S: Socket>(
+    connection: &mut Connection,
+    side: Side,
+    port: &mut Port<'_, S>,
+    batch: &Batch,
+    turn: &mut Turn,
+    now: Instant,
+) {
+    let mut failure = None;
+    let mut parts = batch.parts(&turn.buffer).peekable();
+    while let (None, Some(part)) = (failure, parts.peek()) {
+        if !port.ready.writable || connection.waiting(side).is_some() {
+            break;
+        }
+        match port.socket.send(part) {
+            Ok(()) => _ = parts.next(),
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock => port.ready.writable = false,
+                ErrorKind::Interrupted => {}
+                kind => failure = Some(kind),
+            },
+        }
+    }
+    // A refusal was of an earlier datagram, and this one was not sent: it waits for its turn.
+    let kept = failure.is_none_or(|kind| kind == ErrorKind::ConnectionRefused);
+    if kept && parts.peek().is_some() {
+        connection.queue(side, &mut parts, now);
+    }
+    drop(parts);
+    if let Some(kind) = failure {
+        connection.write_failed(side, kind, now, turn);
+    }
+}
+
+fn write_error<S: Socket>(
+    connection: &mut Connection,
+    side: Side,
+    port: &mut Port<'_, S>,
+    kind: ErrorKind,
+    turn: &mut Turn,
+    now: Instant,
+) {
+    match kind {
+        ErrorKind::WouldBlock => port.ready.writable = false,
+        ErrorKind::Interrupted => {}
+        kind => connection.write_failed(side, kind, now, turn),
+    }
+}
