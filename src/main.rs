@@ -2,19 +2,38 @@
 //! exit code.
 
 use std::env;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use websocksy::config::{self, Command, ConfigError};
+use websocksy::config::{self, Command, Config};
+use websocksy::{logging, reactor};
+
+/// How long the last log lines may take to get out.
+const FLUSH: Duration = Duration::from_millis(250);
 
 /// A command line or a configuration that cannot be.
 const MISCONFIGURED: u8 = 2;
 
 fn main() -> ExitCode {
     match config::from_args(env::args_os().skip(1)) {
-        Ok(Command::Run(_)) => ExitCode::SUCCESS,
+        Ok(Command::Run(config)) => run(*config),
         Ok(Command::Help(text) | Command::Version(text)) => print(&text),
-        Err(error) => misconfigured(&error),
+        Err(error) => fail(MISCONFIGURED, &error),
+    }
+}
+
+fn run(config: Config) -> ExitCode {
+    let log = match logging::init() {
+        Ok(log) => log,
+        Err(error) => return fail(1, &error),
+    };
+    let outcome = reactor::run(config);
+    log.flush(FLUSH);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.exit_code(), &error),
     }
 }
 
@@ -24,7 +43,7 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn misconfigured(error: &ConfigError) -> ExitCode {
+fn fail(code: u8, error: &dyn Display) -> ExitCode {
     let _ = writeln!(io::stderr(), "websocksy: {error}");
-    ExitCode::from(MISCONFIGURED)
+    ExitCode::from(code)
 }

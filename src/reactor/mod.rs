@@ -1,1 +1,212 @@
-//! (being written)
+//! The only room that touches a socket or reads the clock: one thread, one loop.
+//!
+//! A turn of the loop: wait for events, remember what they say, give each session that has
+//! something to do its turn, serve the deadlines, take in what the lanes brought, close what is
+//! finished. Sessions with more to do than one turn allows are listed for the next, and then the
+//! wait is no wait.
+//!
+//! A session's sockets are registered once, edge-triggered, for both directions. Tokens carry the
+//! slot's generation, so that an event of a closed socket reaches no new tenant.
+
+mod dial;
+mod door;
+mod lanes;
+mod limits;
+mod listener;
+mod peer;
+mod session;
+mod slab;
+mod socket;
+mod start;
+mod wheel;
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use mio::event::Event;
+use mio::net::TcpListener;
+use mio::{Events, Poll, Token};
+use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use crate::backend::Backend;
+use crate::config::Config;
+use crate::conn::Turn;
+use lanes::Lanes;
+use session::{CLIENT, Session};
+use slab::{Key, Slab};
+pub use start::{StartError, run};
+use wheel::{Tick, Wheel};
+
+const LISTENER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+const LANES: Token = Token(usize::MAX - 2);
+
+/// Events taken at once.
+const EVENTS: usize = 1024;
+
+/// The loop and all that it owns.
+struct Reactor {
+    config: Rc<Config>,
+    backend: Arc<Backend>,
+    poll: Poll,
+    listener: Option<TcpListener>,
+    signals: Signals,
+    lanes: Lanes,
+    wheel: Wheel,
+    sessions: Slab<Session>,
+    per_address: HashMap<IpAddr, usize>,
+    turn: Turn,
+    /// Sessions with more to do at once.
+    listed: Vec<Key>,
+    /// When accepting goes on after a pause.
+    accept_at: Option<Instant>,
+    /// When the sessions that are left are cut off.
+    drain_until: Option<Instant>,
+    over: bool,
+}
+
+impl Reactor {
+    fn run(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.over {
+            let wait = self.wait(Instant::now());
+            match self.poll.poll(&mut events, wait) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            let now = Instant::now();
+            let listed = std::mem::take(&mut self.listed);
+            for event in &events {
+                self.event(event, now);
+            }
+            for key in listed {
+                if let Some(session) = self.sessions.get_mut(key) {
+                    session.listed = false;
+                    self.turn(key, now);
+                }
+            }
+            self.serve_deadlines(now);
+            self.end_drain(now);
+        }
+        Ok(())
+    }
+
+    /// How long nothing needs doing.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        if !self.listed.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let next = [self.wheel.wake_up(), self.accept_at, self.drain_until];
+        next.into_iter().flatten().min().map(|at| at.saturating_duration_since(now))
+    }
+
+    fn event(&mut self, event: &Event, now: Instant) {
+        match event.token() {
+            LISTENER => self.accept(now),
+            SIGNALS => self.signalled(now),
+            LANES => self.take_in(now),
+            token => {
+                let (key, socket) = session::parse(token);
+                let Some(session) = self.sessions.get_mut(key) else { return };
+                session.note(socket, event);
+                if socket != CLIENT {
+                    self.race_event(key, socket, now);
+                }
+                self.turn(key, now);
+            }
+        }
+    }
+
+    /// One turn of one session, and what follows from it.
+    fn turn(&mut self, key: Key, now: Instant) {
+        let Some(mut session) = self.sessions.get_mut(key) else { return };
+        let mut again = session.pump(&mut self.turn, now);
+        while let Some(action) = session.connection.take_action() {
+            self.act(key, action, now);
+            let Some(acted) = self.sessions.get_mut(key) else { return };
+            session = acted;
+            again = session.pump(&mut self.turn, now);
+        }
+        if session.connection.finished() {
+            return self.close(key);
+        }
+        if again && !std::mem::replace(&mut session.listed, true) {
+            self.listed.push(key);
+        }
+        self.enter_deadline(key);
+    }
+
+    /// Sees that the wheel looks at the session in time.
+    fn enter_deadline(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(deadline) = session.deadline() else { return };
+        let tick = self.wheel.tick(deadline);
+        if session.entered == 0 || tick < session.entered {
+            session.entered = tick;
+            self.wheel.enter(tick, key);
+        }
+    }
+
+    fn serve_deadlines(&mut self, now: Instant) {
+        if self.accept_at.is_some_and(|at| at <= now) {
+            self.accept_at = None;
+            self.accept(now);
+        }
+        let mut due: Vec<(Tick, Key)> = Vec::new();
+        self.wheel.serve(now, &mut due);
+        for (tick, key) in due {
+            let Some(session) = self.sessions.get_mut(key) else { continue };
+            if session.entered != tick {
+                continue;
+            }
+            session.entered = 0;
+            if session.connection.deadline().is_some_and(|at| at <= now) {
+                session.connection.expired(now, &mut self.turn);
+            }
+            self.dial_due(key, now);
+            self.turn(key, now);
+        }
+    }
+
+    fn signalled(&mut self, now: Instant) {
+        for signal in self.signals.pending().collect::<Vec<_>>() {
+            match signal {
+                SIGHUP => info!("SIGHUP is ignored: the configuration is read at start only"),
+                signal if self.drain_until.is_none() => self.drain(signal, now),
+                _ => self.over = true,
+            }
+        }
+    }
+
+    /// Takes no more clients and says goodbye to those that are there.
+    fn drain(&mut self, signal: i32, now: Instant) {
+        let name = if signal == SIGTERM { "SIGTERM" } else { "SIGINT" };
+        info!("{name}: ending {} sessions", self.sessions.len());
+        if let Some(mut listener) = self.listener.take() {
+            // Closing it takes it out of the poll too.
+            let _ = self.poll.registry().deregister(&mut listener);
+        }
+        self.accept_at = None;
+        self.drain_until = Some(now + self.config.drain_timeout);
+        for key in self.sessions.keys() {
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.connection.shut_down(now, &mut self.turn);
+                self.turn(key, now);
+            }
+        }
+    }
+
+    fn end_drain(&mut self, now: Instant) {
+        let Some(until) = self.drain_until else { return };
+        if until <= now && self.sessions.len() > 0 {
+            warn!("cut off {} sessions that did not end in time", self.sessions.len());
+        }
+        self.over |= self.sessions.len() == 0 || until <= now;
+    }
+}

@@ -1,0 +1,231 @@
+//! Reaching the peer: addresses tried as RFC 8305 says, nothing that blocks.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Error, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::net::SocketAddr as UnixAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
+
+use super::socket::Peer;
+use crate::backend::Target;
+
+/// RFC 8305 §5, Connection Attempt Delay: how long an address has before the next is tried too.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// How long until a Unix socket whose backlog is full is tried again.
+pub(super) const RETRY_DELAY: Duration = Duration::from_millis(50);
+/// Attempts under way at once; more addresses wait until one has failed.
+const ATTEMPTS: usize = 6;
+
+/// What a first look at a target gives.
+pub(super) enum Begun {
+    /// The peer is there.
+    Connected(Peer),
+    /// TCP: these addresses are to be tried.
+    Addresses(Vec<IpAddr>, u16),
+    /// TCP or UDP: the name must be looked up.
+    Name(String),
+    /// To be begun again after a while.
+    Later,
+}
+
+/// Begins to reach `target`.
+pub(super) fn begin(target: &Target) -> io::Result<Begun> {
+    Ok(match target {
+        Target::Tcp { host, port } => match literal(host) {
+            Some(addresses) => Begun::Addresses(addresses, *port),
+            None => Begun::Name(host.clone()),
+        },
+        Target::Udp { host, port } => match literal(host) {
+            Some(addresses) => Begun::Connected(udp(&addresses, *port)?),
+            None => Begun::Name(host.clone()),
+        },
+        Target::UnixStream(path) => match UnixStream::connect(path) {
+            Ok(socket) => Begun::Connected(Peer::Unix(socket)),
+            // unix(7): the backlog is full, and a non-blocking connect does not wait for room.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Begun::Later,
+            Err(error) => return Err(error),
+        },
+        Target::UnixDatagram(path) => Begun::Connected(unix_datagram(path)?),
+        Target::FifoTx(path) => Begun::Connected(fifo(path, true)?),
+        Target::FifoRx(path) => Begun::Connected(fifo(path, false)?),
+    })
+}
+
+/// The addresses of a host that needs no look-up: a literal, or `localhost` (RFC 6761 §6.3: the
+/// loopback addresses, always).
+fn literal(host: &str) -> Option<Vec<IpAddr>> {
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]);
+    }
+    host.parse().ok().map(|address| vec![address])
+}
+
+/// A UDP socket connected to the first address that can be routed to.
+pub(super) fn udp(addresses: &[IpAddr], port: u16) -> io::Result<Peer> {
+    let mut last = Error::new(ErrorKind::NotFound, "no address");
+    for &address in addresses {
+        let any: IpAddr = match address {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let connected = UdpSocket::bind(SocketAddr::new(any, 0)).and_then(|socket| {
+            socket.connect(SocketAddr::new(address, port))?;
+            Ok(socket)
+        });
+        match connected {
+            Ok(socket) => return Ok(Peer::Udp(socket)),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Bound to an abstract address of its own, so that the peer can answer.
+fn unix_datagram(path: &Path) -> io::Result<Peer> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("websocksy/{}/{count}", std::process::id());
+    let socket = std::os::unix::net::UnixDatagram::bind_addr(&UnixAddr::from_abstract_name(name)?)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(path)?;
+    Ok(Peer::UnixDatagram(UnixDatagram::from_std(socket)))
+}
+
+/// Opened without waiting for the other end: to read, that is always possible; to write, ENXIO
+/// says that nobody reads (fifo(7)).
+fn fifo(path: &Path, write: bool) -> io::Result<Peer> {
+    let file: File = OpenOptions::new()
+        .read(!write)
+        .write(write)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    if !file.metadata()?.file_type().is_fifo() {
+        return Err(Error::new(ErrorKind::InvalidInput, "not a FIFO"));
+    }
+    Ok(Peer::Fifo(Some(file)))
+}
+
+/// The race of a TCP peer's addresses.
+pub(super) struct Race {
+    port: u16,
+    left: VecDeque<IpAddr>,
+    attempts: [Option<TcpStream>; ATTEMPTS],
+    /// When the next address is tried though no attempt has failed.
+    pub(super) next_at: Option<Instant>,
+    last_error: Option<Error>,
+}
+
+/// How a race stands.
+pub(super) enum Standing {
+    Running,
+    Lost(Error),
+}
+
+impl Race {
+    pub(super) fn new(addresses: Vec<IpAddr>, port: u16) -> Self {
+        Self {
+            port,
+            left: interleave(addresses),
+            attempts: Default::default(),
+            next_at: None,
+            last_error: None,
+        }
+    }
+
+    /// Starts the next attempt; `register` is told its socket and place.
+    pub(super) fn attempt(
+        &mut self,
+        now: Instant,
+        mut register: impl FnMut(&mut TcpStream, usize) -> io::Result<()>,
+    ) -> Standing {
+        while let Some(place) = self.attempts.iter().position(Option::is_none) {
+            let Some(address) = self.left.pop_front() else { break };
+            let started =
+                TcpStream::connect(SocketAddr::new(address, self.port)).and_then(|mut s| {
+                    register(&mut s, place)?;
+                    Ok(s)
+                });
+            match started {
+                Ok(socket) => {
+                    self.attempts[place] = Some(socket);
+                    self.next_at = (!self.left.is_empty()).then_some(now + ATTEMPT_DELAY);
+                    return Standing::Running;
+                }
+                Err(error) => self.last_error = Some(error),
+            }
+        }
+        self.next_at = None;
+        if self.attempts.iter().any(Option::is_some) {
+            return Standing::Running;
+        }
+        let error = self.last_error.take();
+        Standing::Lost(error.unwrap_or_else(|| Error::new(ErrorKind::NotFound, "no address")))
+    }
+
+    /// Something happened to the attempt at `place`: is it connected, or has it failed?
+    pub(super) fn event(&mut self, place: usize) -> Option<io::Result<TcpStream>> {
+        let socket = self.attempts.get_mut(place)?.as_ref()?;
+        let error = match (socket.take_error(), socket.peer_addr()) {
+            (Ok(None), Ok(_)) => return self.attempts[place].take().map(Ok),
+            (Ok(None), Err(error)) if error.kind() == ErrorKind::NotConnected => return None,
+            (Ok(Some(error)), _) | (Err(error), _) | (Ok(None), Err(error)) => error,
+        };
+        self.attempts[place] = None;
+        Some(Err(error))
+    }
+
+    /// An attempt failed: remembers why, in case that all do.
+    pub(super) fn failed(&mut self, error: Error) {
+        self.last_error = Some(error);
+    }
+}
+
+/// RFC 8305 §4: families by turns, beginning with that of the first address.
+fn interleave(addresses: Vec<IpAddr>) -> VecDeque<IpAddr> {
+    let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let mut second = second.into_iter();
+    let mut mixed = VecDeque::new();
+    for address in first {
+        mixed.push_back(address);
+        mixed.extend(second.next());
+    }
+    mixed.extend(second);
+    mixed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns() {
+        let parse = |list: &str| -> Vec<IpAddr> {
+            list.split_whitespace().map(|address| address.parse().unwrap()).collect()
+        };
+        let table = [
+            ("", ""),
+            ("::1 ::2 127.0.0.1", "::1 127.0.0.1 ::2"),
+            ("127.0.0.1 127.0.0.2 ::1 127.0.0.3", "127.0.0.1 ::1 127.0.0.2 127.0.0.3"),
+            ("::1 127.0.0.1 127.0.0.2", "::1 127.0.0.1 127.0.0.2"),
+        ];
+        for (given, expected) in table {
+            assert_eq!(Vec::from(interleave(parse(given))), parse(expected), "{given}");
+        }
+    }
+
+    #[test]
+    fn localhost_and_literals_need_no_look_up() {
+        assert_eq!(literal("LocalHost").unwrap().len(), 2);
+        assert_eq!(literal("::1").unwrap(), ["::1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(literal("example.org"), None);
+    }
+}

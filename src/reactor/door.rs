@@ -1,0 +1,90 @@
+//! Clients come and go.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Instant;
+
+use log::warn;
+use mio::Interest;
+use mio::net::TcpStream;
+
+use super::Reactor;
+use super::listener::{ACCEPT_PAUSE, ACCEPTS, is_exhaustion};
+use super::session::{self, CLIENT, Session};
+use super::slab::Key;
+use crate::conn::Connection;
+
+/// How many clients more than allowed are told so at once; above that they are just hung up on.
+const TOLD: usize = 256;
+
+impl Reactor {
+    /// Accepts who waits, some at a time.
+    pub(super) fn accept(&mut self, now: Instant) {
+        if self.accept_at.is_some() {
+            return;
+        }
+        for _ in 0..ACCEPTS {
+            let Some(listener) = &self.listener else { return };
+            match listener.accept() {
+                Ok((client, address)) => self.welcome(client, address, now),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if is_exhaustion(&error) => {
+                    warn!("cannot accept: {error}; trying again in {ACCEPT_PAUSE:?}");
+                    self.accept_at = Some(now + ACCEPT_PAUSE);
+                    return;
+                }
+                // What accept(2) reports of one client's network does not concern the next.
+                Err(_) => {}
+            }
+        }
+        self.accept_at = Some(now);
+    }
+
+    fn welcome(&mut self, client: TcpStream, address: SocketAddr, now: Instant) {
+        let full = self.full(address.ip());
+        if full.is_some() && self.sessions.len() >= self.config.max_connections + TOLD {
+            return;
+        }
+        let connection = Connection::new(Rc::clone(&self.config), now);
+        let key = self.sessions.insert(Session::new(connection, client, address));
+        *self.per_address.entry(address.ip()).or_default() += 1;
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let token = session::token(key, CLIENT);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut session.client, token, both) {
+            warn!("{session}: cannot be watched: {error}");
+            return self.close(key);
+        }
+        if let Some(why) = full {
+            session.connection.turn_away(why, now, &mut self.turn);
+            self.turn(key, now);
+        } else {
+            self.enter_deadline(key);
+        }
+    }
+
+    /// Why there is no room for one more client from `ip`, if there is none.
+    fn full(&self, ip: IpAddr) -> Option<&'static str> {
+        let from_here = self.per_address.get(&ip).copied().unwrap_or_default();
+        if self.sessions.len() >= self.config.max_connections {
+            Some("too many clients")
+        } else if self.config.max_per_address != 0 && from_here >= self.config.max_per_address {
+            Some("too many clients from this address")
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn close(&mut self, key: Key) {
+        let Some(session) = self.sessions.remove(key) else { return };
+        session.log_end();
+        let ip = session.address.ip();
+        if let Some(count) = self.per_address.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&ip);
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! From a handshake to a connected peer: back end, name, addresses.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use mio::Interest;
+use mio::net::TcpStream;
+
+use super::Reactor;
+use super::dial::{self, Begun, Race, Standing};
+use super::lanes::{Cancel, Done};
+use super::session::{self, PeerState};
+use super::slab::Key;
+use super::socket::Peer;
+use crate::backend::{Answer, QueryError, Request, Target};
+use crate::conn::Action;
+use crate::conn::pump::Ready;
+use crate::proto::handshake::Upgrade;
+
+/// The token bits of a session's first peer socket.
+const FIRST_PEER: usize = 1;
+
+impl Reactor {
+    /// Does what a connection asks for.
+    pub(super) fn act(&mut self, key: Key, action: Action, now: Instant) {
+        match action {
+            Action::Ask(upgrade) => self.ask(key, *upgrade, now),
+            Action::Dial(target) => {
+                let Some(session) = self.sessions.get_mut(key) else { return };
+                session.target = Some(Box::new(target));
+                self.dial(key, now);
+            }
+        }
+    }
+
+    /// Asks the back end: at once if it only looks into its settings, else on a lane.
+    fn ask(&mut self, key: Key, upgrade: Upgrade, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if self.backend.is_instant() {
+            let request = Request { upgrade, socket: None };
+            let answer = self.backend.query(&request);
+            return self.answered(key, request, answer, now);
+        }
+        let cancel = Cancel::default();
+        let asked = session.client.as_fd().try_clone_to_owned().and_then(|socket| {
+            let request = Request { upgrade, socket: Some(socket) };
+            self.lanes.query(&self.backend, key, request, cancel.clone())
+        });
+        match asked {
+            Ok(()) => session.query = Some(cancel),
+            Err(error) => {
+                session.connection.not_asked(error.to_string(), now, &mut self.turn);
+            }
+        }
+    }
+
+    fn answered(
+        &mut self,
+        key: Key,
+        request: Request,
+        answer: Result<Answer, QueryError>,
+        now: Instant,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.query = None;
+        session.connection.answered(Box::new(request.upgrade), answer, now, &mut self.turn);
+    }
+
+    /// What the lanes brought.
+    pub(super) fn take_in(&mut self, now: Instant) {
+        while let Some(done) = self.lanes.next() {
+            match done {
+                Done::Answered { key, request, answer } => {
+                    self.answered(key, request, answer, now);
+                    self.turn(key, now);
+                }
+                Done::Resolved { name, addresses } => {
+                    for key in self.lanes.waited_for(&name) {
+                        self.resolved(key, addresses.clone(), now);
+                        self.turn(key, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins to reach the session's target, or begins again.
+    fn dial(&mut self, key: Key, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(target) = &session.target else { return };
+        match dial::begin(target) {
+            Ok(Begun::Connected(peer)) => self.connected(key, peer, now),
+            Ok(Begun::Addresses(addresses, port)) => self.race(key, addresses, port, now),
+            Ok(Begun::Name(name)) => {
+                session.peer = PeerState::Waiting(None);
+                if let Err(error) = self.lanes.resolve(&name, key) {
+                    self.not_connected(key, &error, now);
+                }
+            }
+            Ok(Begun::Later) => session.peer = PeerState::Waiting(Some(now + dial::RETRY_DELAY)),
+            Err(error) => self.not_connected(key, &error, now),
+        }
+    }
+
+    fn resolved(&mut self, key: Key, addresses: Result<Vec<IpAddr>, String>, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        match (addresses, session.target.as_deref()) {
+            (Ok(addresses), Some(&Target::Udp { port, .. })) => match dial::udp(&addresses, port) {
+                Ok(peer) => self.connected(key, peer, now),
+                Err(error) => self.not_connected(key, &error, now),
+            },
+            (Ok(addresses), Some(&Target::Tcp { port, .. })) => {
+                self.race(key, addresses, port, now);
+            }
+            (Ok(_), _) => {}
+            (Err(why), _) => session.connection.not_connected(why, now, &mut self.turn),
+        }
+    }
+
+    fn race(&mut self, key: Key, addresses: Vec<IpAddr>, port: u16, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.peer = PeerState::Racing(Box::new(Race::new(addresses, port)));
+        self.attempt(key, now);
+    }
+
+    /// Tries the race's next address.
+    fn attempt(&mut self, key: Key, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let PeerState::Racing(race) = &mut session.peer else { return };
+        let registry = self.poll.registry();
+        let standing = race.attempt(now, |socket, place| {
+            let token = session::token(key, FIRST_PEER + place);
+            registry.register(socket, token, Interest::READABLE | Interest::WRITABLE)
+        });
+        if let Standing::Lost(error) = standing {
+            self.not_connected(key, &error, now);
+        }
+    }
+
+    /// An event of a socket that may be an attempt still.
+    pub(super) fn race_event(&mut self, key: Key, socket: usize, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let PeerState::Racing(race) = &mut session.peer else { return };
+        match race.event(socket - FIRST_PEER) {
+            Some(Ok(socket)) => self.won(key, socket, now),
+            Some(Err(error)) => {
+                race.failed(error);
+                self.attempt(key, now);
+            }
+            None => {}
+        }
+    }
+
+    fn won(&mut self, key: Key, socket: TcpStream, now: Instant) {
+        // Small writes must not wait for the acknowledgement of earlier ones.
+        if let Err(error) = socket.set_nodelay(true) {
+            return self.not_connected(key, &error, now);
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.peer_ready.writable = true;
+        session.peer = PeerState::Connected(Peer::Tcp(socket));
+        session.log_start();
+        session.connection.connected(now, &mut self.turn);
+    }
+
+    /// A peer that needs no race is there.
+    fn connected(&mut self, key: Key, mut peer: Peer, now: Instant) {
+        let token = session::token(key, FIRST_PEER);
+        if let Err(error) = peer.register(self.poll.registry(), token) {
+            return self.not_connected(key, &error, now);
+        }
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.peer_ready = Ready { writable: true, ..Ready::default() };
+        session.peer = PeerState::Connected(peer);
+        session.log_start();
+        session.connection.connected(now, &mut self.turn);
+    }
+
+    fn not_connected(&mut self, key: Key, error: &io::Error, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.peer = PeerState::None;
+        session.connection.not_connected(error.to_string(), now, &mut self.turn);
+    }
+
+    /// Goes on with a dial whose time has come.
+    pub(super) fn dial_due(&mut self, key: Key, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        match &session.peer {
+            PeerState::Racing(race) if race.next_at.is_some_and(|at| at <= now) => {
+                self.attempt(key, now);
+            }
+            PeerState::Waiting(Some(until)) if *until <= now => self.dial(key, now),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A connection and its sockets.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use log::info;
+use mio::Token;
+use mio::event::Event;
+use mio::net::TcpStream;
+
+use super::dial::Race;
+use super::lanes::Cancel;
+use super::slab::Key;
+use super::socket::Peer;
+use super::wheel::Tick;
+use crate::backend::Target;
+use crate::conn::pump::{Port, Ready, pump};
+use crate::conn::{Connection, Side, Turn};
+
+/// Bits of a token that say which socket of a session it is: the client, or the attempt to reach
+/// the peer that won.
+const SOCKET_BITS: u32 = 3;
+/// The client's socket; the peer's are 1 and up.
+pub(super) const CLIENT: usize = 0;
+
+/// A session's socket as an event source.
+pub(super) fn token(key: Key, socket: usize) -> Token {
+    let high = u64::from(key.generation) << 32 | u64::from(key.index) << SOCKET_BITS;
+    Token(high as usize | socket)
+}
+
+/// The session and socket of a token.
+pub(super) fn parse(token: Token) -> (Key, usize) {
+    let bits = token.0 as u64;
+    let index = (bits & u64::from(u32::MAX)) as u32 >> SOCKET_BITS;
+    let socket = token.0 & ((1 << SOCKET_BITS) - 1);
+    (Key { index, generation: (bits >> 32) as u32 }, socket)
+}
+
+/// How the peer stands.
+pub(super) enum PeerState {
+    None,
+    /// A TCP peer whose addresses are tried.
+    Racing(Box<Race>),
+    /// A name that is looked up, or a Unix socket that is full, until the time given.
+    Waiting(Option<Instant>),
+    Connected(Peer),
+}
+
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    pub(super) client: TcpStream,
+    pub(super) address: SocketAddr,
+    pub(super) peer: PeerState,
+    pub(super) target: Option<Box<Target>>,
+    pub(super) client_ready: Ready,
+    pub(super) peer_ready: Ready,
+    /// The wheel's entry that counts, zero for none.
+    pub(super) entered: Tick,
+    /// Whether it is in the list of those that have more to do.
+    pub(super) listed: bool,
+    pub(super) query: Option<Cancel>,
+    pub(super) announced: bool,
+}
+
+impl Session {
+    pub(super) fn new(connection: Connection, client: TcpStream, address: SocketAddr) -> Self {
+        Self {
+            connection,
+            client,
+            address,
+            peer: PeerState::None,
+            target: None,
+            // A fresh socket takes a write, and usually the request is there already.
+            client_ready: Ready { readable: true, writable: true, hung_up: false },
+            peer_ready: Ready::default(),
+            entered: 0,
+            listed: false,
+            query: None,
+            announced: false,
+        }
+    }
+
+    /// Remembers what an event says.
+    pub(super) fn note(&mut self, socket: usize, event: &Event) {
+        let ready = if socket == CLIENT { &mut self.client_ready } else { &mut self.peer_ready };
+        ready.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        ready.hung_up |= event.is_read_closed() || event.is_error();
+    }
+
+    /// One turn; returns whether there is more to do at once.
+    pub(super) fn pump(&mut self, turn: &mut Turn, now: Instant) -> bool {
+        let mut client = Port { socket: &mut self.client, ready: &mut self.client_ready };
+        let peer = match &mut self.peer {
+            PeerState::Connected(socket) => Some(Port { socket, ready: &mut self.peer_ready }),
+            _ => None,
+        };
+        let again = pump(&mut self.connection, &mut client, peer, turn, now);
+        if self.client_ready.hung_up {
+            self.connection.hung_up();
+        }
+        again
+    }
+
+    /// When something is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let dial = match &self.peer {
+            PeerState::Racing(race) => race.next_at,
+            PeerState::Waiting(until) => *until,
+            _ => None,
+        };
+        [self.connection.deadline(), dial].into_iter().flatten().min()
+    }
+
+    /// The start of a bridged session, one line.
+    pub(super) fn log_start(&mut self) {
+        self.announced = true;
+        info!("{self}: started");
+    }
+
+    /// Its end, or why it was refused, one line.
+    pub(super) fn log_end(&self) {
+        let Some(ending) = self.connection.ending() else { return };
+        match (self.announced, ending.status()) {
+            (true, _) => {
+                let from_client = self.connection.received_bytes(Side::Client);
+                let from_peer = self.connection.received_bytes(Side::Peer);
+                info!("{self}: ended: {ending}; {from_client} bytes in, {from_peer} bytes out");
+            }
+            (false, Some(status)) => info!("{self}: refused with {}: {ending}", status.code()),
+            (false, None) => info!("{self}: {ending}"),
+        }
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let client = SocketAddr::new(self.address.ip().to_canonical(), self.address.port());
+        match &self.target {
+            Some(target) => write!(f, "{client} -> {target}"),
+            None => write!(f, "{client}"),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(query) = &self.query {
+            query.cancel();
+        }
+    }
+}

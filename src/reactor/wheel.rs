@@ -1,0 +1,115 @@
+//! Deadlines in O(1): a ring of buckets, one a tick.
+//!
+//! An entry is a promise to look at a connection at that tick, no more: a deadline that moved
+//! later is found out then and entered again, so traffic costs the wheel nothing.
+
+use std::time::{Duration, Instant};
+
+use super::slab::Key;
+
+/// How exact deadlines are.
+const TICK: Duration = Duration::from_millis(16);
+/// Ticks of one round; what is due after that is looked at once a round.
+const BUCKETS: u64 = 1024;
+
+/// When an entry is due, in ticks since the wheel began; never zero.
+pub(super) type Tick = u64;
+
+pub(super) struct Wheel {
+    start: Instant,
+    /// The first tick that was not served yet.
+    next: Tick,
+    /// No entry is due before this one.
+    earliest: Option<Tick>,
+    buckets: Vec<Vec<(Tick, Key)>>,
+}
+
+impl Wheel {
+    pub(super) fn new(start: Instant) -> Self {
+        let buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
+        Self { start, next: 1, earliest: None, buckets }
+    }
+
+    /// The tick at which something due at `at` will be served: not before it, and never later
+    /// than a round from now.
+    pub(super) fn tick(&self, at: Instant) -> Tick {
+        let since = at.saturating_duration_since(self.start).as_nanos();
+        let tick = (since / TICK.as_nanos()) as u64 + 1;
+        tick.clamp(self.next, self.next + BUCKETS - 1)
+    }
+
+    pub(super) fn enter(&mut self, tick: Tick, key: Key) {
+        self.buckets[(tick % BUCKETS) as usize].push((tick, key));
+        self.earliest = Some(self.earliest.map_or(tick, |earliest| earliest.min(tick)));
+    }
+
+    /// When to serve the wheel next.
+    pub(super) fn wake_up(&self) -> Option<Instant> {
+        self.earliest.map(|tick| self.start + TICK * tick as u32)
+    }
+
+    /// Takes out what is due at `now`.
+    pub(super) fn serve(&mut self, now: Instant, due: &mut Vec<(Tick, Key)>) {
+        let ticks = now.saturating_duration_since(self.start).as_nanos() / TICK.as_nanos();
+        let last = ticks as u64;
+        if last < self.next || self.earliest.is_none_or(|earliest| earliest > last) {
+            self.next = self.next.max(last + 1);
+            return;
+        }
+        let rounds_end = last.min(self.next + BUCKETS - 1);
+        for tick in self.next..=rounds_end {
+            due.append(&mut self.buckets[(tick % BUCKETS) as usize]);
+        }
+        self.next = last + 1;
+        let upcoming = self.next..self.next + BUCKETS;
+        self.earliest =
+            upcoming.into_iter().find(|tick| !self.buckets[(tick % BUCKETS) as usize].is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key { index: 7, generation: 1 };
+
+    fn served(wheel: &mut Wheel, now: Instant) -> Vec<Tick> {
+        let mut due = Vec::new();
+        wheel.serve(now, &mut due);
+        due.into_iter().map(|(tick, _)| tick).collect()
+    }
+
+    #[test]
+    fn serves_at_the_tick_and_not_before() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        let at = start + TICK * 5;
+        let tick = wheel.tick(at);
+        wheel.enter(tick, KEY);
+        let wake = wheel.wake_up().unwrap();
+        assert!(wake >= at && wake <= at + TICK);
+        assert_eq!(served(&mut wheel, at), []);
+        assert_eq!(served(&mut wheel, wake), [tick]);
+        assert_eq!(wheel.wake_up(), None);
+    }
+
+    #[test]
+    fn a_late_turn_serves_all_that_was_missed() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        for at in [3, 700, 1_000_000] {
+            let tick = wheel.tick(start + TICK * at);
+            wheel.enter(tick, KEY);
+        }
+        assert_eq!(served(&mut wheel, start + TICK * 5000).len(), 3);
+        assert_eq!(wheel.wake_up(), None);
+    }
+
+    #[test]
+    fn past_deadlines_are_due_at_the_next_tick() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        served(&mut wheel, start + TICK * 100);
+        assert_eq!(wheel.tick(start), 101);
+    }
+}
