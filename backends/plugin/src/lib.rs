@@ -73,6 +73,8 @@ mod framing;
 mod host;
 mod log;
 
+pub mod testing;
+
 #[doc(hidden)]
 pub mod ffi;
 
