@@ -1,0 +1,80 @@
+//! `fixedlength`: messages of a fixed number of bytes.
+
+#![forbid(unsafe_code)]
+
+use websocksy_plugin::{Framing, PEER_BUFFER_SIZE, Verdict, export_framing};
+
+/// Binary messages of as many bytes as the configuration says.
+#[derive(Debug)]
+pub struct FixedLength {
+    length: usize,
+}
+
+impl Framing for FixedLength {
+    fn new(config: Option<&str>) -> Result<Self, String> {
+        let config = config.unwrap_or_default().trim_ascii();
+        let length = config.parse().ok().filter(|length| (1..=PEER_BUFFER_SIZE).contains(length));
+        let refusal = || format!("the length is 1 to {PEER_BUFFER_SIZE} bytes, not {config:?}");
+        length.map(|length| Self { length }).ok_or_else(refusal)
+    }
+
+    fn cut(&mut self, data: &mut [u8], _fresh: usize) -> Verdict {
+        if data.len() < self.length { Verdict::More } else { Verdict::Binary(self.length) }
+    }
+}
+
+export_framing!("fixedlength", FixedLength);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use websocksy_plugin::testing::{End, Sent, drive};
+
+    #[test]
+    fn configurations() {
+        let cases = [
+            (Some("1"), Some(1)),
+            (Some("16384"), Some(16_384)),
+            (Some(" 32 "), Some(32)),
+            (None, None),
+            (Some(""), None),
+            (Some("0"), None),
+            (Some("-1"), None),
+            (Some("16385"), None),
+            (Some("16777216"), None),
+            (Some("18446744073709551617"), None),
+            (Some("0x10"), None),
+            (Some("32 bytes"), None),
+        ];
+        for (config, length) in cases {
+            assert_eq!(FixedLength::new(config).ok().map(|made| made.length), length, "{config:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_message_fits() {
+        let framing = FixedLength::new(Some("16384")).unwrap();
+        let outcome = drive(framing, [vec![7; 3 * 16_384 + 1]]);
+        assert_eq!((outcome.messages.len(), outcome.tail.len()), (3, 1));
+        assert_eq!(outcome.end, End::Open);
+    }
+
+    proptest! {
+        #[test]
+        fn equals_chunks_of_the_whole(
+            reads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20),
+            length in 1_usize..50,
+        ) {
+            let whole = reads.concat();
+            let chunks = whole.chunks_exact(length);
+            let tail = chunks.remainder().to_vec();
+            let messages: Vec<_> = chunks.map(|chunk| Sent::Binary(chunk.to_vec())).collect();
+
+            let outcome = drive(FixedLength::new(Some(&length.to_string())).unwrap(), reads);
+            prop_assert_eq!(outcome.messages, messages);
+            prop_assert_eq!(outcome.tail, tail);
+            prop_assert_eq!(outcome.end, End::Open);
+        }
+    }
+}

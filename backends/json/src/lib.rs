@@ -1,0 +1,63 @@
+//! `json`: one text message for each JSON value (RFC 8259).
+
+#![forbid(unsafe_code)]
+
+mod scanner;
+
+use scanner::{Scanner, Step, is_blank};
+use websocksy_plugin::{Framing, Verdict, export_framing};
+
+/// Cuts a stream of JSON values; each byte is looked at once, however the stream arrives.
+#[derive(Debug, Default)]
+pub struct Json {
+    scanner: Scanner,
+    /// Bytes of the next view that the scanner has seen.
+    scanned: usize,
+}
+
+impl Framing for Json {
+    fn new(config: Option<&str>) -> Result<Self, String> {
+        match config {
+            None | Some("") => Ok(Self::default()),
+            Some(config) => Err(format!("json takes no configuration, not {config:?}")),
+        }
+    }
+
+    fn cut(&mut self, data: &mut [u8], _fresh: usize) -> Verdict {
+        let blanks = data.iter().take_while(|&&byte| is_blank(byte)).count();
+        if blanks > 0 {
+            return Verdict::Discard(blanks);
+        }
+        while let Some(&byte) = data.get(self.scanned) {
+            match self.scanner.step(byte) {
+                Step::Inside => self.scanned += 1,
+                Step::Last => return self.message(data, self.scanned + 1),
+                Step::After => return self.message(data, self.scanned),
+                Step::Error => return self.give_up(data.len()),
+            }
+        }
+        Verdict::More
+    }
+}
+
+impl Json {
+    /// A whole value: text, unless a string in it is no UTF-8 (RFC 6455 §5.6).
+    fn message(&mut self, data: &[u8], length: usize) -> Verdict {
+        *self = Self::default();
+        match data.get(..length).map(std::str::from_utf8) {
+            Some(Ok(_)) => Verdict::Text(length),
+            _ => Verdict::Binary(length),
+        }
+    }
+
+    /// No JSON: what waits goes out as it is, and a value may start behind it.
+    fn give_up(&mut self, waiting: usize) -> Verdict {
+        *self = Self::default();
+        Verdict::Binary(waiting)
+    }
+}
+
+export_framing!("json", Json);
+
+#[cfg(test)]
+mod tests;
