@@ -1,4 +1,4 @@
-.PHONY: demo e2e
+.PHONY: backends demo e2e
 
 # noVNC, MQTT.js and a Redis client through the release daemon to real servers. Installs Debian
 # packages as root where they are missing.
@@ -10,3 +10,12 @@ demo:
 	cargo build --release --bin websocksy
 	rustc --edition 2024 -O -o target/line_server examples/line_server.rs
 	examples/demo.sh
+
+# The bundled plug-ins, into target/plugins: `websocksy --plugins $PWD/target/plugins -b file`.
+FRAMINGS := fixedlength dynamic32 json
+backends:
+	cargo build --profile plugin -p websocksy-backend-file $(FRAMINGS:%=-p websocksy-%)
+	install -d -m 755 target/plugins
+	for name in backend_file $(FRAMINGS); do \
+		install -m 755 target/plugin/lib$$name.so target/plugins/$$name.so || exit 1; \
+	done
