@@ -116,7 +116,8 @@ mod tests {
         assert_eq!(parts, [&b"ab"[..], b"234", b"c"]);
         assert_eq!(batch.len(), 6);
         batch.clear();
-        assert!(batch.is_empty() && batch.len() == 0);
+        assert!(batch.is_empty());
+        assert_eq!(batch.len(), 0);
     }
 
     #[test]

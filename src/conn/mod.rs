@@ -185,7 +185,7 @@ impl Connection {
         let due = Some(now + config.deadlines.handshake);
         Self {
             config,
-            phase: Phase::Head(Box::new(HeadParser::new())),
+            phase: Phase::Head(Box::default()),
             client: Half::new(now, Intake::Live),
             peer: Half::new(now, Intake::Ended),
             due,

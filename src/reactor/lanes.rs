@@ -138,19 +138,14 @@ impl Pool {
 
     fn run(&mut self, job: Job) -> io::Result<()> {
         let wanting = {
-            let mut load = lock(&self.load);
-            load.jobs += 1;
-            load.jobs > load.idle
+            let load = lock(&self.load);
+            load.jobs >= load.idle
         };
         if wanting && self.started < self.most {
-            if let Err(error) = self.start() {
-                // Fewer threads than wanted will do; none will not.
-                if self.started == 0 {
-                    lock(&self.load).jobs -= 1;
-                    return Err(error);
-                }
-            }
+            // Fewer threads than wanted will do; none will not.
+            self.start().or_else(|error| if self.started > 0 { Ok(()) } else { Err(error) })?;
         }
+        lock(&self.load).jobs += 1;
         self.jobs.send(job).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
