@@ -58,10 +58,12 @@ pub struct Log {
 /// Starts logging to standard error at the levels of `RUST_LOG` (`info` where it is not set).
 ///
 /// # Errors
-/// No descriptor or thread is left, or something logs already.
+/// No descriptor or thread is left, a signal cannot be handled, or something logs already.
 pub fn init() -> io::Result<Log> {
     // A descriptor of our own: whoever holds the lock of `io::stderr` cannot hold us, nor we them.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    // Past the file size limit a write is then an error (EFBIG), no longer the end of the process.
+    signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
     let queue = Arc::new(Queue::default());
     let drain = Arc::clone(&queue);
     thread::Builder::new().name("log".into()).spawn(move || drain.write_to(stderr))?;

@@ -5,13 +5,9 @@ use std::env;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use websocksy::config::{self, Command, Config};
 use websocksy::{logging, reactor};
-
-/// How long the last log lines may take to get out.
-const FLUSH: Duration = Duration::from_millis(250);
 
 /// A command line or a configuration that cannot be.
 const MISCONFIGURED: u8 = 2;
@@ -30,7 +26,7 @@ fn run(config: Config) -> ExitCode {
         Err(error) => return fail(1, &error),
     };
     let outcome = reactor::run(config);
-    log.flush(FLUSH);
+    log.flush(logging::FLUSH_TIMEOUT);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error.exit_code(), &error),
@@ -44,6 +40,6 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn fail(code: u8, error: &dyn Display) -> ExitCode {
-    let _ = writeln!(io::stderr(), "websocksy: {error}");
+    let _ = writeln!(io::stderr(), "websocksy: {}", logging::OneLine(error));
     ExitCode::from(code)
 }
