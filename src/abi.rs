@@ -240,6 +240,12 @@ const _: () = {
     assert!(offset_of!(ws_peer_info, framing_config) == 32);
     assert!(offset_of!(ws_peer_info, protocol) == 40);
     assert!(size_of::<ws_backend>() == 32);
+    assert!(offset_of!(ws_backend, config) == 8);
+    assert!(offset_of!(ws_backend, query) == 16);
+    assert!(offset_of!(ws_backend, cleanup) == 24);
     assert!(size_of::<ws_envelope>() == 96);
+    assert!(offset_of!(ws_envelope, prefix) == 8);
+    assert!(offset_of!(ws_envelope, suffix_length) == 24);
+    assert!(offset_of!(ws_envelope, suffix) == 32);
     assert!(size_of::<ws_state>() == 4 && size_of::<peer_transport>() == 4);
 };

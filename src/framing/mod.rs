@@ -9,7 +9,7 @@
 //! | `binary` | whatever one read brought | binary |
 //! | `separator` | what ends in the configured bytes, these included | binary |
 //! | `newline` | a line, its end included | text when valid UTF-8 |
-//! | `rfc6455` | an unmasked RFC 6455 §5 frame sequence, both ways; read by the core itself | as framed |
+//! | `rfc6455` | one that the peer frames by RFC 6455 §5, unmasked; the core does it | as framed |
 
 mod builtin;
 mod call;

@@ -1,0 +1,2 @@
+/* A shared object that defines nothing, so that all it seems to have is a dependency's. */
+typedef int nothing;
