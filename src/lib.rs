@@ -9,6 +9,7 @@
 //! conn -> {proto, framing, abi}          the bridge, sans-I/O: bytes and `now` in, bytes and wants out
 //! framing -> abi                         when is a peer's stream a message?
 //! proto -> nothing                       HTTP/1.1 and RFC 6455, &[u8] to values
+//! config -> logging -> nothing           the operator's words; a log that holds nobody up
 //! ```
 //!
 //! `docs/architecture.md` draws it, with the way of one byte and the invariants.

@@ -64,12 +64,18 @@ fn a_configuration_that_cannot_be_is_one_line_and_exit_code_2() {
     let directory = Directory::new("misconfigured");
     let port = directory.file("port.conf", "[core]\r\n# TCP\r\nport = 80 80\r\n");
     let key = directory.file("key.conf", "[core]\nlog = yes");
+    let refused = directory.file("refused.conf", "[backend]\nhost = localhost\nfrob = 1\n");
     let none = directory.0.join("none.conf").to_str().unwrap().to_owned();
     let range = "is not a number from 0 to 65535";
     let cases: &[(&[&str], String)] = &[
         (&["--port", "abc"], format!("--port: 'abc' {range}")),
         (&["--frobnicate"], "--frobnicate: is no option; see --help".into()),
         (&["-f", &port], format!("{port}:3: port: '80 80' {range}")),
+        (&["-c", "frob=1"], "--config: frob: the built-in back end has no key \"frob\"".into()),
+        (
+            &[&refused, "-p", "0"],
+            format!("{refused}:3: frob: the built-in back end has no key \"frob\""),
+        ),
         (&[&key], format!("{key}:2: log: is no key of [core]")),
         (&[&none], format!("{none}: No such file or directory (os error 2)")),
     ];
