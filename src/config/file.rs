@@ -12,7 +12,7 @@ use crate::logging::Escaped;
 /// The longest line, in bytes: a path and a framing's configuration fit many times over.
 const MAX_LINE: usize = 64 * 1024;
 
-/// The longest file, in bytes, so that a device named by mistake (`/dev/zero`) does not fill memory.
+/// The longest file, in bytes: a device named by mistake (`/dev/zero`) does not fill memory.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Reads the bytes of a configuration file that messages call `path`.

@@ -1,6 +1,6 @@
 //! What the operator chose: flags and the `key = value` file to a [`Config`]. Strings die here.
 //!
-//! One table ([`options`]) names every option; the command line ([`args`]), the file ([`file`]),
+//! One table (`options`) names every option; the command line (`args`), the file (`file`),
 //! the help text and the man page's test read it.
 
 mod args;
