@@ -159,18 +159,18 @@ impl Header {
     ///
     /// It writes what it is told: whether the frame may be sent is the caller's to know.
     pub fn encode(&self) -> EncodedHeader {
-        let mut out = EncodedHeader::EMPTY;
+        let fin = if self.fin { FIN } else { 0 };
+        let first = fin | self.opcode as u8;
         let masked = if self.mask.is_some() { MASK } else { 0 };
-        out.push(&[if self.fin { FIN } else { 0 } | self.opcode as u8]);
-        if self.length < u64::from(LENGTH_16) {
-            out.push(&[masked | self.length as u8]);
+        let mut out = if self.length < u64::from(LENGTH_16) {
+            EncodedHeader::of([first, masked | self.length as u8])
         } else if let Ok(length) = u16::try_from(self.length) {
-            out.push(&[masked | LENGTH_16]);
-            out.push(&length.to_be_bytes());
+            let [high, low] = length.to_be_bytes();
+            EncodedHeader::of([first, masked | LENGTH_16, high, low])
         } else {
-            out.push(&[masked | LENGTH_64]);
-            out.push(&self.length.to_be_bytes());
-        }
+            let [a, b, c, d, e, f, g, h] = self.length.to_be_bytes();
+            EncodedHeader::of([first, masked | LENGTH_64, a, b, c, d, e, f, g, h])
+        };
         if let Some(key) = self.mask {
             out.push(&key);
         }
@@ -280,8 +280,7 @@ pub fn parse_close(payload: &[u8]) -> Result<Option<(CloseCode, &str)>, FrameErr
 /// The payload of a close frame to send, RFC 6455 §5.5.1; a reason that does not fit is cut
 /// between two characters.
 pub fn close_payload(code: CloseCode, reason: &str) -> ClosePayload {
-    let mut out = ClosePayload::EMPTY;
-    out.push(&code.0.to_be_bytes());
+    let mut out = ClosePayload::of(code.0.to_be_bytes());
     let room = reason.len().min(MAX_CONTROL - 2);
     let fitting = (0..=room).rev().find_map(|end| reason.get(..end)).unwrap_or_default();
     out.push(fitting.as_bytes());
@@ -296,7 +295,13 @@ pub struct Inline<const N: usize> {
 }
 
 impl<const N: usize> Inline<N> {
-    const EMPTY: Self = Self { bytes: [0; N], len: 0 };
+    /// A beginning whose length the compiler knows, so that it is stored without a call.
+    fn of<const M: usize>(beginning: [u8; M]) -> Self {
+        const { assert!(M <= N) };
+        let mut bytes = [0; N];
+        bytes[..M].copy_from_slice(&beginning);
+        Self { bytes, len: M as u8 }
+    }
 
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
