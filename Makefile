@@ -1,4 +1,4 @@
-.PHONY: backends demo e2e
+.PHONY: backends bench-bridges bench-rivals demo e2e
 
 # noVNC, MQTT.js and a Redis client through the release daemon to real servers. Installs Debian
 # packages as root where they are missing.
@@ -19,3 +19,13 @@ backends:
 	for name in backend_file $(FRAMINGS); do \
 		install -m 755 target/plugin/lib$$name.so target/plugins/$$name.so || exit 1; \
 	done
+
+# websocksy beside other bridges, some fifteen minutes; docs/performance.md says how to read it.
+# 5,000 idle connections need 10,000 descriptors in one process.
+bench-bridges:
+	cargo build --release --bins --example bench-bridges
+	ulimit -n $$(ulimit -Hn) && target/release/examples/bench-bridges
+
+# Installs the other bridges, as root where they are Debian packages.
+bench-rivals:
+	benches/bridges/install-rivals.sh

@@ -1,0 +1,33 @@
+//! The loads: each drives a bridge for a while and says what a unit of work cost it.
+
+mod churn;
+mod echo;
+mod hold;
+mod stream;
+
+pub(crate) use churn::churn;
+pub(crate) use echo::echo;
+pub(crate) use hold::{hold_cpu, hold_memory};
+pub(crate) use stream::{download, upload};
+
+use std::io;
+
+use mio::net::TcpStream;
+
+use crate::dial::Client;
+use crate::ws::Ear;
+
+/// A connection that has joined a poll loop.
+struct Line {
+    stream: TcpStream,
+    ear: Ear,
+}
+
+impl TryFrom<Client> for Line {
+    type Error = io::Error;
+
+    fn try_from(client: Client) -> io::Result<Self> {
+        client.stream.set_nonblocking(true)?;
+        Ok(Self { stream: TcpStream::from_std(client.stream), ear: client.ear })
+    }
+}

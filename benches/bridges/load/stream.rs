@@ -1,0 +1,61 @@
+//! Bulk: as many bytes as the bridge will take, one way.
+
+use std::io;
+
+use mio::Interest;
+
+use super::Line;
+use crate::dial::Target;
+use crate::peer::Peers;
+use crate::rota::{Rota, read_some, write_some};
+use crate::tape::Tape;
+use crate::usage::{Meter, Span};
+
+/// Connections that share the bridge.
+const CONNECTIONS: usize = 4;
+
+/// Bytes of one read.
+const READ: usize = 256 * 1024;
+
+/// Sends messages of `size` bytes without end. CPU nanoseconds a payload byte that reached the
+/// peer.
+pub(crate) fn upload(target: &Target, peers: &Peers, size: usize, span: Span) -> io::Result<f64> {
+    let mut lines = lines(target)?;
+    let mut rota = Rota::new(lines.iter_mut().map(|line| &mut line.stream), Interest::WRITABLE)?;
+    let mut tapes = vec![Tape::new(target.wire(size).into()); CONNECTIONS];
+    let mut meter = Meter::start(target.pid, span);
+    while meter.goes_on(peers.drained()) {
+        rota.round(|index| {
+            let (tape, stream) = (&mut tapes[index], &mut lines[index].stream);
+            let Some(count) = write_some(stream, tape.next())? else { return Ok(false) };
+            tape.advance(count);
+            Ok(true)
+        })?;
+    }
+    meter.nanos_a_unit()
+}
+
+/// Takes what the peer sends without end. CPU nanoseconds a payload byte that arrived, and the
+/// text messages among what did.
+pub(crate) fn download(target: &Target, span: Span) -> io::Result<(f64, u64)> {
+    let mut lines = lines(target)?;
+    let mut rota = Rota::new(lines.iter_mut().map(|line| &mut line.stream), Interest::READABLE)?;
+    let mut buffer = vec![0; READ];
+    let mut heard: u64 = lines.iter().map(|line| line.ear.heard).sum();
+    let mut meter = Meter::start(target.pid, span);
+    while meter.goes_on(heard) {
+        rota.round(|index| {
+            let line = &mut lines[index];
+            let Some(count) = read_some(&mut line.stream, &mut buffer)? else { return Ok(false) };
+            let before = line.ear.heard;
+            line.ear.hear(&buffer[..count])?;
+            heard += line.ear.heard - before;
+            Ok(true)
+        })?;
+    }
+    Ok((meter.nanos_a_unit()?, lines.iter().map(|line| line.ear.texts).sum()))
+}
+
+fn lines(target: &Target) -> io::Result<Vec<Line>> {
+    target.open_many(CONNECTIONS)?.into_iter().map(Line::try_from).collect()
+}

@@ -1,0 +1,129 @@
+//! The report as Markdown: every figure, its ratio to ours, and which goals are met.
+
+use std::fmt::Write;
+
+use crate::bridges::Bridge;
+use crate::cases::{Case, Goal, Row};
+use crate::machine::Facts;
+use crate::results::Results;
+
+/// Everything there is to publish.
+pub(crate) struct Report<'a> {
+    pub(crate) bridges: &'a [&'static Bridge],
+    pub(crate) missing: &'a [&'static Bridge],
+    pub(crate) cases: &'a [&'static Case],
+    pub(crate) machine: &'a Facts,
+    pub(crate) results: &'a Results,
+}
+
+/// The bridge whose goals these are.
+const OURS: &str = "websocksy";
+
+impl Report<'_> {
+    /// The whole report.
+    pub(crate) fn markdown(&self) -> String {
+        let parts = [self.figures(), self.notes(), self.goals(), self.origin()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// All rows of all cases, with the case they belong to.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&'static Case, &'static Row)> {
+        self.cases.iter().flat_map(|case| case.rows.iter().map(|row| (*case, row)))
+    }
+
+    fn figures(&self) -> String {
+        let mut table = String::from("| case | unit |");
+        for bridge in self.bridges {
+            let _ = write!(table, " {} |", bridge.title);
+        }
+        table += "\n|---|---|";
+        table += &"---:|".repeat(self.bridges.len());
+        for (case, row) in self.rows() {
+            let _ = write!(table, "\n| {} | {} |", row.title, row.unit);
+            for bridge in self.bridges {
+                let _ = write!(table, " {} |", self.cell(case, row, bridge.id));
+            }
+        }
+        table + "\n"
+    }
+
+    /// A median; for the others followed by what ours is to it.
+    fn cell(&self, case: &Case, row: &Row, bridge: &'static str) -> String {
+        let Some(value) = self.results.median(row, bridge) else {
+            let failed = self.results.failure(case, bridge).is_some();
+            return if failed { "fails" } else { "–" }.into();
+        };
+        match self.results.median(row, OURS) {
+            Some(ours) if bridge != OURS => format!("{} ({:.2}×)", figure(value), ours / value),
+            _ => format!("**{}**", figure(value)),
+        }
+    }
+
+    /// What is missing, and what failed and why.
+    fn notes(&self) -> String {
+        let mut notes = String::new();
+        for bridge in self.missing {
+            let _ =
+                writeln!(notes, "- {} is missing; `make bench-rivals` installs it.", bridge.title);
+        }
+        for case in self.cases {
+            for bridge in self.bridges {
+                if let Some(why) = self.results.failure(case, bridge.id) {
+                    let _ = writeln!(notes, "- {} fails in `{}`: {why}.", bridge.title, case.id);
+                }
+            }
+        }
+        notes
+    }
+
+    fn goals(&self) -> String {
+        let mut table = String::from("| case | goal | websocksy | |\n|---|---|---:|---|\n");
+        for (_, row) in self.rows() {
+            for goal in row.goals {
+                let (wanted, reached) = self.judge(row, *goal);
+                let (figure, verdict) = reached.unwrap_or_else(|| ("–".into(), "no figure"));
+                let _ = writeln!(table, "| {} | {wanted} | {figure} | {verdict} |", row.title);
+            }
+        }
+        table
+    }
+
+    /// The goal in words, the figure it is held against, and whether it is met.
+    fn judge(&self, row: &Row, goal: Goal) -> (String, Option<(String, &'static str)>) {
+        let ours = self.results.median(row, OURS);
+        let against = |factor: f64, rival: &'static str| {
+            let ratio = ours.zip(self.results.median(row, rival)).map(|(ours, its)| ours / its);
+            ratio.map(|ratio| (format!("{ratio:.2} ×"), verdict(ratio <= factor)))
+        };
+        let value = |most| {
+            ours.map(|ours| (format!("{} {}", figure(ours), row.unit), verdict(ours <= most)))
+        };
+        match goal {
+            Goal::Times(factor, rival) => (format!("≤ {factor} × {rival}"), against(factor, rival)),
+            Goal::Stretch(factor, rival) => {
+                (format!("stretch: ≤ {factor} × {rival}"), against(factor, rival))
+            }
+            Goal::AtMost(most) => (format!("≤ {most} {}", row.unit), value(most)),
+            Goal::StretchAtMost(most) => (format!("stretch: ≤ {most} {}", row.unit), value(most)),
+        }
+    }
+
+    fn origin(&self) -> String {
+        let line = |(name, fact): &(String, String)| format!("- {name}: {fact}\n");
+        self.machine.iter().map(line).collect()
+    }
+}
+
+fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "missed" }
+}
+
+/// Three significant figures, as far as a benchmark deserves them.
+pub(crate) fn figure(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
