@@ -97,9 +97,14 @@ impl Search {
     /// Bytes seen before are looked at again only where a delimiter may have begun.
     pub(super) fn cut(&mut self, waiting: &[u8]) -> usize {
         let size = self.finder.needle().len();
-        let from = self.searched.min(waiting.len()).saturating_sub(size - 1);
+        // Fewer bytes than were searched are others.
+        let searched = if self.searched <= waiting.len() { self.searched } else { 0 };
+        let from = searched.saturating_sub(size - 1);
         let found = self.finder.find(&waiting[from..]);
         self.searched = if found.is_some() { 0 } else { waiting.len() };
         found.map_or(0, |at| from + at + size)
     }
 }
+
+#[cfg(test)]
+mod tests;

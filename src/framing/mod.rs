@@ -224,3 +224,6 @@ fn verdict(returned: i64, opcode: ws_operation, waiting: usize) -> Result<Verdic
         _ => Err(Cause::Opcode(opcode)),
     }
 }
+
+#[cfg(test)]
+mod tests;
