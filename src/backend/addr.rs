@@ -185,9 +185,10 @@ fn detect(host: &str) -> Result<(Transport, &str), AddressError> {
 
 fn authority(text: &str, given: Option<&str>) -> Result<(String, u16), AddressError> {
     let (host, own) = split_port(text)?;
+    let own = own.map(parse_port).transpose()?;
     // An empty port is what a C back end says for none.
-    let port = given.filter(|port| !port.is_empty()).or(own).ok_or(AddressError::NoPort)?;
-    Ok((host.into(), parse_port(port)?))
+    let given = given.filter(|port| !port.is_empty()).map(parse_port).transpose()?;
+    Ok((host.into(), given.or(own).ok_or(AddressError::NoPort)?))
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`, or an IPv6 address without brackets.
@@ -263,3 +264,6 @@ impl fmt::Display for Host<'_> {
         if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(self.0) }
     }
 }
+
+#[cfg(test)]
+mod tests;

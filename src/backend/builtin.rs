@@ -82,3 +82,6 @@ impl Settings {
         upgrade.protocols().position(fits)
     }
 }
+
+#[cfg(test)]
+mod tests;

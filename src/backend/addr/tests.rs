@@ -1,0 +1,176 @@
+use super::*;
+use Transport::{Detect, FifoRx, FifoTx, Tcp, Udp, UnixDatagram, UnixStream};
+
+fn parse(transport: Transport, host: &str, port: Option<&str>) -> Result<String, AddressError> {
+    Target::parse(transport, host, port).map(|target| target.to_string())
+}
+
+#[test]
+fn p06_c52_c53_hosts_and_ports() {
+    for (host, port, expected) in [
+        ("tcp://h:1", None, "tcp://h:1"),
+        ("udp://h:65535", None, "udp://h:65535"),
+        ("tcp://h", Some("1"), "tcp://h:1"),
+        ("tcp://h:1", Some("2"), "tcp://h:2"),
+        ("tcp://h:1", Some(""), "tcp://h:1"),
+        ("TCP://Host-1.example.", Some("0080"), "tcp://Host-1.example.:80"),
+        ("h:1", None, "tcp://h:1"),
+        ("h", Some("1"), "tcp://h:1"),
+        ("tcp://127.0.0.1:1", None, "tcp://127.0.0.1:1"),
+        ("tcp://[::1]:1", None, "tcp://[::1]:1"),
+        ("tcp://[::1]", Some("1"), "tcp://[::1]:1"),
+        ("[::1]:1", None, "tcp://[::1]:1"),
+        ("::1", Some("1"), "tcp://[::1]:1"),
+        ("tcp://::ffff:1.2.3.4", Some("1"), "tcp://[::ffff:1.2.3.4]:1"),
+        ("udp://[fe80::1%eth0]:1", None, "udp://[fe80::1%eth0]:1"),
+        ("tcp://\u{fc}ber.example:1", None, "tcp://\u{fc}ber.example:1"),
+    ] {
+        assert_eq!(parse(Detect, host, port), Ok(expected.into()), "{host} {port:?}");
+    }
+}
+
+#[test]
+fn the_host_is_kept_without_brackets() {
+    let target = Target::parse(Detect, "tcp://[::1]:1", None);
+    assert_eq!(target, Ok(Target::Tcp { host: "::1".into(), port: 1 }));
+}
+
+#[test]
+fn hosts_that_are_none() {
+    for host in [
+        "",
+        ":1",
+        "a b:1",
+        "a/b:1",
+        "u@h:1",
+        "/run/socket",
+        "[h]:1",
+        "[::1",
+        "[::1]1",
+        "[]:1",
+        "::1]:1",
+        "[::1%]:1",
+        "[::1%a/b]:1",
+        "h\n:1",
+        "h?:1",
+    ] {
+        let expected = Err(AddressError::Host(host.into()));
+        assert_eq!(parse(Detect, &format!("tcp://{host}"), None), expected);
+        assert_eq!(parse(Detect, &format!("tcp://{host}"), Some("1")), expected);
+    }
+    for (host, port) in [("h:1/", "1/"), ("a:b:1", "b:1"), ("1::2::3", ":2::3")] {
+        let expected = Err(AddressError::Port(port.into()));
+        assert_eq!(parse(Detect, &format!("tcp://{host}"), None), expected);
+        assert_eq!(parse(Detect, &format!("tcp://{host}"), Some("1")), expected);
+    }
+    assert_eq!(parse(Detect, "", Some("1")), Err(AddressError::Empty));
+    assert_eq!(parse(UnixStream, "", None), Err(AddressError::Empty));
+}
+
+#[test]
+fn ports_that_are_none() {
+    for port in ["0", "65536", "-1", "+1", "1 ", "http", "1e3", "99999999999999999999"] {
+        let expected = Err(AddressError::Port(port.into()));
+        assert_eq!(parse(Detect, "tcp://h", Some(port)), expected);
+        assert_eq!(parse(Detect, &format!("tcp://h:{port}"), None), expected);
+    }
+    assert_eq!(parse(Detect, "tcp://h:", None), Err(AddressError::Port("".into())));
+    for (transport, host) in [(Detect, "tcp://h"), (Tcp, "h"), (Udp, "::1"), (Tcp, "[::1]")] {
+        assert_eq!(parse(transport, host, None), Err(AddressError::NoPort), "{host}");
+    }
+}
+
+#[test]
+fn schemes() {
+    for (host, expected) in [
+        ("unix:///run/s", Ok("unix:///run/s")),
+        ("UNIX://s", Ok("unix://s")),
+        ("unix-dgram:///run/s", Ok("unix-dgram:///run/s")),
+        ("fifotx:///f", Ok("fifotx:///f")),
+        ("fiforx:///f:1", Ok("fiforx:///f:1")),
+        ("http://h:1", Err("http")),
+        ("unix-stream:///s", Err("unix-stream")),
+        ("://h:1", Err("")),
+        (" tcp://h:1", Err(" tcp")),
+    ] {
+        let expected = expected.map(Into::into);
+        assert_eq!(parse(Detect, host, None), expected.map_err(|s| AddressError::Scheme(s.into())));
+    }
+}
+
+#[test]
+fn a_transport_that_is_given_takes_the_host_as_it_is() {
+    for (transport, host, expected) in [
+        (Tcp, "h:1", Ok("tcp://h:1".into())),
+        (Udp, "h:1", Ok("udp://h:1".into())),
+        (FifoTx, "/f", Ok("fifotx:///f".into())),
+        (FifoRx, "/f", Ok("fiforx:///f".into())),
+        (UnixStream, "/a://b", Ok("unix:///a://b".into())),
+        (UnixDatagram, "/s", Ok("unix-dgram:///s".into())),
+        (Udp, "tcp://h:1", Err(AddressError::Port("//h:1".into()))),
+    ] {
+        assert_eq!(parse(transport, host, None), expected, "{host}");
+    }
+    // A port means nothing to a path.
+    assert_eq!(parse(UnixStream, "/s", Some("http")), Ok("unix:///s".into()));
+}
+
+#[test]
+fn p08_c54_paths_that_do_not_fit_are_not_cut() {
+    assert_eq!(LONGEST_SOCKET_PATH, 107);
+    let (fits, too_long) = ("/".repeat(107), "/".repeat(108));
+    for transport in [UnixStream, UnixDatagram] {
+        assert!(parse(transport, &fits, None).is_ok());
+        assert_eq!(parse(transport, &too_long, None), Err(AddressError::LongPath(108)));
+    }
+    let by_scheme = parse(Detect, &format!("unix://{too_long}"), None);
+    assert_eq!(by_scheme, Err(AddressError::LongPath(108)));
+    assert!(parse(FifoTx, &too_long, None).is_ok());
+}
+
+#[test]
+fn paths_that_are_none() {
+    for (host, path) in
+        [("unix://", ""), ("fifotx://", ""), ("unix:///a\0b", "/a\0b"), ("fiforx://\n", "\n")]
+    {
+        assert_eq!(parse(Detect, host, None), Err(AddressError::Path(path.into())), "{host:?}");
+    }
+}
+
+#[test]
+fn transports_of_the_c_contract() {
+    let known = [Detect, Tcp, Udp, FifoTx, FifoRx, UnixStream, UnixDatagram];
+    for (value, transport) in (0..).zip(known) {
+        assert_eq!(Transport::from_abi(value), Some(transport));
+    }
+    for value in [7, 99, u32::MAX] {
+        assert_eq!(Transport::from_abi(value), None);
+    }
+}
+
+#[test]
+fn errors_name_what_is_wrong_and_quote_a_part_at_most() {
+    for (error, text) in [
+        (AddressError::Empty, "the peer's host is empty"),
+        (AddressError::Scheme("http".into()), "the peer's scheme \"http\" is unknown"),
+        (
+            AddressError::Host("\n".repeat(9)),
+            "\"\\n\\n\\n\\n\\n\\n\\n\\n\\n\" is no name or address of a host",
+        ),
+        (AddressError::NoPort, "the peer has no port"),
+        (AddressError::Port("x".into()), "port \"x\" is no number from 1 to 65535"),
+        (AddressError::Path("".into()), "\"\" is no path of a peer"),
+        (AddressError::LongPath(108), "a path of 108 bytes; a Unix socket has room for 107"),
+    ] {
+        assert_eq!(error.to_string(), text);
+    }
+    let long = AddressError::Host("\u{1f600}".repeat(20_000)).to_string();
+    assert_eq!(long.matches('\u{1f600}').count(), QUOTED);
+}
+
+#[test]
+fn what_is_taken_for_tcp() {
+    assert!(lacks_scheme(Detect, "h:1"));
+    assert!(!lacks_scheme(Detect, "tcp://h:1"));
+    assert!(!lacks_scheme(Tcp, "h:1"));
+}
