@@ -1,4 +1,4 @@
-.PHONY: backends bench-bridges bench-rivals demo e2e
+.PHONY: backends bench-bridges bench-rivals check-plugins demo e2e
 
 # noVNC, MQTT.js and a Redis client through the release daemon to real servers. Installs Debian
 # packages as root where they are missing.
@@ -19,6 +19,12 @@ backends:
 	for name in backend_file $(FRAMINGS); do \
 		install -m 755 target/plugin/lib$$name.so target/plugins/$$name.so || exit 1; \
 	done
+
+# The example plug-ins under AddressSanitizer; these and the bundled ones under valgrind, if it is
+# installed.
+check-plugins: backends
+	$(MAKE) -C backends/examples OUT=$(CURDIR)/target/plugins-c check
+	VALGRIND=$$(command -v valgrind) backends/examples/check target/plugins-c target/plugins
 
 # websocksy beside other bridges, some fifteen minutes; docs/performance.md says how to read it.
 # 5,000 idle connections need 10,000 descriptors in one process.
