@@ -1,0 +1,186 @@
+//! The real binary as a child process: its port, its log, and what the kernel says it holds.
+
+use super::{PATIENCE, Peer, eventually, within};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A running daemon on a free port of 127.0.0.1. When it is dropped, its descriptors must be back
+/// at the number it started with, so every test ends with that check; then it is killed.
+pub(crate) struct Daemon {
+    child: Child,
+    port: u16,
+    log: Arc<Mutex<Vec<String>>>,
+    baseline: usize,
+}
+
+impl Daemon {
+    /// Starts it with `arguments` after the ones that make it listen on a free local port.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::launch(Command::new(binary()), arguments)
+    }
+
+    /// In front of `peer`, with `framing` and further arguments.
+    pub(crate) fn before(peer: &Peer, framing: &str, arguments: &[&str]) -> Self {
+        let host = format!("host=tcp://127.0.0.1:{}", peer.port());
+        let framing = format!("framing={framing}");
+        Self::start(&[&["-c", &host, "-c", &framing], arguments].concat())
+    }
+
+    /// As [`Daemon::start`], with at most `limit` descriptors.
+    pub(crate) fn with_descriptors(limit: usize, arguments: &[&str]) -> Self {
+        Self::launch(in_shell(&format!("ulimit -n {limit}")), arguments)
+    }
+
+    fn launch(mut command: Command, arguments: &[&str]) -> Self {
+        command.args(["-p", "0", "-l", "127.0.0.1"]).args(arguments);
+        command.env("RUST_LOG", "info").stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = keep_lines(child.stderr.take().unwrap());
+        let mut port = None;
+        eventually("the daemon says where it listens", || {
+            port = log.lock().unwrap().iter().find_map(|line| listening_port(line));
+            let ended = child.try_wait().unwrap();
+            assert!(port.is_some() || ended.is_none(), "{ended:?}: {:?}", log.lock().unwrap());
+            port.is_some()
+        });
+        let mut daemon = Self { child, port: port.unwrap(), log, baseline: 0 };
+        daemon.baseline = daemon.fds();
+        daemon
+    }
+
+    /// The port it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How many descriptors it holds now.
+    pub(crate) fn fds(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    }
+
+    /// How many descriptors it held when it had just started.
+    pub(crate) fn baseline(&self) -> usize {
+        self.baseline
+    }
+
+    /// Waits until no session is left of those the test opened.
+    #[track_caller]
+    pub(crate) fn settle(&self) {
+        let settled = within(PATIENCE, || self.fds() <= self.baseline);
+        assert!(settled, "{} descriptors of {}: {:?}", self.fds(), self.baseline, self.links());
+    }
+
+    fn links(&self) -> Vec<String> {
+        let names = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let link = |entry: fs::DirEntry| fs::read_link(entry.path()).ok();
+        names.flatten().filter_map(link).map(|path| path.display().to_string()).collect()
+    }
+
+    /// Resident memory, KiB, exact (the counters of `status` lag by some pages a thread).
+    pub(crate) fn rss_kib(&self) -> u64 {
+        self.number("smaps_rollup", "Rss:")
+    }
+
+    /// From now on [`Daemon::peak_kib`] counts anew.
+    pub(crate) fn reset_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
+    /// The most resident memory since [`Daemon::reset_peak`], KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        self.number("status", "VmHWM:")
+    }
+
+    fn number(&self, file: &str, name: &str) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Processor time of all its threads so far, milliseconds; the kernel counts in steps of ten.
+    pub(crate) fn cpu_ms(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let after_name = stat.rsplit(')').next().unwrap();
+        let fields = after_name.split_whitespace().skip(11).take(2); // utime and stime, proc(5)
+        fields.map(|ticks| ticks.parse::<u64>().unwrap() * 10).sum()
+    }
+
+    /// Sends it `signal`, named as kill(1) does: `TERM`, `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap();
+        assert!(sent.success(), "kill -{signal} {pid}");
+    }
+
+    /// Its exit status, when it ends before `limit` is over.
+    pub(crate) fn exit_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let mut status = None;
+        within(limit, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for a log line that contains `text` and returns it.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        let mut found = None;
+        within(PATIENCE, || {
+            found = self.log().into_iter().find(|line| line.contains(text));
+            found.is_some()
+        });
+        found.unwrap_or_else(|| panic!("no log line with {text:?} in {:#?}", self.log()))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        if !std::thread::panicking() && ended.is_none() {
+            self.settle();
+            let log = self.log();
+            assert!(!log.iter().any(|line| line.contains("panicked")), "{log:#?}");
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The path of the binary under test.
+pub(crate) fn binary() -> &'static str {
+    env!("CARGO_BIN_EXE_websocksy")
+}
+
+/// The binary as a command that a shell runs after `setup`, in the shell's own process.
+pub(crate) fn in_shell(setup: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{setup} && exec \"$0\" \"$@\""), binary()]);
+    command
+}
+
+fn keep_lines(stderr: ChildStderr) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&lines);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr.take(1 << 30)).lines().map_while(Result::ok) {
+            kept.lock().unwrap().push(line);
+        }
+    });
+    lines
+}
+
+/// The port in a line that says `listening on ADDRESS:PORT`.
+fn listening_port(line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once("listening on ")?;
+    let address = rest.split_whitespace().next()?;
+    address.trim_end_matches([',', '.']).rsplit(':').next()?.parse().ok()
+}

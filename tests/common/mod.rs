@@ -1,0 +1,55 @@
+//! What the tests on the real binary share: the daemon as a child process, a raw client that
+//! judges every byte it is sent, and peers that misbehave on request. Blocking calls and std only,
+//! so that a test reads as the conversation it is.
+#![allow(dead_code, unused_imports)] // every test binary uses its own part of this
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
+
+mod client;
+mod daemon;
+mod digest;
+mod http;
+mod oracle;
+mod peer;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use client::{Client, Event, frame, frame_masked, header};
+pub(crate) use daemon::{Daemon, binary, in_shell};
+pub(crate) use digest::{Digest, noise};
+pub(crate) use http::{Answer, BASE, End, answer, assert_base_accept, open, upgrade};
+pub(crate) use peer::{Blackhole, Peer, Received, reset};
+
+/// How long a test waits for what should come at once, before it calls it lost.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `happened` says yes; `what` names it in the failure.
+#[track_caller]
+pub(crate) fn eventually(what: &str, happened: impl FnMut() -> bool) {
+    assert!(within(PATIENCE, happened), "{what}: not within {PATIENCE:?}");
+}
+
+/// Whether `happened` says yes before `limit` is over.
+pub(crate) fn within(limit: Duration, mut happened: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while !happened() {
+        if start.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// A port of 127.0.0.1 that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Lifts this process's own soft limit of descriptors: a thousand clients need a thousand sockets.
+pub(crate) fn allow_many_descriptors() {
+    let pid = std::process::id().to_string();
+    let mut lift = std::process::Command::new("prlimit");
+    let lifted = lift.args(["--pid", &pid, "--nofile=8192:"]).status().unwrap();
+    assert!(lifted.success(), "prlimit --nofile=8192 was refused");
+}
