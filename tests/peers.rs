@@ -1,0 +1,411 @@
+//! What a TCP peer may do to a session on the real binary: refuse, hang, talk first, stop reading,
+//! end in every way. Nothing is lost and nothing grows. Row labels are the ids of the case
+//! catalogue in `docs/testing.md`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
+
+mod common;
+
+use common::{
+    BASE, Blackhole, Client, Daemon, Digest, End, Event, PATIENCE, Peer, Received, answer, frame,
+    free_port, noise, open, reset, upgrade, within,
+};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// What one direction of a stalled session must carry without growing.
+const STALLED: usize = 24 << 20;
+/// What the daemon's memory may grow by while it carries that, KiB.
+const GROWTH: u64 = 1024;
+
+fn daemon_for(host: &str, arguments: &[&str]) -> Daemon {
+    let host = format!("host={host}");
+    Daemon::start(&[&["-c", &host, "-c", "framing=binary"], arguments].concat())
+}
+
+fn refused(daemon: &Daemon) -> u16 {
+    let mut stream = open(daemon.port());
+    stream.write_all(BASE.as_bytes()).unwrap();
+    answer(&mut stream, b"").status
+}
+
+/// P01, P03, H66: a peer that is not there is a bad gateway (RFC 9110 §15.6.3).
+#[test]
+fn a_peer_that_refuses_is_502() {
+    let hosts = [
+        format!("tcp://127.0.0.1:{}", free_port()),
+        format!("tcp://[::1]:{}", free_port()),
+        "tcp://no-such-host.invalid:80".to_owned(), // RFC 6761 §6.4: never resolves
+    ];
+    for host in hosts {
+        let daemon = daemon_for(&host, &[]);
+        assert_eq!(refused(&daemon), 502, "{host}");
+    }
+}
+
+/// P02, H66: a peer that does not answer is a gateway timeout, on time, and costs nobody else any.
+#[test]
+fn a_peer_that_hangs_is_504() {
+    let hole = Blackhole::new();
+    let daemon =
+        daemon_for(&format!("tcp://127.0.0.1:{}", hole.port()), &["--connect-timeout", "1"]);
+    let start = Instant::now();
+    assert_eq!(refused(&daemon), 504);
+    let took = start.elapsed();
+    assert!((950..2500).contains(&took.as_millis()), "{took:?}");
+}
+
+/// P05, P06: names, literals and the port beside the host.
+#[test]
+fn peers_are_found_by_name_and_by_address() {
+    let peer = Peer::echo();
+    let port = peer.port();
+    let rows: [(String, &[&str]); 4] = [
+        (format!("tcp://127.0.0.1:{port}"), &[]),
+        (format!("tcp://localhost:{port}"), &[]),
+        ("tcp://localhost".to_owned(), &[&format!("port={port}")]),
+        (format!("127.0.0.1:{port}"), &[]),
+    ];
+    for (host, settings) in rows {
+        let settings: Vec<&str> = settings.iter().flat_map(|setting| ["-c", setting]).collect();
+        let daemon = daemon_for(&host, &settings);
+        let mut client = Client::connect(daemon.port());
+        client.frame(0x82, b"hello");
+        assert_eq!(client.message(), (2, b"hello".to_vec()), "{host}");
+    }
+}
+
+/// P10, P12, P13: what a peer says first, last, or only, arrives; then 1000.
+#[test]
+fn what_a_peer_says_before_it_ends_arrives() {
+    let rows: [(&str, &str, &str, &[&str]); 6] = [
+        ("P10", "binary", "", &[]),
+        ("P12", "binary", "first", &["first"]),
+        ("P13", "newline", "line1\r\ntail", &["line1\r\n", "tail"]),
+        ("P13", "newline", "line1\r\nline2\r\n", &["line1\r\n", "line2\r\n"]),
+        ("P13", "auto", "no end", &["no end"]),
+        ("P13 code point", "auto", "cut \u{e9}", &["cut \u{e9}"]),
+    ];
+    for (id, framing, said, expected) in rows {
+        let peer = Peer::speaks(said.into());
+        let daemon = Daemon::before(&peer, framing, &[]);
+        let mut client = Client::connect(daemon.port());
+        let mut heard = Vec::new();
+        while heard.len() < expected.len() {
+            heard.push(String::from_utf8(client.message().1).unwrap());
+        }
+        assert_eq!(heard, expected, "{id}");
+        assert_eq!(client.end(), Some(1000), "{id}");
+    }
+}
+
+/// P13: a peer that ends with much in flight and a client that is slow to fetch it.
+#[test]
+fn a_peers_last_megabytes_arrive() {
+    let bytes = noise(8 << 20, 1);
+    let peer = Peer::speaks(bytes.clone());
+    for framing in ["binary", "auto"] {
+        let daemon = Daemon::before(&peer, framing, &[]);
+        let mut client = Client::connect(daemon.port());
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(client.digest(bytes.len() as u64), Digest::of(&bytes), "{framing}");
+        assert_eq!(client.end(), Some(1000), "{framing}");
+    }
+}
+
+/// P14: a peer that has said all it had may still listen: the client's late bytes reach it.
+#[test]
+fn a_peer_may_end_its_direction_only() {
+    let (sender, received) = channel();
+    let peer = Peer::serve(move |mut stream| {
+        stream.write_all(b"over").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        sender.send(Received::from(stream)).unwrap();
+    });
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    let mut client = Client::connect(daemon.port());
+    assert_eq!(client.message(), (2, b"over".to_vec()));
+    let late = noise(1 << 20, 2);
+    client.send(&frame(0x82, &late));
+    assert_eq!(client.end(), Some(1000));
+    let received = received.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((received.digest, received.end), (Digest::of(&late), End::Fin));
+}
+
+/// P11, P22: a peer that resets: what had arrived is delivered, then 1011.
+#[test]
+fn a_reset_by_the_peer_is_1011() {
+    for said in [&b""[..], b"last words"] {
+        let peer = Peer::serve(move |mut stream| {
+            stream.write_all(said).unwrap();
+            // An RST destroys what the daemon has not read yet: give it the time.
+            std::thread::sleep(Duration::from_millis(50));
+            reset(stream);
+        });
+        let daemon = Daemon::before(&peer, "binary", &[]);
+        let mut client = Client::connect(daemon.port());
+        if !said.is_empty() {
+            assert_eq!(client.message(), (2, said.to_vec()));
+        }
+        assert_eq!(client.end(), Some(1011), "{said:?}");
+    }
+}
+
+/// P23: a peer that resets while the client sends: no signal, no hang, 1011.
+#[test]
+fn a_reset_under_upload_is_1011() {
+    let peer = Peer::serve(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        reset(stream);
+    });
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    let mut client = Client::connect(daemon.port());
+    client.try_send(&frame(0x82, &noise(8 << 20, 3)));
+    assert_eq!(client.end(), Some(1011));
+}
+
+/// How a client leaves.
+#[derive(Clone, Copy, Debug)]
+enum Leave {
+    Close,
+    Fin,
+    Reset,
+}
+
+/// P15: however a client leaves, all it sent is with the peer, and then EOF.
+#[test]
+fn all_that_a_client_sent_reaches_the_peer() {
+    for (leave, len) in [(Leave::Close, 1 << 20), (Leave::Fin, 1 << 20), (Leave::Reset, 16 << 10)] {
+        let (sender, received) = channel();
+        let peer = Peer::serve(move |stream| {
+            std::thread::sleep(Duration::from_millis(200)); // it must be queued when the client goes
+            sender.send(Received::from(stream)).unwrap();
+        });
+        let daemon = Daemon::before(&peer, "binary", &[]);
+        let payload = noise(len, 4);
+        let mut client = Client::connect(daemon.port());
+        client.send(&frame(0x82, &payload));
+        match leave {
+            Leave::Close => assert_eq!(client.close_now(), Some(1000)),
+            Leave::Fin => client.finish(),
+            Leave::Reset => {
+                std::thread::sleep(Duration::from_millis(100)); // an RST takes unread bytes with it
+                client.reset();
+            }
+        }
+        let received = received.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((received.digest, received.end), (Digest::of(&payload), End::Fin), "{leave:?}");
+    }
+}
+
+/// A session that was through all that the test will do once, so that the code is in memory.
+fn warm(daemon: &Daemon, len: usize) {
+    let mut client = Client::connect(daemon.port());
+    let bytes = frame(0x82, &noise(len, 5));
+    let mut writer = client.stream().try_clone().unwrap();
+    let sender = std::thread::spawn(move || writer.write_all(&bytes).unwrap());
+    client.digest(len as u64);
+    sender.join().unwrap();
+    client.close_now();
+    daemon.settle();
+}
+
+/// P16: a peer that does not read stops the client, not the daemon, and gets everything later.
+#[test]
+fn a_stalled_peer_stops_the_client() {
+    let (resume, stalled) = channel::<()>();
+    let (sender, received) = channel();
+    let stalled = std::sync::Mutex::new(stalled);
+    let peer = Peer::serve(move |stream| {
+        stalled.lock().unwrap().recv().unwrap();
+        sender.send(Received::from(stream)).unwrap();
+    });
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    resume.send(()).unwrap();
+    Client::connect(daemon.port()).frame(0x82, &noise(1 << 16, 6));
+    received.recv_timeout(PATIENCE).unwrap();
+    let payload = noise(STALLED, 7);
+    let mut client = Client::connect(daemon.port());
+    daemon.reset_peak();
+    let before = daemon.rss_kib();
+    let bytes: Vec<u8> = payload.chunks(1 << 18).flat_map(|part| frame(0x82, part)).collect();
+    let mut writer = client.stream().try_clone().unwrap();
+    let upload = std::thread::spawn(move || writer.write_all(&bytes).unwrap());
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!upload.is_finished(), "{STALLED} bytes went somewhere");
+    assert_quiet(&daemon);
+    resume.send(()).unwrap();
+    upload.join().unwrap();
+    assert_eq!(client.close_now(), Some(1000));
+    assert_eq!(received.recv_timeout(PATIENCE).unwrap().digest, Digest::of(&payload));
+    assert_flat(&daemon, before);
+}
+
+/// P17: a client that does not read stops the peer, not the daemon, and gets everything later.
+#[test]
+fn a_stalled_client_stops_the_peer() {
+    let payload = noise(STALLED, 8);
+    let bytes = payload.clone();
+    let peer = Peer::serve(move |mut stream| {
+        let Ok(1) = stream.read(&mut [0]) else { return };
+        let _ = stream.write_all(&bytes);
+    });
+    for framing in ["binary", "auto"] {
+        let daemon = Daemon::before(&peer, framing, &[]);
+        let mut warm = Client::connect(daemon.port());
+        warm.frame(0x82, b"!");
+        warm.digest(1 << 20);
+        drop(warm);
+        daemon.settle();
+        let mut client = Client::connect(daemon.port());
+        daemon.reset_peak();
+        let before = daemon.rss_kib();
+        client.frame(0x82, b"!");
+        std::thread::sleep(Duration::from_millis(500));
+        assert_quiet(&daemon);
+        assert_eq!(client.digest(STALLED as u64), Digest::of(&payload), "{framing}");
+        assert_eq!(client.end(), Some(1000), "{framing}");
+        assert_flat(&daemon, before);
+    }
+}
+
+/// P16, P17 at once: both sides full, and a third session that does not notice.
+#[test]
+fn an_echo_that_nobody_reads_recovers() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "rfc6455", &[]);
+    warm(&daemon, 1 << 20);
+    let payload = noise(STALLED, 9);
+    let mut client = Client::connect(daemon.port());
+    daemon.reset_peak();
+    let before = daemon.rss_kib();
+    let bytes = frame(0x82, &payload);
+    let mut writer = client.stream().try_clone().unwrap();
+    let upload = std::thread::spawn(move || writer.write_all(&bytes).unwrap());
+    std::thread::sleep(Duration::from_millis(500));
+    let mut other = Client::connect(daemon.port());
+    other.frame(0x81, b"still there");
+    assert_eq!(other.message(), (1, b"still there".to_vec()));
+    drop(other);
+    assert_eq!(client.digest(STALLED as u64), Digest::of(&payload));
+    upload.join().unwrap();
+    assert_eq!(client.close_now(), Some(1000));
+    assert_flat(&daemon, before);
+}
+
+/// A 64 MiB message comes back as one frame, in bounded memory.
+#[test]
+fn a_large_message_streams() {
+    const LEN: usize = 64 << 20;
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "rfc6455", &[]);
+    warm(&daemon, 1 << 20);
+    let payload = noise(LEN, 10);
+    let expected = Digest::of(&payload);
+    let bytes = frame(0x82, &payload);
+    drop(payload);
+    let mut client = Client::connect(daemon.port());
+    daemon.reset_peak();
+    let before = daemon.rss_kib();
+    let mut writer = client.stream().try_clone().unwrap();
+    let upload = std::thread::spawn(move || writer.write_all(&bytes).unwrap());
+    assert_eq!(client.digest(LEN as u64), expected);
+    upload.join().unwrap();
+    assert_eq!(client.close_now(), Some(1000));
+    assert_flat(&daemon, before);
+}
+
+/// A daemon that waits for somebody else does not turn in circles. The kernel's buffers may take a
+/// while to fill first.
+fn assert_quiet(daemon: &Daemon) {
+    let busy = || {
+        let before = daemon.cpu_ms();
+        std::thread::sleep(Duration::from_millis(300));
+        daemon.cpu_ms() - before
+    };
+    assert!(within(Duration::from_secs(6), || busy() <= 10), "it never comes to rest");
+}
+
+fn assert_flat(daemon: &Daemon, before: u64) {
+    let peak = daemon.peak_kib();
+    assert!(peak < before + GROWTH, "{before} KiB before, {peak} KiB at most");
+}
+
+/// P18: a slow reader lives as long as it takes something, one that takes nothing does not.
+#[test]
+fn a_slow_reader_lives_and_a_dead_one_does_not() {
+    let peer = Peer::serve(|mut stream| while stream.write_all(&[b'x'; 65_536]).is_ok() {});
+    let limits = ["--write-timeout", "1", "--close-timeout", "0.5", "-k", "0"];
+    let daemon = Daemon::before(&peer, "binary", &limits);
+    let mut slow = Client::connect(daemon.port());
+    let both = daemon.fds() + 2;
+    let dead = Client::connect(daemon.port());
+    assert_eq!(daemon.fds(), both);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        slow.digest(1 << 20);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!(daemon.fds(), both - 2, "the dead reader's descriptors are gone, and only those");
+    slow.digest(1 << 20);
+    drop((slow, dead));
+}
+
+/// P36: urgent data is data that nobody asked for: it neither wakes the daemon up for ever nor
+/// ends the session.
+#[test]
+fn urgent_data_does_no_harm() {
+    let peer = Peer::serve(|stream| {
+        let socket = socket2::Socket::from(stream);
+        socket.send_out_of_band(b"!").unwrap();
+        socket.send(b"data").unwrap();
+        let _ = Received::from(TcpStream::from(socket));
+    });
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    let mut client = Client::connect(daemon.port());
+    assert_eq!(client.message(), (2, b"data".to_vec()));
+    assert_quiet(&daemon);
+    assert_eq!(client.close_now(), Some(1000));
+}
+
+/// P43: peer and client end in the same moment, again and again, in every combination.
+#[test]
+fn both_sides_may_end_in_one_moment() {
+    let (go, gone) = channel::<TcpStream>();
+    let gone: Receiver<TcpStream> = gone;
+    let peer = Peer::serve(move |stream| go.send(stream).unwrap());
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    for round in 0..200 {
+        let mut client = Client::connect(daemon.port());
+        let stream = gone.recv_timeout(PATIENCE).unwrap();
+        match round % 4 {
+            0 => drop(stream),
+            1 => reset(stream),
+            _ => stream.shutdown(Shutdown::Write).unwrap(),
+        }
+        match round % 3 {
+            0 => drop(client),
+            1 => client.reset(),
+            _ => {
+                client.close(1000);
+                assert!(matches!(client.closed(), Some(1000 | 1011)));
+                assert_eq!(client.event(), Event::End(End::Fin));
+            }
+        }
+    }
+}
+
+/// P38: a bridge before itself is a bridge before an HTTP server.
+#[test]
+fn a_bridge_may_stand_before_a_bridge() {
+    let peer = Peer::echo();
+    let inner = Daemon::before(&peer, "rfc6455", &[]);
+    let outer = daemon_for(&format!("tcp://127.0.0.1:{}", inner.port()), &[]);
+    let mut stream = open(outer.port());
+    upgrade(&mut stream, BASE.as_bytes());
+    let mut client = Client::over(stream);
+    client.frame(0x82, BASE.as_bytes());
+    let (_, answer) = client.message();
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{:?}", String::from_utf8_lossy(&answer));
+}
