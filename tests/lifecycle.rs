@@ -1,0 +1,304 @@
+//! The daemon's own life on the real binary: signals, deadlines, keep-alive, and a machine that
+//! runs out of things. Row labels are the ids of the case catalogue in `docs/testing.md`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
+
+mod common;
+
+use common::{
+    BASE, Client, Daemon, End, Event, Peer, answer, eventually, frame, free_port, open, upgrade,
+    within,
+};
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a step may take that the daemon takes at once.
+const SOON: Duration = Duration::from_secs(3);
+
+/// S01, S02, S05: no new clients, 503 to those in the door, 1001 to those inside, exit 0.
+#[test]
+fn a_signal_drains() {
+    for signal in ["TERM", "INT"] {
+        let peer = Peer::echo();
+        let mut daemon = Daemon::before(&peer, "rfc6455", &[]);
+        let mut inside = Client::connect(daemon.port());
+        let mut door = open(daemon.port());
+        door.write_all(&BASE.as_bytes()[..20]).unwrap();
+        eventually("the door is taken", || daemon.fds() >= daemon.baseline() + 3);
+        daemon.signal(signal);
+        assert_eq!(inside.closed(), Some(1001), "{signal}");
+        let _ = door.write_all(&BASE.as_bytes()[20..]);
+        assert_eq!(answer(&mut door, b"").status, 503, "{signal}");
+        assert_gone(daemon.port());
+        inside.close(1001);
+        assert_eq!(inside.event(), Event::End(End::Fin), "{signal}");
+        drop((inside, door));
+        assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0), "{signal}");
+    }
+}
+
+/// A new client is refused: by the kernel or with 503, but never let in.
+fn assert_gone(port: u16) {
+    if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+        let _ = stream.write_all(BASE.as_bytes());
+        assert_eq!(answer(&mut stream, b"").status, 503);
+    }
+}
+
+/// S01: what is on its way when the signal comes still arrives, both ways.
+#[test]
+fn draining_delivers_what_is_queued() {
+    let bytes = common::noise(8 << 20, 1);
+    let sent = bytes.clone();
+    let peer = Peer::serve(move |mut stream| {
+        let _ = stream.write_all(&sent);
+        let _ = common::Received::from(stream);
+    });
+    let mut daemon = Daemon::before(&peer, "binary", &[]);
+    let mut client = Client::connect(daemon.port());
+    std::thread::sleep(Duration::from_millis(200)); // the way to the client fills up
+    daemon.signal("TERM");
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(client.end(), Some(1001)); // whole frames before it, says the oracle
+    drop(client);
+    assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0));
+}
+
+/// S04: a client that never reads does not keep the daemon longer than `--drain-timeout`; S03: nor
+/// does it against a second signal. Both exit 0.
+#[test]
+fn draining_ends() {
+    let peer = Peer::serve(|mut stream| while stream.write_all(&[b'x'; 65_536]).is_ok() {});
+    let rows = [("1", 1, 700..3000), ("30", 2, 0..2500)];
+    for (timeout, signals, took) in rows {
+        let mut daemon = Daemon::before(&peer, "binary", &["--drain-timeout", timeout]);
+        let _deaf = Client::connect(daemon.port());
+        std::thread::sleep(Duration::from_millis(200));
+        let start = Instant::now();
+        for _ in 0..signals {
+            daemon.signal("TERM");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let status = daemon.exit_within(Duration::from_secs(5)).expect("it ends");
+        let time = start.elapsed().as_millis();
+        assert_eq!(status.code(), Some(0));
+        assert!(took.contains(&time), "{time} ms with --drain-timeout {timeout}");
+    }
+}
+
+/// S01 with nobody there, S06, S07, S08, S10: signals that mean nothing here change nothing.
+#[test]
+fn other_signals_change_nothing() {
+    let peer = Peer::echo();
+    let mut daemon = Daemon::before(&peer, "rfc6455", &[]);
+    let mut client = Client::connect(daemon.port());
+    for signal in ["HUP", "PIPE", "CHLD", "STOP", "CONT", "WINCH", "URG"] {
+        daemon.signal(signal);
+    }
+    client.frame(0x81, b"still there");
+    assert_eq!(client.message(), (1, b"still there".to_vec()));
+    assert_eq!(client.close_now(), Some(1000));
+    daemon.settle();
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0));
+}
+
+/// S15: a port that is taken and addresses that are none: the address, the reason, exit 1.
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (address, port) in [("127.0.0.1", port.as_str()), ("192.0.2.1", "0")] {
+        let mut command = Command::new(common::binary());
+        let output = command.args(["-l", address, "-p", port]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(address) && said.contains(port), "{said}");
+        assert!(said.lines().count() <= 2 && !said.contains("panicked"), "{said}");
+    }
+}
+
+/// S16: a port whose last connections are in TIME_WAIT is free.
+#[test]
+fn a_restart_gets_its_port_back() {
+    let peer = Peer::echo();
+    let port = free_port();
+    let host = format!("host=tcp://127.0.0.1:{}", peer.port());
+    for _ in 0..3 {
+        let mut command = Command::new(common::binary());
+        command.args(["-l", "127.0.0.1", "-p", &port.to_string(), "-c", &host]);
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let mut client = Client::connect(port);
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert_eq!(client.end(), Some(1001)); // the daemon closes first: TIME_WAIT is on its side
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// A daemon whose stderr is as `setup` makes it; it serves refusals and sessions all the same.
+fn serves_with_stderr(setup: &str, stderr: Stdio) {
+    let peer = Peer::echo();
+    let port = free_port();
+    let host = format!("host=tcp://127.0.0.1:{}", peer.port());
+    let mut command = common::in_shell(setup);
+    command.args(["-l", "127.0.0.1", "-p", &port.to_string(), "-c", &host]);
+    command.args(["-c", "framing=rfc6455"]).env("RUST_LOG", "trace").stderr(stderr);
+    let mut child = command.spawn().unwrap();
+    eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    for _ in 0..500 {
+        let mut stream = open(port);
+        stream
+            .write_all(&[b"GET /".as_slice(), &[b'a'; 4000], b" HTTP/0.9\r\n\r\n"].concat())
+            .unwrap();
+        assert_eq!(answer(&mut stream, b"").status, 505, "{setup}");
+    }
+    let mut client = Client::connect(port);
+    client.frame(0x81, b"hello");
+    assert_eq!(client.message(), (1, b"hello".to_vec()), "{setup}");
+    assert_eq!(client.close_now(), Some(1000), "{setup}");
+    drop(client);
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let mut status = None;
+    within(SOON, || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    let _ = child.kill();
+    assert_eq!(status.expect(setup).code(), Some(0), "{setup}");
+}
+
+/// E16, E17, S14: a log that nobody reads, that is full, or that is not there, stops nothing.
+#[test]
+fn the_log_may_fail() {
+    serves_with_stderr("true", Stdio::piped()); // a pipe that nobody reads from
+    serves_with_stderr("exec 2>&-", Stdio::null());
+    serves_with_stderr("exec 0<&- 1>&- 2>&-", Stdio::null());
+    serves_with_stderr("exec 2>/dev/full", Stdio::null());
+}
+
+/// E03: out of descriptors: no spinning, those inside go on, and the next client is served within
+/// a second of there being room.
+#[test]
+fn descriptors_may_run_out() {
+    let peer = Peer::echo();
+    let host = format!("host=tcp://127.0.0.1:{}", peer.port());
+    let daemon = Daemon::with_descriptors(40, &["-c", &host, "-c", "framing=rfc6455"]);
+    let mut inside = Client::connect(daemon.port());
+    let crowd: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = open(daemon.port());
+            let _ = stream.write_all(BASE.as_bytes());
+            stream
+        })
+        .collect();
+    eventually("it is full", || daemon.fds() >= 38);
+    std::thread::sleep(Duration::from_millis(200));
+    let spent = daemon.cpu_ms();
+    std::thread::sleep(Duration::from_secs(2));
+    let spent = daemon.cpu_ms() - spent;
+    assert!(spent <= 100, "{spent} ms of CPU in two seconds without descriptors");
+    inside.frame(0x81, b"still there");
+    assert_eq!(inside.message(), (1, b"still there".to_vec()));
+    drop(crowd);
+    let start = Instant::now();
+    loop {
+        // Clients of the crowd may still be before this one in the queue of the listener.
+        let mut stream = open(daemon.port());
+        stream.write_all(BASE.as_bytes()).unwrap();
+        let mut answer = [0; 13];
+        let read = std::io::Read::read(&mut stream, &mut answer);
+        if read.is_ok() && &answer == b"HTTP/1.1 101 " {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(1), "{read:?} {answer:?}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+/// S18, keep-alive: an idle client is pinged once an interval; an answer, or any byte, is life; a
+/// mute one is dropped when a second interval is over.
+#[test]
+fn idle_clients_are_pinged() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "rfc6455", &["-k", "1"]);
+    let start = Instant::now();
+    let answering = std::thread::spawn({
+        let mut client = Client::connect(daemon.port());
+        move || {
+            for _ in 0..3 {
+                let Event::Ping(payload) = client.event() else { panic!("no ping") };
+                client.frame(0x8a, &payload);
+            }
+            let took = start.elapsed();
+            assert!((2700..4500).contains(&took.as_millis()), "3 pings in {took:?}");
+            assert_eq!(client.close_now(), Some(1000));
+        }
+    });
+    let talking = std::thread::spawn({
+        let mut client = Client::connect(daemon.port());
+        move || {
+            for _ in 0..12 {
+                client.frame(0x81, b"x");
+                assert_eq!(client.message(), (1, b"x".to_vec()), "no ping to one that talks");
+                std::thread::sleep(Duration::from_millis(300));
+            }
+        }
+    });
+    let mut slow = Client::connect(daemon.port());
+    let slow = std::thread::spawn(move || {
+        for byte in frame(0x81, b"a byte is life, too") {
+            slow.send(&[byte]);
+            std::thread::sleep(Duration::from_millis(150));
+        }
+        assert_eq!(slow.message(), (1, b"a byte is life, too".to_vec()));
+    });
+    let mut mute = Client::connect(daemon.port());
+    assert!(matches!(mute.event(), Event::Ping(_)));
+    let pinged = start.elapsed();
+    let last = loop {
+        match mute.event() {
+            Event::End(end) => break end,
+            Event::Ping(_) => panic!("a second ping before the first is answered"),
+            _ => {}
+        }
+    };
+    let dropped = start.elapsed();
+    assert!((900..1600).contains(&pinged.as_millis()), "{pinged:?}");
+    assert!((1900..3000).contains(&dropped.as_millis()), "{dropped:?} {last:?}");
+    answering.join().unwrap();
+    talking.join().unwrap();
+    slow.join().unwrap();
+}
+
+/// `-k 0`: no pings; `--idle-timeout`: a session without data ends.
+#[test]
+fn idle_sessions_end_when_told_to() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "rfc6455", &["-k", "0", "--idle-timeout", "1"]);
+    let start = Instant::now();
+    let mut client = Client::connect(daemon.port());
+    let code = client.end();
+    let took = start.elapsed();
+    assert!((900..2500).contains(&took.as_millis()), "{took:?}");
+    assert!(matches!(code, Some(1000 | 1001)), "{code:?}");
+}
+
+/// Idle is idle: no CPU for clients that say nothing.
+#[test]
+fn idle_clients_cost_no_cpu() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "rfc6455", &[]);
+    let _clients: Vec<Client> = (0..50).map(|_| Client::connect(daemon.port())).collect();
+    let mut stream = open(daemon.port());
+    stream.write_all(&BASE.as_bytes()[..30]).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let before = daemon.cpu_ms();
+    std::thread::sleep(Duration::from_secs(1));
+    let spent = daemon.cpu_ms() - before;
+    assert!(spent <= 10, "{spent} ms of CPU in a second of nothing");
+    upgrade(&mut stream, &BASE.as_bytes()[30..]);
+}
