@@ -33,7 +33,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => write!(f, "{name:?} is no name of a back end"),
-            Self::Relative(path) => write!(f, "{}: not an absolute path", path.display()),
+            Self::Relative(path) => write!(f, "directory {path:?} is not an absolute path"),
             Self::Writable(path) => {
                 write!(f, "{}: everybody may write to it, so it is not trusted", path.display())
             }

@@ -8,8 +8,9 @@ use super::delimiter::{Delimiter, Search};
 pub(super) trait Framing: Sized {
     /// For one session; the configuration is empty when there is none.
     fn new(config: &[u8]) -> Result<Self, ConfigFault>;
-    /// The length and kind of the first message in `waiting`; 0 for none yet.
-    fn cut(&mut self, waiting: &[u8]) -> (usize, Kind);
+    /// The length and kind of the first message in `waiting`, of which the last `fresh` bytes are
+    /// new; 0 for none yet.
+    fn cut(&mut self, waiting: &[u8], fresh: usize) -> (usize, Kind);
 }
 
 /// A framing of ours that can put an envelope around what goes to the peer.
@@ -29,7 +30,7 @@ impl Framing for Auto {
         Ok(Self)
     }
 
-    fn cut(&mut self, waiting: &[u8]) -> (usize, Kind) {
+    fn cut(&mut self, waiting: &[u8], _fresh: usize) -> (usize, Kind) {
         (waiting.len(), Kind::of(waiting))
     }
 }
@@ -42,7 +43,7 @@ impl Framing for Binary {
         Ok(Self)
     }
 
-    fn cut(&mut self, waiting: &[u8]) -> (usize, Kind) {
+    fn cut(&mut self, waiting: &[u8], _fresh: usize) -> (usize, Kind) {
         (waiting.len(), Kind::Binary)
     }
 }
@@ -61,8 +62,8 @@ impl Framing for Separator {
         Ok(Self(Search::new(&Self::delimiter(config)?)))
     }
 
-    fn cut(&mut self, waiting: &[u8]) -> (usize, Kind) {
-        (self.0.cut(waiting), Kind::Binary)
+    fn cut(&mut self, waiting: &[u8], fresh: usize) -> (usize, Kind) {
+        (self.0.cut(waiting, fresh), Kind::Binary)
     }
 }
 
@@ -80,8 +81,8 @@ impl Framing for Newline {
         Ok(Self(Search::new(&Self::delimiter(config)?)))
     }
 
-    fn cut(&mut self, waiting: &[u8]) -> (usize, Kind) {
-        let length = self.0.cut(waiting);
+    fn cut(&mut self, waiting: &[u8], fresh: usize) -> (usize, Kind) {
+        let length = self.0.cut(waiting, fresh);
         (length, Kind::of(&waiting[..length]))
     }
 }
@@ -95,7 +96,7 @@ impl Framing for Rfc6455 {
         Err(ConfigFault::Marker)
     }
 
-    fn cut(&mut self, _waiting: &[u8]) -> (usize, Kind) {
+    fn cut(&mut self, _waiting: &[u8], _fresh: usize) -> (usize, Kind) {
         (0, Kind::Binary)
     }
 }

@@ -92,13 +92,14 @@ impl Search {
         Self { finder: Finder::new(&delimiter.bytes).into_owned(), searched: 0 }
     }
 
-    /// The length of the first message in `waiting`, its delimiter included; 0 for none yet.
+    /// The length of the first message in `waiting`, its delimiter included; 0 for none yet. The
+    /// last `fresh` bytes are new.
     ///
     /// Bytes seen before are looked at again only where a delimiter may have begun.
-    pub(super) fn cut(&mut self, waiting: &[u8]) -> usize {
+    pub(super) fn cut(&mut self, waiting: &[u8], fresh: usize) -> usize {
         let size = self.finder.needle().len();
-        // Fewer bytes than were searched are others.
-        let searched = if self.searched <= waiting.len() { self.searched } else { 0 };
+        // A datagram is all new, whatever waited before it.
+        let searched = self.searched.min(waiting.len().saturating_sub(fresh));
         let from = searched.saturating_sub(size - 1);
         let found = self.finder.find(&waiting[from..]);
         self.searched = if found.is_some() { 0 } else { waiting.len() };

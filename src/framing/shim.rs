@@ -16,7 +16,7 @@ use std::{ptr, slice};
 pub(super) unsafe extern "C" fn framing<F: Framing>(
     data: *mut u8,
     length: size_t,
-    _last_read: size_t,
+    last_read: size_t,
     opcode: *mut ws_operation,
     framing_data: *mut *mut c_void,
     config: *const c_char,
@@ -36,7 +36,7 @@ pub(super) unsafe extern "C" fn framing<F: Framing>(
             *framing_data = Box::into_raw(Box::new(state)).cast();
         }
         let state = &mut *(*framing_data).cast::<F>();
-        let (length, kind) = state.cut(slice::from_raw_parts(data, length));
+        let (length, kind) = state.cut(slice::from_raw_parts(data, length), last_read);
         *opcode = kind.opcode();
         length as i64 // never more than a slice holds
     }

@@ -171,9 +171,9 @@ fn g24_a_directory_must_be_trusted() {
     fs::copy(dir.join("backend_it.so"), open.join("backend_it.so")).unwrap();
     mode(&open, 0o1777); // sticky, as /tmp: others may still add files
     let cases: [(PathBuf, &str); 6] = [
-        ("plugins".into(), "plugins: not an absolute path"),
-        ("".into(), ": not an absolute path"),
-        ("../".into(), "../: not an absolute path"),
+        ("plugins".into(), "directory \"plugins\" is not an absolute path"),
+        ("".into(), "directory \"\" is not an absolute path"),
+        ("../".into(), "directory \"../\" is not an absolute path"),
         (dir.join("absent"), "No such file or directory"),
         (dir.join("file"), "file: not a directory"),
         (open, "open: everybody may write to it, so it is not trusted"),

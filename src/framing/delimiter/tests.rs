@@ -90,7 +90,7 @@ fn the_first_delimiter_is_found() {
         (b"x", b"", 0),
         (b"longer", b"short", 0),
     ] {
-        assert_eq!(search(delimiter).cut(waiting), expected, "{waiting:?}");
+        assert_eq!(search(delimiter).cut(waiting, waiting.len()), expected, "{waiting:?}");
     }
 }
 
@@ -101,9 +101,10 @@ fn b01_c47_a_delimiter_across_any_two_reads_is_found() {
         for first in 0..stream.len() {
             let mut search = search(delimiter);
             let expected = if first < 3 + delimiter.len() { 0 } else { 3 + delimiter.len() };
-            assert_eq!(search.cut(&stream[..first]), expected);
+            assert_eq!(search.cut(&stream[..first], first), expected);
             if expected == 0 {
-                assert_eq!(search.cut(&stream), 3 + delimiter.len(), "{delimiter:?} at {first}");
+                let found = search.cut(&stream, stream.len() - first);
+                assert_eq!(found, 3 + delimiter.len(), "{delimiter:?} at {first}");
             }
         }
     }
@@ -112,16 +113,19 @@ fn b01_c47_a_delimiter_across_any_two_reads_is_found() {
 #[test]
 fn old_bytes_are_not_searched_again() {
     let mut search = search(b"abc");
-    assert_eq!(search.cut(b"......ab"), 0);
+    assert_eq!(search.cut(b"......ab", 8), 0);
     // Had it looked at all bytes again, it would see that these have become others.
-    assert_eq!(search.cut(b"abcabc.."), 0);
-    assert_eq!(search.cut(b"abcabc..abc"), 11);
-    assert_eq!(search.cut(b"abc"), 3);
+    assert_eq!(search.cut(b"abcabc..", 0), 0);
+    assert_eq!(search.cut(b"abcabc..abc", 3), 11);
+    assert_eq!(search.cut(b"abc", 0), 3);
 }
 
 #[test]
-fn fewer_bytes_than_were_searched_are_all_looked_at() {
+fn new_bytes_are_searched_whatever_waited_before() {
     let mut search = search(b"abc");
-    assert_eq!(search.cut(b".........."), 0);
-    assert_eq!(search.cut(b"abc"), 3);
+    assert_eq!(search.cut(b"....", 4), 0);
+    assert_eq!(search.cut(b"abc.", 4), 3);
+    assert_eq!(search.cut(b"....", 4), 0);
+    assert_eq!(search.cut(b"abc", 3), 3);
+    assert_eq!(search.cut(b"....", 9), 0);
 }
