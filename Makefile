@@ -1,4 +1,4 @@
-.PHONY: backends bench-bridges bench-rivals check-plugins demo e2e
+.PHONY: backends bench-bridges bench-rivals check-plugins conformance demo e2e
 
 # noVNC, MQTT.js and a Redis client through the release daemon to real servers. Installs Debian
 # packages as root where they are missing.
@@ -10,6 +10,12 @@ demo:
 	cargo build --release --bin websocksy
 	rustc --edition 2024 -O -o target/line_server examples/line_server.rs
 	examples/demo.sh
+
+# All cases of Autobahn|Testsuite against the bridge with an echo behind it. Installs the suite under
+# target/, which takes a Python 2.7 with pip, such as pyenv's.
+conformance:
+	cargo build --release --bin websocksy
+	tests/autobahn/run.py
 
 # The bundled plug-ins, into target/plugins: `websocksy --plugins $PWD/target/plugins -b file`.
 FRAMINGS := fixedlength dynamic32 json

@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""Drives Autobahn|Testsuite's fuzzing client against the bridge with a plain TCP echo behind it.
+
+For each mode the daemon runs with that framing, the cases of `MODE.txt` beside this file are run,
+and every verdict is compared with the one that is pinned there. A line of such a file reads
+
+    CASE BEHAVIOR CLOSE CODE
+
+with what the suite calls behavior, behaviorClose and remoteCloseCode; `A|B` allows either. Where
+the server must fail the connection, a bare end of TCP passes the suite; here the close code that
+RFC 6455 names must have been sent.
+
+Exit status: 0 all as pinned, 1 a verdict differs, 2 the run itself went wrong.
+"""
+
+import argparse
+import collections
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+WORK = ROOT / "target" / "autobahn"
+SUITE = "autobahntestsuite==25.10.1"
+MODES = ("rfc6455", "auto")
+EVERYTHING = [f"{section}.*" for section in (1, 2, 3, 4, 5, 6, 7, 9, 10)]
+# Seconds: the longest wait inside a case, and the end of a run that does not end by itself.
+PATIENCE, LIMIT = 20, 600
+# An echo of the first message is welcome here, but the next frame is illegal and already there:
+# whether the echo wins its trip over the peer is a matter of time, and RFC 6455 allows both.
+RACES = {"3.2", "3.3", "3.4", "4.1.3", "4.1.4", "4.1.5", "4.2.3", "4.2.4", "4.2.5", "5.15"}
+FINE, FINE_CLOSE = {"OK", "NON-STRICT", "INFORMATIONAL"}, {"OK", "INFORMATIONAL"}
+
+Verdict = collections.namedtuple("Verdict", "behavior close code")
+
+
+class Trouble(Exception):
+    """The run says nothing about the server."""
+
+
+def find_python2():
+    """The suite is Python 2 only; pyenv builds one that works everywhere."""
+    candidates = [os.environ.get("PYTHON2"), shutil.which("python2.7")]
+    pyenv = shutil.which("pyenv")
+    if pyenv:
+        root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=True).stdout
+        candidates += sorted(Path(root.strip()).glob("versions/2.7*/bin/python2.7"))
+    for python in filter(None, candidates):
+        if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+            return str(python)
+    raise Trouble(
+        "Autobahn|Testsuite needs Python 2.7 with pip, and there is none: neither $PYTHON2, nor\n"
+        "python2.7, nor a 2.7 of pyenv. `pyenv install 2.7.18` builds one (Debian: it needs\n"
+        "build-essential, libssl-dev, zlib1g-dev and libffi-dev)."
+    )
+
+
+def suite_environment(**extra):
+    """The suite lives in the build directory, not in the system and not in the user's home."""
+    return dict(os.environ, PYTHONUSERBASE=str(WORK / "py27"), **extra)
+
+
+def install(python2):
+    """Puts the suite under `target/`, once."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    probe = [python2, "-c", "import autobahntestsuite.wstest"]
+    if subprocess.run(probe, env=suite_environment(), capture_output=True).returncode == 0:
+        return
+    print(f"installing {SUITE} into {WORK}", flush=True)
+    pip = [python2, "-m", "pip", "install", "--quiet", "--user", SUITE]
+    with open(WORK / "pip.log", "w") as log:
+        if subprocess.run(pip, env=suite_environment(), stdout=log, stderr=log).returncode:
+            raise Trouble(f"pip could not install {SUITE}, see {WORK}/pip.log")
+
+
+def serve_echo():
+    """A TCP server that sends back what it gets and knows nothing of frames; its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def echo(connection):
+        with connection, contextlib.suppress(OSError):
+            while data := connection.recv(1 << 18):
+                connection.sendall(data)
+
+    def accept():
+        while True:
+            connection, _ = listener.accept()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=echo, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def bridge(binary, framing):
+    """The daemon in front of an echo; its address."""
+    if not Path(binary).is_file():
+        raise Trouble(f"{binary} is not there: cargo build --release")
+    settings = [f"host=tcp://127.0.0.1:{serve_echo()}", f"framing={framing}"]
+    command = [binary, "-l", "127.0.0.1", "-p", "0"]
+    for setting in settings:
+        command += ["-c", setting]
+    daemon = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=dict(os.environ, RUST_LOG="info")
+    )
+    try:
+        yield f"ws://127.0.0.1:{listening_port(daemon)}"
+        if daemon.poll() is not None:
+            raise Trouble(f"the daemon ended during the run, status {daemon.returncode}")
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+def listening_port(daemon):
+    said = []
+    for line in daemon.stderr:
+        said.append(line)
+        if found := re.search(r"listening on \S*:(\d+)", line):
+            # Somebody has to go on reading, or the daemon would log into a full pipe.
+            threading.Thread(target=daemon.stderr.read, daemon=True).start()
+            return found.group(1)
+    raise Trouble("the daemon did not start: " + "".join(said))
+
+
+def run_cases(python2, url, patterns, name):
+    """Runs the cases that `patterns` name; what the suite says of each, by id."""
+    work = WORK / name
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    spec, cases, log = work / "spec.json", work / "cases.jsonl", work / "log"
+    server = {"agent": "websocksy", "url": url}
+    spec.write_text(json.dumps({
+        "outdir": str(work / "report"),
+        "servers": [server],
+        "options": {"openHandshakeTimeout": 20, "closeHandshakeTimeout": 5, "serverConnectionDropTimeout": 5},
+        "cases": patterns,
+        "exclude-cases": [],
+        "exclude-agent-cases": {},
+    }))
+    cases.touch()
+    command = [python2, "-u", str(HERE / "fuzzclient.py"), "-m", "fuzzingclient", "-s", str(spec)]
+    environment = suite_environment(CASES=str(cases), PATIENCE=str(PATIENCE))
+    with open(log, "w") as output:
+        process = subprocess.Popen(command, cwd=work, env=environment, stdout=output, stderr=output)
+        try:
+            process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            raise Trouble(f"no end after {LIMIT} s, see {log}") from None
+        finally:
+            process.kill()
+            process.wait()
+    results = {case["id"]: case for case in map(json.loads, cases.read_text().splitlines())}
+    promised = re.search(r"will run (\d+) test cases", log.read_text())
+    if not promised or len(results) != int(promised.group(1)):
+        raise Trouble(f"{len(results)} verdicts of {promised and promised.group(1)}, see {log}")
+    return results
+
+
+def verdict(case):
+    return Verdict(case["behavior"], case["behaviorClose"], str(case["remoteCloseCode"] or "-"))
+
+
+def must_fail_connection(case):
+    """Whether the case wants the server to fail the connection (RFC 6455 §7.1.7)."""
+    return case["expectedClose"].get("closedByMe") is False
+
+
+def fault(case):
+    """What no pin can excuse, or None."""
+    found = verdict(case)
+    if found.behavior not in FINE:
+        return f"{found.behavior}: {case['result']}"
+    if found.close not in FINE_CLOSE:
+        return f"close {found.close}: {case['resultClose']}"
+    wanted = case["expectedClose"].get("closeCode", [])
+    if must_fail_connection(case) and case["remoteCloseCode"] not in wanted:
+        return f"close code {found.code}, not one of {wanted}"
+    return None
+
+
+def read_pins(mode):
+    pins = {}
+    for line in (HERE / f"{mode}.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            case, *rest = line.split()
+            pins[case] = Verdict(*rest)
+    return pins
+
+
+def differs(found, pin):
+    return any(part not in allowed.split("|") for part, allowed in zip(found, pin))
+
+
+def complaints(results, pins):
+    """What is wrong, by case."""
+    wrong = {case: "was not run" for case in pins.keys() - results.keys()}
+    for case, result in results.items():
+        found = verdict(result)
+        if why := fault(result):
+            wrong[case] = why
+        elif pins and differs(found, pins.get(case, Verdict("", "", ""))):
+            wrong[case] = f"{' '.join(found)}, pinned {' '.join(pins.get(case, ['nowhere']))}"
+    return wrong
+
+
+def in_order(cases):
+    return sorted(cases, key=lambda case: [int(number) for number in case.split(".")])
+
+
+def write_pins(mode, results):
+    """Keeps the comment at the head of the file and pins what was found, never a fault."""
+    path = HERE / f"{mode}.txt"
+    head = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    lines = []
+    for case in in_order(results):
+        found = verdict(results[case])
+        if case in RACES:
+            found = found._replace(behavior="OK|NON-STRICT")
+        lines.append(" ".join([case, *found]))
+    path.write_text("\n".join(head + lines) + "\n")
+
+
+def report(name, results, wrong):
+    for case in in_order(wrong):
+        print(f"{name} {case}: {wrong[case]}")
+    counts = collections.Counter(result["behavior"] for result in results.values())
+    failing = [result for result in results.values() if must_fail_connection(result)]
+    right = sum(r["remoteCloseCode"] in r["expectedClose"]["closeCode"] for r in failing)
+    unclean = sum(result["behaviorClose"] not in FINE_CLOSE for result in results.values())
+    told = ", ".join(f"{count} {behavior}" for behavior, count in counts.most_common())
+    print(
+        f"{name}: {len(results)} cases: {told}; {unclean} unclean; failing the connection with "
+        f"the right code {right} of {len(failing)}; {len(wrong)} wrong",
+        flush=True,
+    )
+
+
+def check(python2, url, name, patterns, pins):
+    """Runs, repeats what is wrong once (the suite gives an echo half a second, which a busy machine
+    may not have), and says so. What is left is wrong."""
+    results = run_cases(python2, url, patterns, name)
+    wrong = complaints(results, pins)
+    again = wrong.keys() & results.keys()
+    if again:
+        print(f"{name}: repeating {' '.join(in_order(again))}", flush=True)
+        results.update(run_cases(python2, url, in_order(again), f"{name}-again"))
+        wrong = complaints(results, pins)
+    report(name, results, wrong)
+    return results, wrong
+
+
+def run_mode(python2, mode, options):
+    pins = read_pins(mode)
+    patterns = EVERYTHING if mode == "rfc6455" else in_order(pins)
+    with bridge(options.binary, mode) as url:
+        results, wrong = check(python2, url, mode, patterns, {} if options.update else pins)
+    if options.update and not wrong:
+        write_pins(mode, results)
+    return wrong
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--update", action="store_true", help="pin what is found, unless it is a fault")
+    parser.add_argument("--binary", default=str(ROOT / "target" / "release" / "websocksy"))
+    parser.add_argument("--mode", choices=MODES, action="append", help="only this one")
+    parser.add_argument("--url", help="judge the server at this address instead, without pins")
+    parser.add_argument("cases", nargs="*", default=EVERYTHING, help="with --url: which cases")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    try:
+        python2 = find_python2()
+        install(python2)
+        if options.url:
+            return bool(check(python2, options.url, "url", options.cases, {})[1])
+        return any([run_mode(python2, mode, options) for mode in options.mode or MODES])
+    except Trouble as trouble:
+        print(f"conformance: {trouble}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
