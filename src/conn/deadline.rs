@@ -34,11 +34,11 @@ impl Connection {
         }
     }
 
-    /// The phase's own deadline. The close time-out runs only when the client has been given all:
+    /// The phase's own deadline. The close time-out runs only when both sides have been given all:
     /// a slow reader is not cut off, it has the write deadline.
     fn phase_over_at(&self) -> Option<Instant> {
-        let waits = self.ending.is_some() && !self.client.lane.queue.is_empty();
-        if waits { None } else { self.due }
+        let flows = self.client.lane.queue.is_empty() && self.peer.lane.queue.is_empty();
+        if self.ending.is_none() || flows { self.due } else { None }
     }
 
     fn phase_over(&mut self, now: Instant, turn: &mut Turn) {

@@ -90,7 +90,7 @@ impl Connection {
         // While one side could not be written to, the other was not read: silence was ours.
         self.heard = now;
         self.pinged = None;
-        if self.due.is_some() && side == Side::Client {
+        if self.ending.is_some() {
             self.restart_due(now);
         }
         let batch = match side {
