@@ -1,8 +1,8 @@
 //! The head of an HTTP/1.1 request (RFC 9112 §2 to §5), read byte by byte as it arrives.
 //!
-//! [`HeadParser`] resumes where it stopped: no byte is looked at again on a later call, so that a
-//! head costs the same in one piece and in ten thousand. It keeps what a later reader needs and
-//! nothing else; every string in the [`Head`] ends in NUL, because C back ends are shown them.
+//! [`HeadParser`] resumes where it stopped: nothing that came earlier is parsed again, so that ten
+//! thousand pieces cost no more than their bytes. It keeps what a later reader needs and nothing
+//! else; every string in the [`Head`] ends in NUL, because C back ends are shown them.
 //!
 //! Stricter than RFC 9112 lets a server be, where leniency has been used to smuggle requests past
 //! a front end: lines end in CRLF and nothing else (§2.2), no folded lines (§5.2), one SP between
@@ -61,8 +61,7 @@ enum State {
     RequestLf,
     /// A field name, or the CR of the empty line that ends the head.
     Name,
-    /// White space between the colon and the value.
-    Space,
+    /// A field value with the white space around it.
     Value,
     FieldLf,
     EndLf,
@@ -147,8 +146,10 @@ impl HeadParser {
     }
 
     /// The head, after [`HeadParser::push`] has returned `Some`.
-    pub fn finish(self) -> Head {
+    pub fn finish(mut self) -> Head {
         debug_assert_eq!(self.state, State::Done, "the head is not complete");
+        // Frames that came in the same read had room reserved for them, too.
+        self.text.shrink_to_fit();
         Head { text: self.text, target: self.target, fields: self.fields }
     }
 
@@ -175,10 +176,9 @@ impl HeadParser {
     fn copy_run<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Some(class) = self.state.class() else { return bytes };
         let line = bytes.get(..self.limits.line - self.line).unwrap_or(bytes);
-        let end = line.iter().position(|&byte| !class.holds(byte)).unwrap_or(line.len());
-        let (run, rest) = bytes.split_at(end);
+        let (run, rest) = bytes.split_at(class.run(line));
         self.text.extend_from_slice(run);
-        self.line += end;
+        self.line += run.len();
         rest
     }
 
@@ -198,13 +198,11 @@ impl HeadParser {
             (State::Start | State::Method, SP) if !empty => self.end_method(),
             (State::Target, SP) => self.end_target()?,
             (State::Version, CR) if self.part().len() == VERSION.len() => State::RequestLf,
-            (State::Version, _) if self.fits_version(byte) => self.copy(byte, State::Version),
+            (State::Version, _) if self.fits_version(byte) => self.copy_version(byte),
             (State::RequestLf, LF) => self.end_request_line()?,
             (State::Name, CR) if empty => State::EndLf,
             (State::Name, b':') if !empty => self.end_name()?,
-            (State::Space, SP | HTAB) => State::Space,
-            (State::Space | State::Value, CR) => self.end_value(),
-            (State::Space, _) if Class::Value.holds(byte) => self.copy(byte, State::Value),
+            (State::Value, CR) => self.end_value(),
             (State::FieldLf, LF) => self.end_field_line(),
             (State::EndLf, LF) => State::Done,
             _ => return Err(self.complaint(byte)),
@@ -223,18 +221,13 @@ impl HeadParser {
                 HttpError::FoldedLine
             }
             State::Name => HttpError::BadFieldName,
-            State::Space | State::Value => HttpError::BadFieldValue,
+            State::Value => HttpError::BadFieldValue,
             _ => HttpError::BadLineEnd,
         }
     }
 
     fn part(&self) -> &[u8] {
         self.text.get(self.part..).unwrap_or_default()
-    }
-
-    fn copy(&mut self, byte: u8, next: State) -> State {
-        self.text.push(byte);
-        next
     }
 
     /// Ends the string in progress; the next one starts behind its NUL.
@@ -269,6 +262,11 @@ impl HeadParser {
         }
     }
 
+    fn copy_version(&mut self, byte: u8) -> State {
+        self.text.push(byte);
+        State::Version
+    }
+
     fn end_request_line(&mut self) -> Result<State, HttpError> {
         match self.part() {
             b"HTTP/1.1" if self.get => {}
@@ -288,11 +286,13 @@ impl HeadParser {
         let name = self.part;
         self.end_part();
         self.fields.push(Field { name, value: self.part });
-        Ok(State::Space)
+        Ok(State::Value)
     }
 
     fn end_value(&mut self) -> State {
         // RFC 9110 §5.5: SP and HTAB around a value are not part of it.
+        let spaces = self.part().len() - self.part().trim_ascii_start().len();
+        self.text.drain(self.part..self.part + spaces);
         let value = self.part().trim_ascii_end().len();
         self.text.truncate(self.part + value);
         self.end_part();

@@ -23,8 +23,13 @@ pub(super) enum Class {
 }
 
 impl Class {
-    pub(super) fn holds(self, byte: u8) -> bool {
+    fn holds(self, byte: u8) -> bool {
         CLASSES[usize::from(byte)] & self as u8 != 0
+    }
+
+    /// How many of the first bytes are of this class.
+    pub(super) fn run(self, bytes: &[u8]) -> usize {
+        bytes.iter().position(|&byte| !self.holds(byte)).unwrap_or(bytes.len())
     }
 }
 

@@ -389,6 +389,10 @@ fn memory_follows_what_was_received() {
         }
     }
     assert_eq!(HeadParser::new().text.capacity(), 0);
+    let mut parser = HeadParser::new();
+    let end = LINE.len() + 2;
+    assert_eq!(parser.push(&[LINE, b"\r\n", &[0x82; 10_000]].concat()), Ok(Some(end)));
+    assert!(parser.finish().text.capacity() <= end);
 }
 
 /// The same grammar, written as if the whole head were always there.
