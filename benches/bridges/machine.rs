@@ -7,13 +7,18 @@ use crate::bridges::Bridge;
 /// Names and what there is to say of them.
 pub(crate) type Facts = Vec<(String, String)>;
 
-/// The machine, the kernel, the cores that were used and the versions of all bridges.
-pub(crate) fn describe(bridges: &[&Bridge], [bridge_cpu, load_cpu]: [usize; 2]) -> Facts {
+/// The machine, the kernel, the cores that were used, the versions of all bridges,
+/// and how much else went on: `wait` is the share of time the bridges were kept from their core.
+pub(crate) fn describe(
+    bridges: &[&Bridge],
+    [bridge_cpu, load_cpu]: [usize; 2],
+    wait: f64,
+) -> Facts {
     let mut facts = vec![
         ("CPU".into(), format!("{}, {} cores", cpu_model(), cpu_count())),
         ("kernel".into(), read("/proc/sys/kernel/osrelease")),
         ("cores".into(), format!("bridge on {bridge_cpu}, load and peers on {load_cpu}")),
-        ("load average at the end".into(), read("/proc/loadavg")),
+        ("others on the bridge's core".into(), format!("{:.1} % of the time", wait * 100.0)),
     ];
     let versions = bridges.iter().map(|bridge| (bridge.title.to_owned(), bridge.version()));
     facts.extend(versions.filter(|(_, version)| !version.is_empty()));

@@ -29,13 +29,13 @@ mod ws;
 use std::fs;
 use std::io;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bridges::{BRIDGES, Bridge, OPTIONAL};
 use cases::{CASES, Case};
 use dial::Target;
 use peer::{Habit, Peers};
-use results::Results;
+use results::{Results, Run};
 use tape::Tape;
 use usage::Span;
 
@@ -110,7 +110,7 @@ impl Plan {
             for bridge in self.bridges.iter().filter(|bridge| case.suits(bridge)) {
                 let outcome = self.run(case, bridge, tape.clone(), peers);
                 let shown = match &outcome {
-                    Ok(values) => format!("{values:.3?}"),
+                    Ok(run) => format!("{:.3?}", run.values),
                     Err(error) => error.to_string(),
                 };
                 eprintln!("{} {round}: {}: {shown}", case.id, bridge.id);
@@ -119,19 +119,22 @@ impl Plan {
         }
     }
 
-    fn run(&self, case: &Case, bridge: &Bridge, tape: Tape, peers: &Peers) -> io::Result<Vec<f64>> {
+    fn run(&self, case: &Case, bridge: &Bridge, tape: Tape, peers: &Peers) -> io::Result<Run> {
         let running = bridge.start(&case.job(peers), self.bridge_cpu)?;
         let target = Target { pid: running.pid(), port: running.port, speech: bridge.speech, tape };
         let _ = peers.take_fault();
+        let begin = Instant::now();
         let values = case.run(bridge, &target, peers, self.span)?;
+        let wait = usage::waited_nanos(target.pid) as f64 / begin.elapsed().as_nanos() as f64;
         match peers.take_fault() {
             Some(fault) => Err(io::Error::other(fault)),
-            None => Ok(values),
+            None => Ok(Run { values, wait }),
         }
     }
 
     fn publish(&self, results: &Results) -> io::Result<()> {
-        let machine = machine::describe(&self.bridges, [self.bridge_cpu, self.load_cpu]);
+        let machine =
+            machine::describe(&self.bridges, [self.bridge_cpu, self.load_cpu], results.wait());
         let report = report::Report {
             bridges: &self.bridges,
             missing: &self.missing,

@@ -6,19 +6,29 @@ use std::io;
 use crate::bridges::Bridge;
 use crate::cases::{Case, Row};
 
+/// What one run of one bridge yielded.
+pub(crate) struct Run {
+    /// One value for each row of the case.
+    pub(crate) values: Vec<f64>,
+    /// The share of its time for which the bridge was kept from its core.
+    pub(crate) wait: f64,
+}
+
 /// Values by row and bridge.
 #[derive(Default)]
 pub(crate) struct Results {
     values: BTreeMap<(&'static str, &'static str), Vec<f64>>,
     failures: BTreeMap<(&'static str, &'static str), String>,
+    waits: Vec<f64>,
 }
 
 impl Results {
     /// Adds what one run yielded.
-    pub(crate) fn add(&mut self, case: &'static Case, bridge: &Bridge, run: io::Result<Vec<f64>>) {
+    pub(crate) fn add(&mut self, case: &'static Case, bridge: &Bridge, run: io::Result<Run>) {
         match run {
-            Ok(values) => {
-                for (row, value) in case.rows.iter().zip(values) {
+            Ok(run) => {
+                self.waits.push(run.wait);
+                for (row, value) in case.rows.iter().zip(run.values) {
                     self.values.entry((row.id, bridge.id)).or_default().push(value * row.scale);
                 }
             }
@@ -26,6 +36,11 @@ impl Results {
                 self.failures.insert((case.id, bridge.id), error.to_string());
             }
         }
+    }
+
+    /// The share of time that bridges were kept from their core; nearly nothing on a quiet machine.
+    pub(crate) fn wait(&self) -> f64 {
+        median(&self.waits).unwrap_or_default()
     }
 
     /// All values of a row for one bridge, in the order they were measured.

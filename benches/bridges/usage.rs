@@ -14,6 +14,11 @@ pub(crate) fn cpu_nanos(pid: u32) -> u64 {
     family(pid).into_iter().map(process_nanos).sum()
 }
 
+/// Nanoseconds that the threads of `pid` were ready to run while others had their core.
+pub(crate) fn waited_nanos(pid: u32) -> u64 {
+    tasks(pid).map(|task| number(&format!("{task}/schedstat"), 1)).sum()
+}
+
 /// Proportional set size in bytes of `pid` and its descendants.
 pub(crate) fn memory_bytes(pid: u32) -> u64 {
     family(pid).into_iter().map(process_memory).sum()
@@ -23,7 +28,7 @@ pub(crate) fn memory_bytes(pid: u32) -> u64 {
 /// remembers threads that have ended and children that were waited for. Whatever ended meanwhile
 /// counts for nothing here: its parent has it on the books by then.
 fn process_nanos(pid: u32) -> u64 {
-    let threads: u64 = tasks(pid).map(|task| first_number(&format!("{task}/schedstat"))).sum();
+    let threads: u64 = tasks(pid).map(|task| number(&format!("{task}/schedstat"), 0)).sum();
     let [user, system, children_user, children_system] = stat_ticks(pid);
     let own = threads.max((user + system) * NANOS_A_TICK);
     own + (children_user + children_system) * NANOS_A_TICK
@@ -44,9 +49,9 @@ fn process_memory(pid: u32) -> u64 {
     line.split_whitespace().next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
-fn first_number(path: &str) -> u64 {
+fn number(path: &str, field: usize) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(0)
+    text.split_whitespace().nth(field).and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
 fn tasks(pid: u32) -> impl Iterator<Item = String> {
@@ -80,14 +85,15 @@ pub(crate) struct Span {
 /// Sets the CPU time of a bridge against the work it did in the same span.
 pub(crate) struct Meter {
     pid: u32,
-    begin_at: Instant,
-    end_at: Instant,
+    span: Span,
+    started: Instant,
     begin: Option<Mark>,
     end: Mark,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Mark {
+    at: Instant,
     nanos: u64,
     units: u64,
 }
@@ -95,21 +101,22 @@ struct Mark {
 impl Meter {
     /// Starts the warm-up.
     pub(crate) fn start(pid: u32, span: Span) -> Self {
-        let begin_at = Instant::now() + span.warm_up;
-        Self { pid, begin_at, end_at: begin_at + span.measured, begin: None, end: Mark::default() }
+        let started = Instant::now();
+        Self { pid, span, started, begin: None, end: Mark { at: started, nanos: 0, units: 0 } }
     }
 
     /// Takes note of the units done so far; false when the span is over.
     pub(crate) fn goes_on(&mut self, units: u64) -> bool {
         let now = Instant::now();
-        if self.begin.is_none() && self.begin_at <= now {
-            self.begin = Some(self.mark(units));
+        match self.begin {
+            None if self.span.warm_up < now - self.started => self.begin = Some(self.mark(units)),
+            Some(begin) if self.span.measured < now - begin.at => {
+                self.end = self.mark(units);
+                return false;
+            }
+            _ => {}
         }
-        let over = self.end_at <= now;
-        if over {
-            self.end = self.mark(units);
-        }
-        !over
+        true
     }
 
     /// Whether the warm-up is over.
@@ -122,16 +129,16 @@ impl Meter {
     /// # Errors
     /// No unit was done.
     pub(crate) fn nanos_a_unit(&self) -> io::Result<f64> {
-        let begin = self.begin.unwrap_or_default();
-        let units = self.end.units.saturating_sub(begin.units);
-        if units == 0 {
-            return Err(io::Error::other("it stalls"));
+        match self.begin {
+            Some(begin) if begin.units < self.end.units => {
+                Ok((self.end.nanos - begin.nanos) as f64 / (self.end.units - begin.units) as f64)
+            }
+            _ => Err(io::Error::other("it stalls")),
         }
-        Ok((self.end.nanos - begin.nanos) as f64 / units as f64)
     }
 
     fn mark(&self, units: u64) -> Mark {
-        Mark { nanos: cpu_nanos(self.pid), units }
+        Mark { at: Instant::now(), nanos: cpu_nanos(self.pid), units }
     }
 }
 
