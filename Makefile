@@ -1,4 +1,27 @@
-.PHONY: backends bench-bridges bench-rivals check-plugins conformance demo e2e
+# Each target says what it needs; `make check` is what CI runs, but for the browser.
+.PHONY: build test check bench fuzz conformance e2e backends check-plugins demo \
+	bench-bridges bench-rivals rootfs install clean
+
+PREFIX ?= /usr/local
+
+build:
+	cargo build --release --bin websocksy
+
+# Unit, table and property tests, and the tests that drive the real binary.
+test:
+	cargo test --workspace
+
+# All that can be checked without a browser: about ten minutes on two cores.
+check:
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace
+	SIM_SEEDS=100000 cargo test --profile checked --test simulate -- --nocapture
+	$(MAKE) check-plugins conformance
+
+# Micro-benches, each beside the crate one would take otherwise.
+bench:
+	cargo bench --bench micro
 
 # noVNC, MQTT.js and a Redis client through the release daemon to real servers. Installs Debian
 # packages as root where they are missing.
@@ -6,15 +29,13 @@ e2e:
 	tests/e2e/run
 
 # A browser's console, the bridge, and a small server that speaks lines.
-demo:
-	cargo build --release --bin websocksy
+demo: build
 	rustc --edition 2024 -O -o target/line_server examples/line_server.rs
 	examples/demo.sh
 
 # All cases of Autobahn|Testsuite against the bridge with an echo behind it. Installs the suite under
 # target/, which takes a Python 2.7 with pip, such as pyenv's.
-conformance:
-	cargo build --release --bin websocksy
+conformance: build
 	tests/autobahn/run.py
 
 # The bundled plug-ins, into target/plugins: `websocksy --plugins $PWD/target/plugins -b file`.
@@ -41,3 +62,20 @@ bench-bridges:
 # Installs the other bridges, as root where they are Debian packages.
 bench-rivals:
 	benches/bridges/install-rivals.sh
+
+# The files a container needs and no more: the daemon, the plug-ins, the libraries they load.
+rootfs: build backends
+	rm -rf target/rootfs
+	install -D -m 755 target/release/websocksy target/rootfs/usr/bin/websocksy
+	install -D -m 644 -t target/rootfs/usr/lib/websocksy target/plugins/*.so
+	ldd target/release/websocksy | grep -o '/[^ ]*' | \
+		while read -r lib; do install -D -m 755 "$$lib" "target/rootfs$$lib" || exit 1; done
+
+install: build backends
+	install -D -m 755 target/release/websocksy $(DESTDIR)$(PREFIX)/bin/websocksy
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/websocksy target/plugins/*.so
+	install -D -m 644 docs/websocksy.8 $(DESTDIR)$(PREFIX)/share/man/man8/websocksy.8
+	install -D -m 644 backends/include/websocksy.h $(DESTDIR)$(PREFIX)/include/websocksy.h
+
+clean:
+	cargo clean
