@@ -17,7 +17,7 @@
 use std::io::ErrorKind;
 use std::time::Instant;
 
-use super::batch::{Batch, stage_frame};
+use super::batch::stage_frame;
 use super::ending::{ClientFault, FramingTrouble};
 use super::inbound::{self, Wrap};
 use super::lane::End;
@@ -87,15 +87,16 @@ impl Connection {
 
     /// Refuses a client before any work is done for it.
     pub fn turn_away(&mut self, why: &'static str, now: Instant, turn: &mut Turn) {
-        self.refuse(Ending::Full(why), now, &mut turn.to_client);
+        self.refuse(Ending::Full(why), now, turn);
     }
 
     /// Answers a handshake with a status, and lets the rest of the request go by unread.
-    pub(super) fn refuse(&mut self, ending: Ending, now: Instant, to_client: &mut Batch) {
+    pub(super) fn refuse(&mut self, ending: Ending, now: Instant, turn: &mut Turn) {
         if let Some(status) = ending.status() {
             let mut response = Vec::with_capacity(512);
-            handshake::refuse(status, &mut response);
-            to_client.stage(&response);
+            let date = turn.clock.map(|clock| clock());
+            handshake::refuse(status, date, &mut response);
+            turn.to_client.stage(&response);
         }
         self.ending.get_or_insert(ending);
         self.phase = Phase::Refused;
@@ -197,7 +198,7 @@ impl Connection {
                 self.close(Ending::Shutdown, now, turn);
             }
             Phase::Refused => {}
-            _ => self.refuse(Ending::Shutdown, now, &mut turn.to_client),
+            _ => self.refuse(Ending::Shutdown, now, turn),
         }
     }
 

@@ -50,7 +50,7 @@ impl Connection {
             Phase::Asking(_) => Ending::QueryTimeout,
             _ => Ending::DialTimeout,
         };
-        self.refuse(ending, now, &mut turn.to_client);
+        self.refuse(ending, now, turn);
     }
 
     fn stalled_at(&self, side: Side) -> Option<Instant> {

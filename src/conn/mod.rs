@@ -27,7 +27,7 @@ mod queue;
 mod text;
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use batch::Batch;
 pub use ending::Ending;
@@ -66,6 +66,8 @@ pub struct Turn {
     to_client: Batch,
     /// What is to be written to the peer.
     to_peer: Batch,
+    /// Tells the time of day, for the `Date` of refusals.
+    clock: Option<fn() -> SystemTime>,
 }
 
 impl Turn {
@@ -77,7 +79,14 @@ impl Turn {
             buffer: vec![0; PEER_BUFFER_SIZE + TURN_BYTES + 1].into_boxed_slice(),
             to_client: Batch::default(),
             to_peer: Batch::default(),
+            clock: None,
         }
+    }
+
+    /// A turn that knows the time of day (RFC 9110 §6.6.1: who has a clock dates its answers).
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> SystemTime) -> Self {
+        Self { clock: Some(clock), ..self }
     }
 }
 

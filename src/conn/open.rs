@@ -30,10 +30,7 @@ impl Connection {
         }
         match (side, self.half(side).intake) {
             (Side::Client, Intake::Live) if open => self.client_received(length, now, turn),
-            (Side::Client, Intake::Live) => {
-                let Turn { buffer, to_client, .. } = turn;
-                self.head_received(&buffer[..length], now, to_client);
-            }
+            (Side::Client, Intake::Live) => self.head_received(length, now, turn),
             (Side::Peer, Intake::Live) => self.peer_received(length, now, turn),
             _ => {}
         }
@@ -64,7 +61,7 @@ impl Connection {
         let Phase::Open(session) = &mut self.phase else { return };
         session.refusals = 0;
         self.moved = now;
-        let Turn { buffer, to_client, to_peer } = turn;
+        let Turn { buffer, to_client, to_peer, .. } = turn;
         match session.outbound.feed(&mut session.framer, buffer, length, to_client) {
             Ok(Asked { close, ping }) => {
                 if let Some(payload) = ping {

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use super::batch::Batch;
 use super::inbound::{Inbound, Wrap};
 use super::lane::End;
 use super::outbound::Outbound;
@@ -13,12 +12,13 @@ use crate::proto::handshake::{self, Upgrade};
 
 impl Connection {
     /// The next bytes of the request head.
-    pub(super) fn head_received(&mut self, bytes: &[u8], now: Instant, to_client: &mut Batch) {
+    pub(super) fn head_received(&mut self, length: usize, now: Instant, turn: &mut Turn) {
         let Phase::Head(parser) = &mut self.phase else { return };
+        let bytes = &turn.buffer[..length];
         let end = match parser.push(bytes) {
             Ok(Some(end)) => end,
             Ok(None) => return,
-            Err(error) => return self.refuse(Ending::Head(error), now, to_client),
+            Err(error) => return self.refuse(Ending::Head(error), now, turn),
         };
         let Phase::Head(parser) = std::mem::replace(&mut self.phase, Phase::Refused) else {
             return;
@@ -30,7 +30,7 @@ impl Connection {
                 self.due = Some(now + self.config.deadlines.query);
                 self.action = Some(Action::Ask(Box::new(upgrade)));
             }
-            Err(refused) => self.refuse(Ending::Handshake(refused), now, to_client),
+            Err(refused) => self.refuse(Ending::Handshake(refused), now, turn),
         }
     }
 
@@ -53,19 +53,19 @@ impl Connection {
                 self.due = Some(now + self.config.deadlines.connect);
                 self.phase = Phase::Dialling(Box::new(Opening { upgrade, early, answer }));
             }
-            Err(error) => self.refuse(Ending::Query(error), now, &mut turn.to_client),
+            Err(error) => self.refuse(Ending::Query(error), now, turn),
         }
     }
 
     /// The back end cannot even be asked; `why` in words.
     pub fn not_asked(&mut self, why: String, now: Instant, turn: &mut Turn) {
-        self.refuse(Ending::NotAsked(why), now, &mut turn.to_client);
+        self.refuse(Ending::NotAsked(why), now, turn);
     }
 
     /// The peer cannot be reached; `why` in words.
     pub fn not_connected(&mut self, why: String, now: Instant, turn: &mut Turn) {
         if matches!(self.phase, Phase::Dialling(_)) {
-            self.refuse(Ending::Dial(why), now, &mut turn.to_client);
+            self.refuse(Ending::Dial(why), now, turn);
         }
     }
 
@@ -79,7 +79,7 @@ impl Connection {
         let framer = Framer::new(&answer.framing);
         let wrap = match wrap(&answer.target, &framer) {
             Ok(wrap) => wrap,
-            Err(fault) => return self.refuse(Ending::Framing(fault), now, &mut turn.to_client),
+            Err(fault) => return self.refuse(Ending::Framing(fault), now, turn),
         };
         let mut response = Vec::with_capacity(256);
         handshake::accept(&upgrade, answer.protocol, &mut response);

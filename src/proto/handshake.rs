@@ -7,9 +7,11 @@ mod tests;
 use std::ffi::CStr;
 use std::mem;
 use std::ops::Range;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use httpdate::fmt_http_date;
 use sha1_smol::Sha1;
 
 pub use super::http::Status;
@@ -295,8 +297,10 @@ pub fn accept_key(key: &[u8]) -> [u8; 28] {
     out
 }
 
-/// Appends the complete response that refuses a request.
-pub fn refuse(status: Status, out: &mut Vec<u8>) {
+/// Appends the complete response that refuses a request; dated if the time of day is known, as
+/// RFC 9110 §6.6.1 asks of a server that has a clock.
+pub fn refuse(status: Status, date: Option<SystemTime>, out: &mut Vec<u8>) {
+    let date = date.map_or_else(String::new, |now| format!("Date: {}\r\n", fmt_http_date(now)));
     let connection = match status {
         Status::UpgradeRequired => "Upgrade, close",
         _ => "close",
@@ -304,6 +308,7 @@ pub fn refuse(status: Status, out: &mut Vec<u8>) {
     let body = explanation(status);
     let response = format!(
         "HTTP/1.1 {} {}\r\n\
+         {date}\
          Content-Length: {}\r\n\
          Content-Type: text/plain\r\n\
          Connection: {connection}\r\n\

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use log::{info, warn};
 use mio::{Interest, Poll, Waker};
@@ -75,7 +74,8 @@ fn set_up_backend(config: &Config) -> Result<Backend, StartError> {
     for PlacedStep { step, origin } in &config.backend {
         match step {
             BackendStep::Load(name) => {
-                let dir = config.plugins.as_deref().unwrap_or(Path::new(""));
+                let dir = config.plugins.as_deref();
+                let dir = dir.ok_or_else(|| refused(origin, &"no plug-in directory is set"))?;
                 backend.cleanup();
                 backend = Backend::load(dir, name).map_err(|error| refused(origin, &error))?;
             }
@@ -124,7 +124,7 @@ impl Reactor {
             wheel: Wheel::new(Instant::now()),
             sessions: Slab::new(),
             per_address: HashMap::new(),
-            turn: Turn::new(),
+            turn: Turn::new().with_clock(SystemTime::now),
             listed: Vec::new(),
             accept_at: None,
             drain_until: None,

@@ -30,7 +30,7 @@ fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, origins: &[String]) ->
             (101, out)
         }
         Err(status) => {
-            refuse(status, &mut out);
+            refuse(status, None, &mut out);
             (status.code(), out)
         }
     }
@@ -402,7 +402,7 @@ fn refusals() {
     ];
     for &(status, line, connection, fields) in rows {
         let mut out = Vec::new();
-        refuse(status, &mut out);
+        refuse(status, None, &mut out);
         let text = String::from_utf8(out).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let expected = format!(

@@ -50,8 +50,9 @@ const fn classes_of(byte: u8) -> u8 {
     let token = byte.is_ascii_alphanumeric()
         || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.')
         || matches!(byte, b'^' | b'_' | b'`' | b'|' | b'~');
-    let target = byte.is_ascii_graphic()
-        && !matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+    // Browsers send `^`, `{`, `|`, `}` and the backtick as they are (URL Standard, query percent-encode
+    // set), though RFC 3986 has no place for them.
+    let target = byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\');
     let value = byte.is_ascii_graphic() || matches!(byte, HTAB | SP | 0x80..);
     (if token { Class::Token as u8 } else { 0 })
         | (if target { Class::Target as u8 } else { 0 })
