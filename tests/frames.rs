@@ -269,6 +269,21 @@ fn pings_are_answered() {
     assert_eq!(client.close_now(), Some(1000));
 }
 
+/// A control frame goes between the pieces of a message that the peer has not finished (§5.4).
+#[test]
+fn control_frames_do_not_wait_for_the_peer() {
+    let peer = Peer::serve(|mut stream| {
+        stream.write_all(&[header(0x82, 0, 1 << 20), vec![7; 1000]].concat()).unwrap();
+        let _ = Received::from(stream);
+    });
+    let daemon = Daemon::before(&peer, "rfc6455", &[]);
+    let mut client = Client::connect(daemon.port());
+    assert_eq!(client.digest(1000).0, 1000);
+    client.frame(0x89, b"now");
+    assert_eq!(client.event(), Event::Pong(b"now".to_vec()));
+    assert_eq!(client.close_now(), Some(1000));
+}
+
 /// F43, F47, F64, F65, F70, F73: messages through the mode that keeps them come back frame by
 /// frame, pings answered, pongs ignored.
 #[test]

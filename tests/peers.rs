@@ -10,7 +10,7 @@ use common::{
     free_port, noise, open, reset, upgrade, within,
 };
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -74,6 +74,21 @@ fn peers_are_found_by_name_and_by_address() {
         client.frame(0x82, b"hello");
         assert_eq!(client.message(), (2, b"hello".to_vec()), "{host}");
     }
+}
+
+/// P06: an address that hangs costs its attempt, not the session (RFC 8305 §5).
+#[test]
+fn a_dead_address_is_passed_by() {
+    let peer = Peer::echo();
+    let Ok(_hole) = Blackhole::at(SocketAddr::from((Ipv6Addr::LOCALHOST, peer.port()))) else {
+        return; // a machine without IPv6 has no second address to race
+    };
+    let daemon = daemon_for(&format!("tcp://localhost:{}", peer.port()), &[]);
+    let start = Instant::now();
+    let mut client = Client::connect(daemon.port());
+    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    client.frame(0x82, b"hello");
+    assert_eq!(client.message(), (2, b"hello".to_vec()));
 }
 
 /// P10, P12, P13: what a peer says first, last, or only, arrives; then 1000.
@@ -197,6 +212,35 @@ fn all_that_a_client_sent_reaches_the_peer() {
         let received = received.recv_timeout(PATIENCE).unwrap();
         assert_eq!((received.digest, received.end), (Digest::of(&payload), End::Fin), "{leave:?}");
     }
+}
+
+/// P15, P16: the bytes of a client that has left wait for a peer that pauses, not for the client's
+/// close time-out. The sizes are such that some of them end in the daemon's own queue.
+#[test]
+fn a_client_that_left_is_not_forgotten() {
+    let (sender, received) = channel();
+    let peer = Peer::serve(move |stream| {
+        std::thread::sleep(Duration::from_secs(2));
+        sender.send(Received::from(stream).digest).unwrap();
+    });
+    let daemon = Daemon::before(&peer, "binary", &["--close-timeout", "0.3"]);
+    let payload = noise(6 << 20, 11);
+    let lengths = || (0..30).map(|step| (3 << 20) + step * 100_000);
+    std::thread::scope(|scope| {
+        for len in lengths() {
+            let (port, payload) = (daemon.port(), &payload[..len]);
+            scope.spawn(move || {
+                let mut client = Client::connect(port);
+                client.send(&frame(0x82, payload));
+                client.close(1000);
+                while !matches!(client.event(), Event::End(_)) {}
+            });
+        }
+    });
+    let mut digests: Vec<_> = lengths().map(|_| received.recv_timeout(PATIENCE).unwrap()).collect();
+    digests.sort_unstable();
+    let expected: Vec<_> = lengths().map(|len| Digest::of(&payload[..len])).collect();
+    assert_eq!(digests, expected);
 }
 
 /// A session that was through all that the test will do once, so that the code is in memory.

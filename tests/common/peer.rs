@@ -130,20 +130,25 @@ pub(crate) struct Blackhole {
 
 impl Blackhole {
     pub(crate) fn new() -> Self {
-        let listener = tcp_socket();
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        listener.listen(0).unwrap();
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()
+    }
+
+    /// At an address, port 0 for any; fails where the machine has no such address.
+    pub(crate) fn at(address: SocketAddr) -> std::io::Result<Self> {
+        let listener = tcp_socket(address);
+        listener.bind(&address.into())?;
+        listener.listen(0)?;
+        let address = listener.local_addr()?;
         let mut hole = Self { listener, queued: Vec::new() };
-        let address = SocketAddr::from(([127, 0, 0, 1], hole.port())).into();
         // A queue of nothing holds one or two, by kernel; the first that hangs says it is full.
         while hole.queued.last().is_none_or(connected) {
-            let socket = tcp_socket();
-            socket.set_nonblocking(true).unwrap();
+            let socket = tcp_socket(address.as_socket().unwrap());
+            socket.set_nonblocking(true)?;
             let _ = socket.connect(&address);
             hole.queued.push(socket);
             assert!(hole.queued.len() < 16, "a queue of length nothing takes them all");
         }
-        hole
+        Ok(hole)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -168,8 +173,9 @@ impl Blackhole {
     }
 }
 
-fn tcp_socket() -> socket2::Socket {
-    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap()
+fn tcp_socket(address: SocketAddr) -> socket2::Socket {
+    let domain = socket2::Domain::for_address(address);
+    socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap()
 }
 
 fn connected(socket: &socket2::Socket) -> bool {
