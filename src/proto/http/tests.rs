@@ -398,7 +398,7 @@ fn oracle(bytes: &[u8]) -> Option<Seen> {
     let head = bytes[start..end].iter().map(|&b| char::from(b)).collect::<String>();
     let mut lines = head.split("\r\n");
     let target = lines.next()?.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")?;
-    let in_target = |c: char| c.is_ascii_graphic() && !"\"#<>\\^`{|}".contains(c);
+    let in_target = |c: char| c.is_ascii_graphic() && !"\"#<>\\".contains(c);
     let target = target.starts_with('/').then_some(target)?;
     target.chars().all(in_target).then_some(())?;
     let fields = lines.map(oracle_field).collect::<Option<Vec<_>>>()?;
