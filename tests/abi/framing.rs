@@ -106,6 +106,17 @@ unsafe extern "C" fn unnamed(
     -1
 }
 
+unsafe extern "C" fn late(
+    _: *mut u8,
+    _: usize,
+    _: usize,
+    _: *mut u32,
+    _: *mut *mut libc::c_void,
+    _: *const libc::c_char,
+) -> i64 {
+    -2
+}
+
 /// One test, because it counts: every call of `watchful` in this process is here.
 #[test]
 fn the_core_keeps_its_side() {
@@ -170,7 +181,7 @@ fn g26_what_a_constructor_may_register() {
         .map(|_| {
             // SAFETY: a C string and a function that keeps the contract.
             std::thread::spawn(|| unsafe {
-                core_register_framing(c"late".as_ptr().cast_mut(), Some(unnamed))
+                core_register_framing(c"late".as_ptr().cast_mut(), Some(late))
             })
         })
         .map(|thread| thread.join().unwrap())
