@@ -152,13 +152,13 @@ impl Target {
         match transport {
             Transport::Detect => {
                 let (transport, rest) = detect(host)?;
-                Self::resolve(transport, rest, port)
+                Self::locate(transport, rest, port)
             }
-            given => Self::resolve(given, host, port),
+            given => Self::locate(given, host, port),
         }
     }
 
-    fn resolve(transport: Transport, rest: &str, port: Option<&str>) -> Result<Self, AddressError> {
+    fn locate(transport: Transport, rest: &str, port: Option<&str>) -> Result<Self, AddressError> {
         Ok(match transport {
             Transport::Detect | Transport::Tcp => {
                 let (host, port) = authority(rest, port)?;
@@ -195,19 +195,20 @@ fn authority(text: &str, given: Option<&str>) -> Result<(String, u16), AddressEr
 fn split_port(text: &str) -> Result<(&str, Option<&str>), AddressError> {
     let bad = || AddressError::Host(text.into());
     if let Some(rest) = text.strip_prefix('[') {
-        let (host, after) = rest.split_once(']').ok_or_else(bad)?;
-        let port = if after.is_empty() {
-            None
-        } else {
-            after.strip_prefix(':').map(Some).ok_or_else(bad)?
-        };
-        return if is_ipv6(host) { Ok((host, port)) } else { Err(bad()) };
+        return bracketed(rest).ok_or_else(bad);
     }
     if is_ipv6(text) {
         return Ok((text, None));
     }
     let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
     if is_name(host) { Ok((host, port)) } else { Err(bad()) }
+}
+
+/// What follows an opening bracket: `v6]` or `v6]:port` (RFC 3986 §3.2.2).
+fn bracketed(text: &str) -> Option<(&str, Option<&str>)> {
+    let (host, after) = text.split_once(']')?;
+    let port = if after.is_empty() { None } else { Some(after.strip_prefix(':')?) };
+    is_ipv6(host).then_some((host, port))
 }
 
 /// An IPv6 address, with or without a zone (RFC 4007 §11).

@@ -70,7 +70,7 @@ fn g01_more_than_waits() {
 }
 
 #[test]
-fn g03_less_than_nothing() {
+fn g03_c26_less_than_nothing() {
     for (config, returned) in
         [("-1", -1), ("-5 1", -5), ("-9223372036854775808", i64::MIN), ("n-6", -1)]
     {
@@ -79,7 +79,7 @@ fn g03_less_than_nothing() {
 }
 
 #[test]
-fn g05_opcodes_that_carry_no_data() {
+fn g05_c65_opcodes_that_carry_no_data() {
     for opcode in [0, 3, 7, 8, 9, 10, 12, 0x77, 0x81, 0x8000_0000, 0xffff_ffff_u32] {
         assert_eq!(obey(&format!("5 {opcode}")), Err(Cause::Opcode(opcode)));
     }

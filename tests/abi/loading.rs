@@ -28,7 +28,7 @@ fn refusal(result: Result<Backend, LoadError>) -> String {
 }
 
 #[test]
-fn g08_init_must_return_the_api_version() {
+fn g08_c59_init_must_return_the_api_version() {
     for (flag, version) in [
         ("-DAPI_VERSION=0", "0"),
         ("-DAPI_VERSION=2", "2"),
@@ -40,7 +40,7 @@ fn g08_init_must_return_the_api_version() {
 }
 
 #[test]
-fn g09_init_and_query_are_required() {
+fn g09_c59_init_and_query_are_required() {
     for (test, flag, symbol) in
         [("g09-init", "-DNO_INIT", "init"), ("g09-query", "-DNO_QUERY", "query")]
     {
@@ -50,7 +50,7 @@ fn g09_init_and_query_are_required() {
 }
 
 #[test]
-fn g09_configure_and_cleanup_are_not() {
+fn g09_c63_configure_and_cleanup_are_not() {
     let mut backend = variant("g09", &["-DNO_CONFIGURE", "-DNO_CLEANUP"]).unwrap();
     assert_eq!(backend.configure("key", "value"), Err(ConfigureError::Unconfigurable));
     assert_eq!(backend.check(), Ok(()));
@@ -134,7 +134,7 @@ fn writable(path: &Path) {
 }
 
 #[test]
-fn g10_what_is_no_shared_object_is_no_back_end() {
+fn g10_c59_what_is_no_shared_object_is_no_back_end() {
     for (test, make, reason) in bad_files() {
         let text = refusal(only(&format!("g10-{test}"), make));
         assert!(text.contains("backend_it.so: ") && text.contains(reason), "{test}: {text}");
@@ -142,7 +142,7 @@ fn g10_what_is_no_shared_object_is_no_back_end() {
 }
 
 #[test]
-fn g10_bad_framings_are_named_in_the_log_and_skipped() {
+fn g10_c61_bad_framings_are_named_in_the_log_and_skipped() {
     keep_log();
     let dir = scratch("g10-framings");
     for (name, make, _) in bad_files() {
@@ -162,7 +162,7 @@ fn g10_bad_framings_are_named_in_the_log_and_skipped() {
 }
 
 #[test]
-fn g24_a_directory_must_be_trusted() {
+fn g24_c60_a_directory_must_be_trusted() {
     let dir = scratch("g24");
     plugin(&dir, "backend_it.so", "backend.c", &[]);
     fs::write(dir.join("file"), "").unwrap();
