@@ -56,6 +56,11 @@ impl Daemon {
         self.port
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many descriptors it holds now.
     pub(crate) fn fds(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)

@@ -1,0 +1,93 @@
+//! What the steady state costs in system calls, counted by strace(1): bytes per call decide what a
+//! bridge costs, and a call too many in the loop shows up nowhere else.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
+
+mod common;
+
+use common::{Client, Daemon, Peer, eventually, frame};
+use std::collections::HashMap;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+
+/// Round trips that are counted.
+const ECHOES: usize = 500;
+
+/// The system calls of a daemon, counted until the tracer is told to stop.
+struct Trace(Child);
+
+impl Trace {
+    /// None where there is no strace, or no right to trace; CI installs it.
+    fn of(daemon: &Daemon) -> Option<Self> {
+        let mut strace = Command::new("strace");
+        strace.args(["-c", "-f", "-U", "name,calls", "-p"]).arg(daemon.pid().to_string());
+        let Ok(child) = strace.stderr(Stdio::piped()).spawn() else {
+            assert!(std::env::var_os("CI").is_none(), "CI needs strace");
+            println!("skipped: strace is not installed");
+            return None;
+        };
+        let status = format!("/proc/{}/status", daemon.pid());
+        let traced = || !std::fs::read_to_string(&status).unwrap().contains("TracerPid:\t0\n");
+        eventually("the daemon is traced", traced);
+        Some(Self(child))
+    }
+
+    fn stop(mut self) -> HashMap<String, usize> {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let mut text = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        self.0.wait().unwrap();
+        let row = |line: &str| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+        };
+        text.lines().filter_map(row).collect()
+    }
+}
+
+fn count(calls: &HashMap<String, usize>, names: &[&str]) -> usize {
+    names.iter().filter_map(|name| calls.get(*name)).sum()
+}
+
+const WAITS: [&str; 2] = ["epoll_wait", "epoll_pwait"];
+const READS: [&str; 3] = ["read", "recvfrom", "readv"];
+const WRITES: [&str; 4] = ["write", "sendto", "writev", "sendmsg"];
+
+#[test]
+fn an_echo_costs_four_data_calls_and_two_waits() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    let mut client = Client::connect(daemon.port());
+    let mut echo = || {
+        client.frame(0x82, &[7; 64]);
+        assert_eq!(client.message(), (2, vec![7; 64]));
+    };
+    echo();
+    let Some(trace) = Trace::of(&daemon) else { return };
+    (0..ECHOES).for_each(|_| echo());
+    let calls = trace.stop();
+    let data = count(&calls, &READS) + count(&calls, &WRITES);
+    let waits = count(&calls, &WAITS);
+    // A handful for the tracer's own coming and going.
+    assert!(data >= 4 * ECHOES, "the trace has missed something: {calls:?}");
+    assert!(data <= 4 * ECHOES + 10 && waits <= 2 * ECHOES + 10, "{calls:?}");
+    let steady = [&WAITS[..], &READS, &WRITES, &["total", "syscall", "restart_syscall"]].concat();
+    let others: Vec<_> = calls.keys().filter(|name| !steady.contains(&name.as_str())).collect();
+    assert!(others.is_empty(), "other calls in the steady state: {calls:?}");
+}
+
+#[test]
+fn many_frames_in_one_read_make_one_write() {
+    let (peer, received) = Peer::sink();
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    let mut client = Client::connect(daemon.port());
+    let Some(trace) = Trace::of(&daemon) else { return };
+    let frames: Vec<u8> = (0..500).flat_map(|_| frame(0x82, &[1; 20])).collect();
+    client.send(&frames);
+    client.close(1000);
+    assert_eq!(client.closed(), Some(1000));
+    assert_eq!(received.recv().unwrap().digest.0, 10_000);
+    let calls = trace.stop();
+    // 500 frames and a close: one write to the peer, one close frame to the client, the log's.
+    assert!(count(&calls, &WRITES) <= 8, "{calls:?}");
+}
