@@ -194,7 +194,7 @@ impl Client {
                 break header;
             }
             match self.fill() {
-                Ok(0) if self.held.is_empty() => return Err(End::Fin),
+                Ok(0) if self.held.is_empty() => return Err(http::fin_or_reset(&self.stream)),
                 Ok(0) => panic!("FIN inside a frame: {:02x?}", self.held),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return Err(End::Reset),
                 read => drop(read.unwrap()),

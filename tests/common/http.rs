@@ -81,11 +81,17 @@ pub(crate) fn open(port: u16) -> TcpStream {
 pub(crate) fn read_to_end(stream: &mut TcpStream) -> (Vec<u8>, End) {
     let mut bytes = Vec::new();
     let end = match stream.read_to_end(&mut bytes) {
-        Ok(_) => End::Fin,
+        Ok(_) => fin_or_reset(stream),
         Err(error) if error.kind() == ErrorKind::ConnectionReset => End::Reset,
         Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)),
     };
     (bytes, end)
+}
+
+/// Linux delivers what came before a FIN even when an RST follows it, and reads end in 0 as if
+/// nothing had happened; other systems throw it away. Only the socket's error tells.
+pub(crate) fn fin_or_reset(stream: &TcpStream) -> End {
+    if stream.take_error().unwrap().is_some() { End::Reset } else { End::Fin }
 }
 
 /// Reads the answer to a request that must be refused, to the end of the connection.
