@@ -19,6 +19,7 @@ impl Connection {
         now: Instant,
         turn: &mut Turn,
     ) {
+        let more = fresh == self.room(side);
         if side == Side::Client {
             // Any byte is a sign of life, not only a pong: a busy client must not starve its own.
             self.heard = now;
@@ -31,7 +32,7 @@ impl Connection {
         match (side, self.half(side).intake) {
             (Side::Client, Intake::Live) if open => self.client_received(length, now, turn),
             (Side::Client, Intake::Live) => self.head_received(length, now, turn),
-            (Side::Peer, Intake::Live) => self.peer_received(length, now, turn),
+            (Side::Peer, Intake::Live) => self.peer_received(length, more, now, turn),
             _ => {}
         }
     }
@@ -57,12 +58,12 @@ impl Connection {
         }
     }
 
-    fn peer_received(&mut self, length: usize, now: Instant, turn: &mut Turn) {
+    fn peer_received(&mut self, length: usize, more: bool, now: Instant, turn: &mut Turn) {
         let Phase::Open(session) = &mut self.phase else { return };
         session.refusals = 0;
         self.moved = now;
         let Turn { buffer, to_client, to_peer, .. } = turn;
-        match session.outbound.feed(&mut session.framer, buffer, length, to_client) {
+        match session.outbound.feed(&mut session.framer, buffer, length, more, to_client) {
             Ok(Asked { close, ping }) => {
                 if let Some(payload) = ping {
                     self.peer.lane.pong(to_peer, &payload);
@@ -75,6 +76,13 @@ impl Connection {
                 let ending = Ending::PeerFault(FramingTrouble(fault));
                 self.drop_peer(ending, now, turn);
             }
+        }
+    }
+
+    /// A read from `side` found nothing.
+    pub fn found_empty(&mut self, side: Side, turn: &mut Turn) {
+        if let (Side::Peer, Phase::Open(session)) = (side, &mut self.phase) {
+            session.outbound.no_more(&session.framer, &mut turn.to_client);
         }
     }
 

@@ -1,10 +1,11 @@
 //! Peer to client: the framing's verdict, a frame header in front, no copy of long pieces.
 
-use super::batch::Batch;
+use super::batch::{Batch, stage_frame};
 use super::frames::{PeerFault, PeerFrames};
 use crate::abi::PEER_BUFFER_SIZE;
 use crate::framing::{Fault as FramingFault, Framer, Kind, Verdict};
 use crate::proto::frame::{CloseCode, Header, Opcode};
+use crate::proto::utf8::incomplete_tail;
 
 /// Why the peer's bytes are not forwarded any more.
 #[derive(Debug, PartialEq)]
@@ -60,15 +61,21 @@ impl Outbound {
 
     /// Takes the peer's next bytes. `buffer[..length]` is what [`kept`](Self::kept) held and,
     /// behind it, what was read; one more byte of `buffer` is there for the C contract's zero.
+    /// `more` says that the read was full and another one follows at once.
     pub(super) fn feed(
         &mut self,
         framer: &mut Framer,
         buffer: &mut [u8],
         length: usize,
+        more: bool,
         to_client: &mut Batch,
     ) -> Result<Asked, Fault> {
         let mut asked = Asked::default();
         let taken = match &mut self.mode {
+            Mode::Stream if more && framer.follows_reads() => {
+                let end = length - split_character(&buffer[..length]);
+                cut(framer, buffer, self.kept.len(), end, to_client)?
+            }
             Mode::Stream => cut(framer, buffer, self.kept.len(), length, to_client)?,
             Mode::Frames(frames) => {
                 frames.feed(&buffer[..length], to_client, &mut asked).map_err(Fault::Frames)?
@@ -82,6 +89,14 @@ impl Outbound {
         Ok(asked)
     }
 
+    /// The read that was to follow at once gave nothing: the half of a character that waited for
+    /// it goes out as it is.
+    pub(super) fn no_more(&mut self, framer: &Framer, to_client: &mut Batch) {
+        if framer.follows_reads() && !self.kept.is_empty() {
+            stage_frame(to_client, Opcode::Binary, &std::mem::take(&mut self.kept));
+        }
+    }
+
     /// The peer's stream has ended: what waits is delivered as it is.
     pub(super) fn end(&mut self, framer: &mut Framer, to_client: &mut Batch) -> Result<(), Fault> {
         let tail = std::mem::take(&mut self.kept);
@@ -90,7 +105,7 @@ impl Outbound {
             _ if tail.is_empty() => Ok(()),
             _ => {
                 let opcode = opcode(framer.tail_kind(&tail));
-                super::batch::stage_frame(to_client, opcode, &tail);
+                stage_frame(to_client, opcode, &tail);
                 Ok(())
             }
         }
@@ -105,6 +120,12 @@ impl Outbound {
         self.kept.reserve_exact(PEER_BUFFER_SIZE);
         self.kept.extend_from_slice(rest);
     }
+}
+
+/// How many bytes at the end of `text` begin a character that is not complete, if all before it is
+/// text and not nothing.
+fn split_character(text: &[u8]) -> usize {
+    incomplete_tail(text).filter(|tail| *tail < text.len()).unwrap_or(0)
 }
 
 /// Cuts `buffer[..length]`, of which the first `old` bytes were there before, into messages;
@@ -163,5 +184,45 @@ fn opcode(kind: Kind) -> Opcode {
     match kind {
         Kind::Text => Opcode::Text,
         Kind::Binary => Opcode::Binary,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::framing;
+
+    /// What the client gets of these reads, each with whether it was full, and of the silence
+    /// after them.
+    fn auto(reads: &[(&[u8], bool)]) -> Vec<u8> {
+        let mut framer = Framer::new(&framing::by_name("auto").unwrap());
+        let (mut outbound, mut sent) = (Outbound::new(false, false), Vec::new());
+        for (read, more) in reads {
+            let mut batch = Batch::default();
+            let mut buffer = [outbound.kept(), read, b"x"].concat();
+            let length = buffer.len() - 1;
+            outbound.feed(&mut framer, &mut buffer, length, *more, &mut batch).unwrap();
+            batch.parts(&buffer).for_each(|part| sent.extend_from_slice(part));
+        }
+        let mut batch = Batch::default();
+        outbound.no_more(&framer, &mut batch);
+        batch.parts(&[]).for_each(|part| sent.extend_from_slice(part));
+        sent
+    }
+
+    #[test]
+    fn b04_a_full_read_does_not_cut_a_character() {
+        let table: [(&[(&[u8], bool)], &[u8]); 6] = [
+            (&[(b"caf\xc3", true), (b"\xa9", false)], b"\x81\x03caf\x81\x02\xc3\xa9"),
+            (&[(b"a\xf0\x9f", true), (b"\x98\x80b", true)], b"\x81\x01a\x81\x05\xf0\x9f\x98\x80b"),
+            // A short read is all there is: it goes out at once, as what it is.
+            (&[(b"caf\xc3", false)], b"\x82\x04caf\xc3"),
+            (&[(b"caf\xc3", true)], b"\x81\x03caf\x82\x01\xc3"),
+            (&[(b"caf\xc3", true), (b"!", false)], b"\x81\x03caf\x82\x02\xc3!"),
+            (&[(b"\xff\xc3", true)], b"\x82\x02\xff\xc3"),
+        ];
+        for (reads, expected) in table {
+            assert_eq!(auto(reads), expected, "{reads:?}");
+        }
     }
 }

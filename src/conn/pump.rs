@@ -133,7 +133,10 @@ fn read<S: Socket>(
             connection.received(side, kept + n, n, now, turn);
         }
         Err(error) => match error.kind() {
-            ErrorKind::WouldBlock => port.ready.readable = false,
+            ErrorKind::WouldBlock => {
+                port.ready.readable = false;
+                connection.found_empty(side, turn);
+            }
             ErrorKind::Interrupted => {}
             kind => {
                 port.ready.readable = datagram;

@@ -169,6 +169,12 @@ impl Framer {
         if self.traits.text { Kind::of(tail) } else { Kind::Binary }
     }
 
+    /// Whether a message ends where a read did, so that a read which cut a character in two had
+    /// better wait for the rest of it.
+    pub fn follows_reads(&self) -> bool {
+        self.traits.auto
+    }
+
     /// Whether the peer speaks RFC 6455 frames both ways, which the core does without this type.
     pub fn is_two_way_frames(&self) -> bool {
         self.traits.frames

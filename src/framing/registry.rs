@@ -63,6 +63,8 @@ pub(super) struct Traits {
     pub(super) builtin: bool,
     /// An unframed tail may be text.
     pub(super) text: bool,
+    /// Forwards whatever a read brought, text as text.
+    pub(super) auto: bool,
     /// The core's own two-way frames.
     pub(super) frames: bool,
 }
@@ -88,12 +90,13 @@ pub(super) fn find(name: &str) -> Option<ws_framing> {
 
 pub(super) fn traits(function: ws_framing) -> Traits {
     if let Some(&Builtin { encoder, text, frames, .. }) = builtin(function) {
-        return Traits { encoder, builtin: true, text, frames };
+        let auto = std::ptr::fn_addr_eq(function, auto());
+        return Traits { encoder, builtin: true, text, auto, frames };
     }
     let known = registered();
     let known = known.iter().find(|known| std::ptr::fn_addr_eq(known.function, function));
     let encoder = known.and_then(|known| known.encoder);
-    Traits { encoder, builtin: false, text: false, frames: false }
+    Traits { encoder, builtin: false, text: false, auto: false, frames: false }
 }
 
 /// A function's name for the log; its address when nobody registered it.
