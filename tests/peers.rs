@@ -87,7 +87,8 @@ fn a_dead_address_is_passed_by() {
     let daemon = daemon_for(&format!("tcp://localhost:{}", peer.port()), &[]);
     let start = Instant::now();
     let mut client = Client::connect(daemon.port());
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    // One address after the other would take until the connect deadline, ten seconds.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     client.frame(0x82, b"hello");
     assert_eq!(client.message(), (2, b"hello".to_vec()));
 }
