@@ -10,6 +10,7 @@ mod digest;
 mod http;
 mod oracle;
 mod peer;
+pub(crate) mod plugins;
 
 use std::time::{Duration, Instant};
 

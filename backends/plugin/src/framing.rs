@@ -50,7 +50,7 @@ pub trait Encoder: Sized {
     /// to the peer as they are.
     ///
     /// # Errors
-    /// Why the configuration is refused; it is logged, and the session ends with 1011.
+    /// Why the configuration is refused; it is logged, and the client is answered 500.
     fn new(config: Option<&str>) -> Result<Option<Self>, String>;
 
     /// What goes around a message.

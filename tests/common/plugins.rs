@@ -1,0 +1,51 @@
+//! Plug-ins for the daemon to load: the bundled ones, and C files compiled on the spot.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The bundled plug-ins and the C examples, as their makefiles build them.
+pub(crate) fn bundled() -> &'static str {
+    static DIRECTORY: OnceLock<String> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        run(Command::new("make").arg("backends"));
+        let directory = scratch("bundled");
+        let out = format!("OUT={}", directory.display());
+        run(Command::new("make").args(["-C", "backends/examples", &out, "plugins"]));
+        for entry in fs::read_dir("target/plugins").unwrap().flatten() {
+            fs::copy(entry.path(), directory.join(entry.file_name())).unwrap();
+        }
+        directory.to_str().unwrap().to_owned()
+    })
+}
+
+/// Compiles a C file of the tests to a plug-in in `directory`.
+pub(crate) fn compile(directory: &Path, name: &str, source: &str, flags: &[&str]) {
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let always = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g", "-shared", "-fPIC"];
+    run(Command::new(compiler)
+        .args(always)
+        .args(flags)
+        .args(["-I", "backends/include", "-o"])
+        .arg(directory.join(name))
+        .arg(Path::new("tests").join(source)));
+}
+
+/// An empty directory of this name, which the daemon trusts.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn run(command: &mut Command) {
+    // A make above this one must not count this one among its jobs.
+    let output = command.env_remove("MAKEFLAGS").output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
+}

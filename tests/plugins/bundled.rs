@@ -1,0 +1,231 @@
+//! The back end `file`, and what the bundled framings do besides cutting (which
+//! `tests/framing_oracles.rs` holds against oracles).
+
+use super::{Fields, Innocent, address, connect, refused, request, text};
+use crate::common::plugins::{bundled, scratch};
+use crate::common::{Client, Daemon, Peer, open, upgrade};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// A peer that says its name to everyone and then echoes.
+fn named(name: &'static str) -> Peer {
+    Peer::serve(move |mut stream| {
+        let _ = stream.write_all(name.as_bytes());
+        let mut copy = stream.try_clone().unwrap();
+        let _ = io::copy(&mut stream, &mut copy);
+    })
+}
+
+/// The back end `file` on a directory of its own.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(test: &str, files: &[(&str, String)]) -> Self {
+        let path = scratch(test);
+        fs::create_dir(path.join("base")).unwrap();
+        for (name, lines) in files {
+            fs::write(path.join("base").join(name), lines).unwrap();
+        }
+        Self(path)
+    }
+
+    fn daemon(&self, expressions: &[&str]) -> Daemon {
+        let path = format!("path={}/base", text(&self.0));
+        let mut arguments = vec!["--plugins", bundled(), "-b", "file", "-c", &path];
+        let expressions: Vec<_> =
+            expressions.iter().map(|one| format!("expression={one}")).collect();
+        arguments.extend(expressions.iter().flat_map(|one| ["-c", one]));
+        Daemon::start(&arguments)
+    }
+}
+
+/// Endpoint, cookie and header choose the file, in order, and subprotocols the line.
+#[test]
+fn file_finds_the_peer() {
+    let [a, b, c] = [named("a"), named("b"), named("c")];
+    let files = Files::new(
+        "finds",
+        &[
+            ("desk_top", format!("# a comment\r\n\r\n{} mqtt binary\r\n", address(&a))),
+            ("ada", format!("{} mqtt auto\n{} chat binary\n", address(&a), address(&b))),
+            ("default", format!("{} *\n", address(&c))),
+        ],
+    );
+    let daemon = files.daemon(&["%endpoint%", "%cookie:user%", "%header:x-room%", "default"]);
+    let offer = ("Sec-WebSocket-Protocol", "xmpp, chat");
+    let cases: [(&str, Fields<'_>, &[u8], &str); 6] = [
+        ("/desk/top/?x=1", &[("Sec-WebSocket-Protocol", "mqtt")], b"a", "mqtt"),
+        ("/desk/top", &[], b"a", ""),
+        ("/desk/top", &[offer], b"c", "xmpp"),
+        ("/x", &[("COOKIE", "t=0; user=ada"), offer], b"b", "chat"),
+        ("/x", &[("x-ROOM", "desk/top")], b"a", ""),
+        ("/", &[], b"c", ""),
+    ];
+    for (endpoint, fields, name, protocol) in cases {
+        let mut stream = open(daemon.port());
+        let head = request(endpoint, fields);
+        let upgrade = upgrade(&mut stream, head.as_bytes());
+        assert_eq!(upgrade.values("sec-websocket-protocol").concat(), protocol, "{head}");
+        let mut client = Client::over(stream);
+        assert_eq!(client.message().1, name, "{head}");
+        assert_eq!(client.close_now(), Some(1000));
+    }
+}
+
+/// H23, G21, C-07, C-21: whatever clients and files hold, 404 and no harm; the daemon ends in
+/// order with a back end in Rust inside (G23).
+#[test]
+fn file_withstands_its_clients_and_its_files() {
+    let echo = Peer::echo();
+    let files = Files::new(
+        "withstands",
+        &[
+            ("good", format!("{} * binary\n", address(&echo))),
+            ("alone", format!("{}\n", address(&echo))),
+            (
+                "mess",
+                format!(
+                    "\n \t\n{0}\n{0} x nosuch\n#\n\0 x\n{1}\n",
+                    address(&echo),
+                    "y".repeat(1 << 19)
+                ),
+            ),
+            ("large", "\n".repeat((1 << 20) + 1)),
+        ],
+    );
+    fs::write(files.0.join("secret"), format!("{} * binary\n", address(&echo))).unwrap();
+    symlink("../secret", files.0.join("base/link")).unwrap();
+    assert!(Command::new("mkfifo").arg(files.0.join("base/fifo")).status().unwrap().success());
+    fs::create_dir(files.0.join("base/directory")).unwrap();
+
+    let mut daemon = files.daemon(&["%endpoint%"]);
+    let mut innocent = Innocent(connect(&daemon, &request("/good", &[])));
+    let offer: Fields<'_> = &[("Sec-WebSocket-Protocol", "x")];
+    let endpoints = [
+        "/",
+        "//",
+        "/..",
+        "/.",
+        "/../secret",
+        "/../../etc/passwd",
+        "/%2e%2e/secret",
+        "/good%00",
+        "/link",
+        "/fifo",
+        "/directory",
+        "/large",
+        "/missing",
+        "/mess",
+        "/alone",
+        "/%endpoint%",
+    ];
+    for endpoint in endpoints {
+        assert_eq!(refused(&daemon, &request(endpoint, offer)).status, 404, "{endpoint}");
+        innocent.goes_on();
+    }
+    // Ten fields and more do not hide the one that counts, and no subprotocol is no crash.
+    let many: Vec<_> = (0..60).map(|n| (format!("X-{n}"), "good".to_owned())).collect();
+    let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    for endpoint in ["/good", "/alone", "/mess"] {
+        let mut session = Innocent(connect(&daemon, &request(endpoint, &many)));
+        session.goes_on();
+    }
+    drop(innocent);
+    daemon.signal("TERM");
+    let status = daemon.exit_within(Duration::from_secs(5));
+    assert_eq!(status.unwrap().code(), Some(0), "{:#?}", daemon.log());
+}
+
+/// How a client leaves a session: the status of the refusal, or the close code.
+fn outcome(daemon: &Daemon, head: &str) -> u16 {
+    let mut stream = open(daemon.port());
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    assert!(status.starts_with(b"HTTP/1.1 "));
+    if status.ends_with(b"101") {
+        drop(stream);
+        return connect(daemon, head).end().unwrap();
+    }
+    refused(daemon, head).status
+}
+
+/// C-06: every framing without its configuration either works or is the end of its session.
+#[test]
+fn framings_without_a_configuration() {
+    let peer = Peer::speaks(b"\0\0\0\0".to_vec());
+    let cases = [
+        ("auto", 1000),
+        ("binary", 1000),
+        ("newline", 1000),
+        ("separator", 500),
+        ("fixedlength", 1011),
+        ("dynamic32", 1000),
+        ("json", 1000),
+    ];
+    let lines = cases.map(|(name, _)| (name, format!("{} * {name}\n", address(&peer))));
+    let files = Files::new("unconfigured", &lines);
+    let daemon = files.daemon(&["%endpoint%"]);
+    for (name, expected) in cases {
+        assert_eq!(outcome(&daemon, &request(&format!("/{name}"), &[])), expected, "{name}");
+    }
+}
+
+/// C-09, C-57, B07 to B09: what cannot be framed ends its own session: with 500 where an encoder
+/// refuses the configuration, else with 1011, or with 1009 when the buffer is full.
+#[test]
+fn streams_that_cannot_be_framed() {
+    let cases: [(&str, &[u8], u16); 9] = [
+        ("dynamic32", b"\xff\xff\xff\xff", 1011),
+        ("dynamic32", b"\xfc\xff\xff\xff", 1011),
+        ("dynamic32 static=-4", b"\0\0\0\0", 1011),
+        ("dynamic32 offset=4294967295", b"x", 500),
+        ("dynamic32 offset=0,static=0,endian=nowhere", b"x", 500),
+        ("fixedlength 0", b"x", 1011),
+        ("fixedlength 16777216", b"x", 1011),
+        ("json x", b"[]", 1011),
+        ("json", &[b'['; 20_000], 1009),
+    ];
+    let echo = Peer::echo();
+    for (framing, stream, expected) in cases {
+        let peer = Peer::speaks(stream.to_vec());
+        let files = Files::new(
+            "unframed",
+            &[
+                ("good", format!("{} * binary\n", address(&echo))),
+                ("bad", format!("{} * {framing}\n", address(&peer))),
+            ],
+        );
+        let daemon = files.daemon(&["%endpoint%"]);
+        let mut innocent = Innocent(connect(&daemon, &request("/good", &[])));
+        assert_eq!(outcome(&daemon, &request("/bad", &[])), expected, "{framing}");
+        innocent.goes_on();
+    }
+}
+
+/// `add=yes`: the peer gets each message behind a field with its length.
+#[test]
+fn dynamic32_adds_lengths() {
+    let (sink, received) = Peer::sink();
+    let config = "framing-config=endian=big,add=yes";
+    let daemon = Daemon::before(&sink, "dynamic32", &["--plugins", bundled(), "-c", config]);
+    let mut client = Client::connect(daemon.port());
+    client.frame(0x82, b"hello");
+    client.frame(0x81, b"");
+    client.frame(0x02, b"in ");
+    client.frame(0x80, b"two");
+    client.frame(0x82, &[7; 300]);
+    assert_eq!(client.close_now(), Some(1000));
+    let expected = [
+        b"\0\0\0\x05hello".as_slice(),
+        b"\0\0\0\0",
+        b"\0\0\0\x06in two",
+        b"\0\0\x01\x2c",
+        &[7; 300],
+    ];
+    assert_eq!(received.recv().unwrap().head, expected.concat());
+}

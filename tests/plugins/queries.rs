@@ -1,0 +1,187 @@
+//! Queries: what they see, how long they may take, and what is left at the end.
+
+use super::{Innocent, address, connect, refused, request, text, with_plugin};
+use crate::common::{Client, Daemon, End, Event, PATIENCE, Peer, open, reset, upgrade};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The daemon with `tests/plugins/probe.c` in front of `peer`.
+fn probed(test: &str, peer: &Peer, arguments: &[&str]) -> Daemon {
+    let directory = with_plugin(test, "backend_probe.so", "plugins/probe.c");
+    let peer = format!("peer={}", address(peer));
+    let probe = ["--plugins", text(&directory), "-b", "probe", "-c", &peer];
+    Daemon::start(&[&probe, arguments].concat())
+}
+
+/// G30: a query sees the endpoint as sent, each subprotocol once, the fields in their order and
+/// case, and a `websocket` with true fields.
+#[test]
+fn a_query_sees_the_client() {
+    let echo = Peer::echo();
+    let daemon = probed("sees", &echo, &[]);
+    let head = request(
+        "/counting?0&B=%20",
+        &[
+            ("Sec-WebSocket-Protocol", "b, a"),
+            ("X-One", "1"),
+            ("x-two", "2"),
+            ("Sec-WebSocket-Protocol", "c,d"),
+            ("X-One", "again"),
+        ],
+    );
+    let client = connect(&daemon, &head);
+    let port = client.stream().local_addr().unwrap().port();
+    let expected = format!(
+        "probe: /counting?0&B=%20 +b +a +c +d Host=h X-One=1 x-two=2 X-One=again port={port} \
+         path=/counting?0&B=%20 headers=4 protocols=4 key=dGhlIHNhbXBsZSBub25jZQ== version=13 \
+         upgrade=3 state=1 peer=-1"
+    );
+    assert_eq!(daemon.wait_for_log("probe:"), expected);
+}
+
+/// G22: a query that takes its time delays nobody who is connected.
+#[test]
+fn a_slow_query_delays_nobody_else() {
+    let echo = Peer::echo();
+    let daemon = probed("slow", &echo, &[]);
+    let mut innocent = Innocent(connect(&daemon, &request("/counting", &[])));
+    let started = Instant::now();
+    let mut slow = open(daemon.port());
+    slow.write_all(request("/counting?2000", &[]).as_bytes()).unwrap();
+    daemon.wait_for_log("?2000");
+    let mut slowest = Duration::ZERO;
+    while started.elapsed() < Duration::from_millis(1500) {
+        let asked = Instant::now();
+        innocent.goes_on();
+        slowest = slowest.max(asked.elapsed());
+    }
+    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    upgrade(&mut slow, b"");
+    assert!(started.elapsed() >= Duration::from_secs(2));
+    Innocent(Client::over(slow)).goes_on();
+}
+
+/// With several query threads, as many queries run at once.
+#[test]
+fn query_threads() {
+    let echo = Peer::echo();
+    let daemon = probed("threads", &echo, &["--query-threads", "4"]);
+    let started = Instant::now();
+    let head = request("/counting?1000", &[]);
+    let mut streams: Vec<_> = (0..4).map(|_| open(daemon.port())).collect();
+    streams.iter_mut().for_each(|stream| stream.write_all(head.as_bytes()).unwrap());
+    for stream in &mut streams {
+        upgrade(stream, b"");
+    }
+    assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
+}
+
+/// A query that takes too long is a 504, and its answer is of no use to anybody.
+#[test]
+fn a_query_has_a_deadline() {
+    let echo = Peer::echo();
+    let daemon = probed("deadline", &echo, &["--query-timeout", "0.5", "--query-threads", "2"]);
+    let started = Instant::now();
+    assert_eq!(refused(&daemon, &request("/counting?1500", &[])).status, 504);
+    assert!(started.elapsed() < Duration::from_millis(1300), "{:?}", started.elapsed());
+    Innocent(connect(&daemon, &request("/counting", &[]))).goes_on();
+    thread::sleep(Duration::from_millis(1500).saturating_sub(started.elapsed()));
+    Innocent(connect(&daemon, &request("/counting", &[]))).goes_on();
+    assert_eq!(echo.dials(), 2);
+}
+
+/// A client that leaves while its query runs, or waits to run, takes nothing with it.
+#[test]
+fn a_client_may_leave_during_its_query() {
+    let echo = Peer::echo();
+    let daemon = probed("leave", &echo, &[]);
+    let mut innocent = Innocent(connect(&daemon, &request("/counting", &[])));
+    for torn_down in [false, true] {
+        let mut first = open(daemon.port());
+        let mut second = open(daemon.port());
+        first.write_all(request("/counting?600", &[]).as_bytes()).unwrap();
+        daemon.wait_for_log("?600");
+        second.write_all(request("/counting?1", &[]).as_bytes()).unwrap();
+        if torn_down {
+            reset(first);
+            reset(second);
+        } else {
+            drop((first, second));
+        }
+        innocent.goes_on();
+    }
+    assert_eq!(refused(&daemon, &request("/none", &[])).status, 404);
+    innocent.goes_on();
+    assert_eq!(echo.dials(), 1, "nobody is there to be connected");
+}
+
+/// At the end `cleanup` is called; not under a query that still runs, and the end does not wait.
+#[test]
+fn the_end_of_a_back_end() {
+    let echo = Peer::echo();
+    let mut daemon = probed("end", &echo, &[]);
+    daemon.signal("TERM");
+    daemon.wait_for_log("probe: cleaned up");
+    assert_eq!(daemon.exit_within(PATIENCE).unwrap().code(), Some(0));
+
+    let mut daemon = probed("busy-end", &echo, &["--drain-timeout", "0.5"]);
+    let mut stream = open(daemon.port());
+    stream.write_all(request("/counting?8000", &[]).as_bytes()).unwrap();
+    daemon.wait_for_log("?8000");
+    daemon.signal("TERM");
+    let status = daemon.exit_within(Duration::from_secs(4)).expect("it does not wait");
+    assert_eq!(status.code(), Some(0));
+    assert!(!daemon.log().iter().any(|line| line.contains("cleaned up,")), "{:?}", daemon.log());
+}
+
+/// A peer that says something and half of something, and then ends as the client tells it: with FIN,
+/// with RST, after nonsense, or with the client.
+fn ends_as_told(mut stream: TcpStream) {
+    let mut told = [0];
+    let _ = stream.write_all(b"hello.and");
+    let _ = stream.read(&mut told);
+    match told[0] {
+        b'f' => return,
+        b'r' => return reset(stream),
+        b'!' => drop(stream.write_all(b"!")),
+        _ => {}
+    }
+    let _ = io::copy(&mut stream, &mut io::sink());
+}
+
+/// C-04, G17 to G19: what a framing function allocates for a session is given back once, however
+/// the session ends, and it is called as it was promised.
+#[test]
+fn framing_data_is_freed_once() {
+    const ROUNDS: usize = 20;
+    let peer = Peer::serve(ends_as_told);
+    let mut daemon = probed("freed", &peer, &["--drain-timeout", "1"]);
+    let session = || {
+        let mut client = connect(&daemon, &request("/counting", &[]));
+        assert_eq!(client.message(), (2, b"hello.".to_vec()));
+        client
+    };
+    for _ in 0..ROUNDS {
+        assert_eq!(session().close_now(), Some(1000));
+        session().reset();
+        drop(session());
+        for (told, code) in [(b"!", 1011), (b"r", 1011), (b"f", 1000)] {
+            let mut client = session();
+            client.frame(0x82, told);
+            assert_eq!(client.end(), Some(code), "{told:?}");
+        }
+    }
+    let mut left = [session(), session()];
+    daemon.signal("TERM");
+    for client in &mut left {
+        assert_eq!(client.closed(), Some(1001));
+    }
+    left[0].close(1001);
+    assert_eq!(left[0].event(), Event::End(End::Fin));
+    let line = daemon.wait_for_log("probe: cleaned up");
+    let count = 6 * ROUNDS + 2;
+    assert!(line.ends_with(&format!("allocated={count} freed={count} complaints=0")), "{line}");
+    assert_eq!(daemon.exit_within(PATIENCE).unwrap().code(), Some(0));
+}
