@@ -51,9 +51,9 @@ impl Lane {
         if self.queue.is_empty() { self.credit } else { 0 }
     }
 
-    /// All that one turn made was taken at once.
+    /// All that one turn made was taken at once. What was read may have been more, by frame headers.
     pub(super) fn kept_up(&mut self, bytes: usize) {
-        if bytes >= self.credit {
+        if bytes >= self.credit / 2 {
             self.credit = (self.credit * 2).min(TURN_BYTES);
         }
     }

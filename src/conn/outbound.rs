@@ -192,9 +192,11 @@ mod tests {
     use super::*;
     use crate::framing;
 
-    /// What the client gets of these reads, each with whether it was full, and of the silence
-    /// after them.
-    fn auto(reads: &[(&[u8], bool)]) -> Vec<u8> {
+    /// What was read, and whether the read was full.
+    type Read = (&'static [u8], bool);
+
+    /// What the client gets of these reads, and of the silence after them.
+    fn auto(reads: &[Read]) -> Vec<u8> {
         let mut framer = Framer::new(&framing::by_name("auto").unwrap());
         let (mut outbound, mut sent) = (Outbound::new(false, false), Vec::new());
         for (read, more) in reads {
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn b04_a_full_read_does_not_cut_a_character() {
-        let table: [(&[(&[u8], bool)], &[u8]); 6] = [
+        let table: [(&[Read], &[u8]); 6] = [
             (&[(b"caf\xc3", true), (b"\xa9", false)], b"\x81\x03caf\x81\x02\xc3\xa9"),
             (&[(b"a\xf0\x9f", true), (b"\x98\x80b", true)], b"\x81\x01a\x81\x05\xf0\x9f\x98\x80b"),
             // A short read is all there is: it goes out at once, as what it is.
