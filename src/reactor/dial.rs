@@ -169,16 +169,21 @@ impl Race {
         Standing::Lost(error.unwrap_or_else(|| Error::new(ErrorKind::NotFound, "no address")))
     }
 
-    /// Something happened to the attempt at `place`: is it connected, or has it failed?
-    pub(super) fn event(&mut self, place: usize) -> Option<io::Result<TcpStream>> {
-        let socket = self.attempts.get_mut(place)?.as_ref()?;
-        let error = match (socket.take_error(), socket.peer_addr()) {
-            (Ok(None), Ok(_)) => return self.attempts[place].take().map(Ok),
-            (Ok(None), Err(error)) if error.kind() == ErrorKind::NotConnected => return None,
-            (Ok(Some(error)), _) | (Err(error), _) | (Ok(None), Err(error)) => error,
-        };
-        self.attempts[place] = None;
-        Some(Err(error))
+    /// Something happened to the attempt at `place`: is it connected, or has it failed? `open` is
+    /// what the event says of it: writable, and neither hung up nor in error.
+    pub(super) fn event(&mut self, place: usize, open: bool) -> Option<io::Result<TcpStream>> {
+        let socket = self.attempts.get_mut(place)?.take()?;
+        if open {
+            return Some(Ok(socket));
+        }
+        match (socket.take_error(), socket.peer_addr()) {
+            (Ok(None), Ok(_)) => Some(Ok(socket)),
+            (Ok(None), Err(error)) if error.kind() == ErrorKind::NotConnected => {
+                self.attempts[place] = Some(socket);
+                None
+            }
+            (Ok(Some(error)), _) | (Err(error), _) | (Ok(None), Err(error)) => Some(Err(error)),
+        }
     }
 
     /// An attempt failed: remembers why, in case that all do.

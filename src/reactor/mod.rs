@@ -116,7 +116,7 @@ impl Reactor {
                 let Some(session) = self.sessions.get_mut(key) else { return };
                 session.note(socket, event);
                 if socket != CLIENT {
-                    self.race_event(key, socket, now);
+                    self.race_event(key, socket, event, now);
                 }
                 self.turn(key, now);
             }

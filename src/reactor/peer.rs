@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use mio::Interest;
+use mio::event::Event;
 use mio::net::TcpStream;
 
 use super::Reactor;
@@ -140,10 +141,11 @@ impl Reactor {
     }
 
     /// An event of a socket that may be an attempt still.
-    pub(super) fn race_event(&mut self, key: Key, socket: usize, now: Instant) {
+    pub(super) fn race_event(&mut self, key: Key, socket: usize, event: &Event, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let PeerState::Racing(race) = &mut session.peer else { return };
-        match race.event(socket - FIRST_PEER) {
+        let open = event.is_writable() && !event.is_write_closed() && !event.is_error();
+        match race.event(socket - FIRST_PEER, open) {
             Some(Ok(socket)) => self.won(key, socket, now),
             Some(Err(error)) => {
                 race.failed(error);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::slab::Key;
 
-/// How exact deadlines are.
-const TICK: Duration = Duration::from_millis(16);
+/// How exact deadlines are, milliseconds.
+const TICK_MILLIS: u64 = 16;
 /// Ticks of one round; what is due after that is looked at once a round.
 const BUCKETS: u64 = 1024;
 
@@ -33,9 +33,13 @@ impl Wheel {
     /// The tick at which something due at `at` will be served: not before it, and never later
     /// than a round from now.
     pub(super) fn tick(&self, at: Instant) -> Tick {
-        let since = at.saturating_duration_since(self.start).as_nanos();
-        let tick = (since / TICK.as_nanos()) as u64 + 1;
-        tick.clamp(self.next, self.next + BUCKETS - 1)
+        (self.ticks(at) + 1).clamp(self.next, self.next + BUCKETS - 1)
+    }
+
+    /// Whole ticks that have passed at `at`.
+    fn ticks(&self, at: Instant) -> Tick {
+        let since = at.saturating_duration_since(self.start);
+        (since.as_secs() * 1000 + u64::from(since.subsec_millis())) / TICK_MILLIS
     }
 
     pub(super) fn enter(&mut self, tick: Tick, key: Key) {
@@ -45,13 +49,12 @@ impl Wheel {
 
     /// When to serve the wheel next.
     pub(super) fn wake_up(&self) -> Option<Instant> {
-        self.earliest.map(|tick| self.start + TICK * tick as u32)
+        self.earliest.map(|tick| self.start + Duration::from_millis(TICK_MILLIS * tick))
     }
 
     /// Takes out what is due at `now`.
     pub(super) fn serve(&mut self, now: Instant, due: &mut Vec<(Tick, Key)>) {
-        let ticks = now.saturating_duration_since(self.start).as_nanos() / TICK.as_nanos();
-        let last = ticks as u64;
+        let last = self.ticks(now);
         if last < self.next || self.earliest.is_none_or(|earliest| earliest > last) {
             self.next = self.next.max(last + 1);
             return;
@@ -71,6 +74,7 @@ impl Wheel {
 mod tests {
     use super::*;
 
+    const TICK: Duration = Duration::from_millis(TICK_MILLIS);
     const KEY: Key = Key { index: 7, generation: 1 };
 
     fn served(wheel: &mut Wheel, now: Instant) -> Vec<Tick> {
