@@ -57,6 +57,8 @@ async function open(browser, server) {
     page.on('pageerror', error => console.error(`page: ${error.stack}`));
     const query = new URLSearchParams({ url });
     await page.goto(`http://127.0.0.1:${server.address().port}/novnc.html?${query}`);
+    // noVNC's modules await at their top level, and the load event does not wait for that.
+    await page.waitForFunction(() => window.session);
     return page;
 }
 
