@@ -512,18 +512,24 @@ fn a_second_head_is_no_second_request() {
     assert_eq!(client.end(), Some(1002));
 }
 
-/// H66, E06, E07: full is 503, before any work, and only as long as it is full.
+/// H66, E06, E07: full is 503, before any work, and only as long as it is full: clients that were
+/// turned away and stay on the line take nobody's place.
 #[test]
 fn clients_over_the_limit_are_told() {
     let peer = Peer::echo();
     for (round, limit) in ["--max-connections", "--max-per-address"].iter().enumerate() {
-        let daemon = Daemon::before(&peer, "binary", &[limit, "2"]);
+        let daemon = Daemon::before(&peer, "binary", &[limit, "2", "--close-timeout", "30"]);
         let clients = [Client::connect(daemon.port()), Client::connect(daemon.port())];
-        assert_eq!(refused(daemon.port(), BASE.as_bytes(), b"").status, 503, "{limit}");
+        let full = daemon.fds();
+        let mut away: Vec<TcpStream> = (0..5).map(|_| open(daemon.port())).collect();
+        for stream in &mut away {
+            stream.write_all(BASE.as_bytes()).unwrap();
+            assert_eq!(answer(stream, b"").status, 503, "{limit}");
+        }
         drop(clients);
-        daemon.settle();
+        eventually("the clients are gone", || daemon.fds() <= full + away.len() - 4);
         drop(Client::connect(daemon.port()));
-        eventually("three dials a round", || peer.dials() == 3 * (round + 1));
+        eventually("no more dials", || peer.dials() == 3 * (round + 1));
     }
 }
 
@@ -544,4 +550,17 @@ fn refused_clients_may_not_stay() {
     }
     daemon.settle();
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+/// H62: what a refused client sends on is read for the sake of its answer, not for ever.
+#[test]
+fn a_refused_client_is_not_read_for_long() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "binary", &["--close-timeout", "1"]);
+    let mut stream = open(daemon.port());
+    stream.write_all(&line("POST / HTTP/1.1")).unwrap();
+    let mut written = 0_usize;
+    while let Ok(taken) = stream.write(&[b'x'; 65_536]) {
+        written += taken;
+    }
+    assert!(written < 32 << 20, "{written} bytes read of a refused client");
 }

@@ -249,6 +249,25 @@ fn a_client_that_left_is_not_forgotten() {
     assert_eq!(digests, expected);
 }
 
+/// A peer that talks on after its client has left is not read for nobody.
+#[test]
+fn a_peer_without_a_client_is_not_read_for_long() {
+    let (sender, written) = channel();
+    let peer = Peer::serve(move |mut stream| {
+        let mut total = 0;
+        while let Ok(taken @ 1..) = stream.write(&[b'x'; 65_536]) {
+            total += taken;
+        }
+        sender.send(total).unwrap();
+    });
+    let daemon = Daemon::before(&peer, "binary", &["--close-timeout", "1"]);
+    let mut client = Client::connect(daemon.port());
+    client.digest(1 << 20);
+    assert_eq!(client.close_now(), Some(1000));
+    let written = written.recv_timeout(PATIENCE).unwrap();
+    assert!(written < 32 << 20, "{written} bytes read for nobody");
+}
+
 /// A session that was through all that the test will do once, so that the code is in memory.
 fn warm(daemon: &Daemon, len: usize) {
     let mut client = Client::connect(daemon.port());

@@ -49,6 +49,10 @@ const ENVELOPE_TURN_BYTES: usize = 16 * 1024;
 /// The largest datagram there is, and one byte more would be cut silently.
 const DATAGRAM_ROOM: usize = 65_536;
 
+/// The most bytes that are read only to be forgotten: more than the socket buffers on the way hold
+/// (tcp(7)), and little work for a side that does not stop.
+const MOST_DISCARDED: usize = 8 * 1024 * 1024;
+
 /// One of the two sockets of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
@@ -108,8 +112,9 @@ pub enum Action {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Intake {
     Live,
-    /// Read so that the kernel does not answer unread bytes with a reset, and forgotten.
-    Discard,
+    /// Read so that the kernel does not answer unread bytes with a reset, and forgotten: this many
+    /// bytes at most, and then no more until the deadline.
+    Discard(usize),
     Ended,
 }
 
@@ -128,7 +133,7 @@ impl Half {
 
     fn discard(&mut self) {
         if self.intake == Intake::Live {
-            self.intake = Intake::Discard;
+            self.intake = Intake::Discard(MOST_DISCARDED);
         }
     }
 }
@@ -212,7 +217,7 @@ impl Connection {
     pub fn room(&self, side: Side) -> usize {
         match self.half(side).intake {
             Intake::Ended => 0,
-            Intake::Discard => TURN_BYTES,
+            Intake::Discard(left) => left.min(TURN_BYTES),
             Intake::Live => self.live_room(side),
         }
     }

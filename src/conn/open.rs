@@ -33,7 +33,10 @@ impl Connection {
             (Side::Client, Intake::Live) if open => self.client_received(length, now, turn),
             (Side::Client, Intake::Live) => self.head_received(length, now, turn),
             (Side::Peer, Intake::Live) => self.peer_received(length, more, now, turn),
-            _ => {}
+            (_, Intake::Discard(left)) => {
+                self.half_mut(side).intake = Intake::Discard(left - fresh.min(left));
+            }
+            (_, Intake::Ended) => {}
         }
     }
 

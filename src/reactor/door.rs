@@ -1,5 +1,6 @@
 //! Clients come and go.
 
+use std::collections::hash_map::Entry;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use super::session::{self, CLIENT, Session};
 use super::slab::Key;
 use crate::conn::Connection;
 
-/// How many clients more than allowed are told so at once; above that they are just hung up on.
+/// How many clients that are not let in are told so at once; more are just hung up on.
 const TOLD: usize = 256;
 
 impl Reactor {
@@ -43,12 +44,11 @@ impl Reactor {
 
     fn welcome(&mut self, client: TcpStream, address: SocketAddr, now: Instant) {
         let full = self.full(address.ip());
-        if full.is_some() && self.sessions.len() >= self.config.max_connections + TOLD {
+        if full.is_some() && self.sessions.len() - self.admitted >= TOLD {
             return;
         }
         let connection = Connection::new(Rc::clone(&self.config), now);
         let key = self.sessions.insert(Session::new(connection, client, address));
-        *self.per_address.entry(address.ip()).or_default() += 1;
         let Some(session) = self.sessions.get_mut(key) else { return };
         let token = session::token(key, CLIENT);
         let both = Interest::READABLE | Interest::WRITABLE;
@@ -58,16 +58,18 @@ impl Reactor {
         }
         if let Some(why) = full {
             session.connection.turn_away(why, now, &mut self.turn);
-            self.turn(key, now);
-        } else {
-            self.enter_deadline(key);
+            return self.turn(key, now);
         }
+        session.admitted = true;
+        self.admitted += 1;
+        *self.per_address.entry(address.ip()).or_default() += 1;
+        self.enter_deadline(key);
     }
 
     /// Why there is no room for one more client from `ip`, if there is none.
     fn full(&self, ip: IpAddr) -> Option<&'static str> {
         let from_here = self.per_address.get(&ip).copied().unwrap_or_default();
-        if self.sessions.len() >= self.config.max_connections {
+        if self.admitted >= self.config.max_connections {
             Some("too many clients")
         } else if self.config.max_per_address != 0 && from_here >= self.config.max_per_address {
             Some("too many clients from this address")
@@ -79,11 +81,14 @@ impl Reactor {
     pub(super) fn close(&mut self, key: Key) {
         let Some(session) = self.sessions.remove(key) else { return };
         session.log_end();
-        let ip = session.address.ip();
-        if let Some(count) = self.per_address.get_mut(&ip) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_address.remove(&ip);
+        if !session.admitted {
+            return;
+        }
+        self.admitted -= 1;
+        if let Entry::Occupied(mut count) = self.per_address.entry(session.address.ip()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
         }
     }

@@ -60,6 +60,8 @@ struct Reactor {
     lanes: Lanes,
     wheel: Wheel,
     sessions: Slab<Session>,
+    /// How many of them were let in, in all and from each address; the others are told to go.
+    admitted: usize,
     per_address: HashMap<IpAddr, usize>,
     turn: Turn,
     /// Sessions with more to do at once.

@@ -62,6 +62,8 @@ pub(super) struct Session {
     pub(super) listed: bool,
     pub(super) query: Option<Cancel>,
     pub(super) announced: bool,
+    /// Whether it counts against the limits.
+    pub(super) admitted: bool,
 }
 
 impl Session {
@@ -79,6 +81,7 @@ impl Session {
             listed: false,
             query: None,
             announced: false,
+            admitted: false,
         }
     }
 

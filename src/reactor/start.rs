@@ -123,6 +123,7 @@ impl Reactor {
             signals,
             wheel: Wheel::new(Instant::now()),
             sessions: Slab::new(),
+            admitted: 0,
             per_address: HashMap::new(),
             turn: Turn::new().with_clock(SystemTime::now),
             listed: Vec::new(),
