@@ -123,9 +123,21 @@ fn what_is_no_file_is_passed_over() {
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let _listener = UnixListener::bind(directory.base().join("socket")).unwrap();
     directory.write("file", "there *\n");
-    directory.write("large", vec![b'\n'; below::FILE_LIMIT as usize + 1]);
+    directory.write("large", [b"h\n".into(), vec![b'\n'; below::FILE_LIMIT as usize - 1]].concat());
     directory
         .write("largest", [vec![b'\n'; below::FILE_LIMIT as usize - 2], b"h\n".into()].concat());
+    let kinds = [
+        ("sub", io::ErrorKind::InvalidInput),
+        ("fifo", io::ErrorKind::InvalidInput),
+        ("socket", io::ErrorKind::InvalidInput),
+        ("large", io::ErrorKind::FileTooLarge),
+        ("file/x", io::ErrorKind::NotADirectory),
+        ("missing", io::ErrorKind::NotFound),
+    ];
+    for (path, kind) in kinds {
+        let error = below::read(&directory.base(), Path::new(path)).unwrap_err();
+        assert_eq!(error.kind(), kind, "{path}");
+    }
     for endpoint in ["/sub", "/fifo", "/socket", "/large", "/file/x", "/missing"] {
         assert_eq!(directory.endpoint(endpoint.as_bytes()), None, "{endpoint}");
     }

@@ -304,7 +304,9 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         for (fd, has_address) in [(client.as_raw_fd(), true), (-1, false)] {
             let ws = websocket { ws_fd: fd };
-            let [seen, ..] = strings(&ask(&slot, c"/e?q", &raw const ws));
+            let info = ask(&slot, c"/e?q", &raw const ws);
+            assert_eq!(info.protocol, 2, "none of the two");
+            let [seen, ..] = strings(&info);
             let expected = format!(
                 "{:?}|{:?}|{:?}|{has_address}",
                 b"/e?q",
