@@ -5,9 +5,10 @@
 mod common;
 
 use common::{
-    BASE, Client, Daemon, End, Event, Peer, answer, eventually, frame, free_port, open, upgrade,
-    within,
+    BASE, Blackhole, Client, Daemon, End, Event, Peer, allow_many_descriptors, answer, eventually,
+    frame, free_port, open, upgrade, within,
 };
+use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -65,6 +66,32 @@ fn draining_delivers_what_is_queued() {
     assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0));
 }
 
+/// S05: a crowd at every stage of its handshake: 503 to each, and the end does not wait for peers.
+#[test]
+fn a_crowd_in_the_door_is_told() {
+    allow_many_descriptors();
+    let hole = Blackhole::new();
+    let host = format!("host=tcp://127.0.0.1:{}", hole.port());
+    let mut daemon = Daemon::start(&["-c", &host, "--connect-timeout", "60"]);
+    let head = BASE.as_bytes();
+    let mut crowd: Vec<TcpStream> = (0..400)
+        .map(|index| {
+            let mut stream = open(daemon.port());
+            stream.write_all(&head[..index % 4 * head.len() / 3]).unwrap();
+            stream
+        })
+        .collect();
+    let dialling = crowd.len() / 4;
+    let taken = daemon.baseline() + crowd.len() + dialling;
+    eventually("all are inside, a quarter of them dialling", || daemon.fds() >= taken);
+    daemon.signal("TERM");
+    for stream in &mut crowd {
+        assert_eq!(answer(stream, b"").status, 503);
+    }
+    drop(crowd);
+    assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0));
+}
+
 /// S04: a client that never reads does not keep the daemon longer than `--drain-timeout`; S03: nor
 /// does it against a second signal. Both exit 0.
 #[test]
@@ -104,6 +131,56 @@ fn other_signals_change_nothing() {
     assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0));
 }
 
+/// S12: signals faster than anybody needs them: served meanwhile, at rest afterwards, still mortal.
+#[test]
+fn a_storm_of_signals_is_weathered() {
+    let peer = Peer::echo();
+    let mut daemon = Daemon::before(&peer, "rfc6455", &[]);
+    let mut client = Client::connect(daemon.port());
+    let storm = "i=0; while [ $i -lt 5000 ]; do i=$((i+1)); \
+                 kill -HUP $0; kill -CHLD $0; kill -PIPE $0; kill -URG $0; done";
+    let pid = daemon.pid().to_string();
+    let mut shell = Command::new("sh").args(["-c", storm, &pid]).spawn().unwrap();
+    while shell.try_wait().unwrap().is_none() {
+        client.frame(0x81, b"in the storm");
+        assert_eq!(client.message(), (1, b"in the storm".to_vec()));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let before = daemon.cpu_ms();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(daemon.cpu_ms() - before <= 10, "it is not at rest after the storm");
+    assert_eq!(client.close_now(), Some(1000));
+    drop(client);
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0));
+}
+
+/// The descriptors of a process that a program it starts inherits.
+fn inherited(process: &str) -> Vec<u32> {
+    const CLOSE_ON_EXEC: u32 = 0o2_000_000; // O_CLOEXEC as proc(5) shows it in fdinfo
+    let entries = fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap().flatten();
+    let kept = entries.filter_map(|entry| {
+        let info = fs::read_to_string(entry.path()).ok()?;
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+        let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
+        let number: u32 = entry.file_name().to_str()?.parse().ok()?;
+        (number > 2 && flags & CLOSE_ON_EXEC == 0).then_some(number)
+    });
+    kept.collect()
+}
+
+/// S17: a program that a plug-in starts inherits nothing of ours.
+#[test]
+fn every_descriptor_is_closed_on_exec() {
+    let peer = Peer::echo();
+    let ours = inherited("self");
+    let daemon = Daemon::before(&peer, "rfc6455", &[]);
+    let _client = Client::connect(daemon.port());
+    let mut left = inherited(&daemon.pid().to_string());
+    left.retain(|number| !ours.contains(number));
+    assert_eq!(left, [0_u32; 0]);
+}
+
 /// S15: a port that is taken and addresses that are none: the address, the reason, exit 1.
 #[test]
 fn a_port_in_use_is_named() {
@@ -136,6 +213,34 @@ fn a_restart_gets_its_port_back() {
         assert_eq!(client.end(), Some(1001)); // the daemon closes first: TIME_WAIT is on its side
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
+}
+
+/// S24: after a sudden death under load the next daemon has the port, and the clients, at once.
+#[test]
+fn a_killed_daemon_is_replaced_at_once() {
+    let peer = Peer::echo();
+    let port = free_port();
+    let host = format!("host=tcp://127.0.0.1:{}", peer.port());
+    let start = || {
+        let mut command = Command::new(common::binary());
+        command.args(["-l", "127.0.0.1", "-p", &port.to_string(), "-c", &host]);
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        child
+    };
+    let mut child = start();
+    let mut clients: Vec<Client> = (0..50).map(|_| Client::connect(port)).collect();
+    clients.iter_mut().for_each(|client| client.frame(0x82, &[0; 1000]));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let killed = Instant::now();
+    let mut next = start();
+    let mut client = Client::connect(port);
+    client.frame(0x81, b"back");
+    assert_eq!(client.message(), (1, b"back".to_vec()));
+    assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
+    next.kill().unwrap();
+    next.wait().unwrap();
 }
 
 /// A daemon whose stderr is as `setup` makes it; it serves refusals and sessions all the same.

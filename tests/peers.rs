@@ -45,6 +45,18 @@ fn a_peer_that_refuses_is_502() {
     }
 }
 
+/// P07: what the kernel refuses before a packet is sent is a bad gateway, too.
+#[test]
+fn an_address_that_cannot_be_dialled_is_502() {
+    // Broadcast and multicast: no TCP connection leads there, whatever the routes.
+    for host in ["tcp://255.255.255.255:1", "tcp://224.0.0.1:1", "tcp://[ff02::1]:1"] {
+        let daemon = daemon_for(host, &[]);
+        let start = Instant::now();
+        assert_eq!(refused(&daemon), 502, "{host}");
+        assert!(start.elapsed() < Duration::from_secs(1), "{host}: {:?}", start.elapsed());
+    }
+}
+
 /// P02, H66: a peer that does not answer is a gateway timeout, on time, and costs nobody else any.
 #[test]
 fn a_peer_that_hangs_is_504() {
@@ -419,6 +431,64 @@ fn a_slow_reader_lives_and_a_dead_one_does_not() {
     assert_eq!(daemon.fds(), both - 2, "the dead reader's descriptors are gone, and only those");
     slow.digest(1 << 20);
     drop((slow, dead));
+}
+
+/// P24: sessions of which one side, the other, or both have ended in some way, and whose rest is
+/// waited for: the daemon wakes up for none of them.
+#[test]
+fn sessions_that_are_half_over_are_at_rest() {
+    const ENDINGS: [&str; 3] = ["none", "fin", "reset"];
+    let (arrived, peers) = channel::<TcpStream>();
+    let arrived = std::sync::Mutex::new(arrived);
+    let peer = Peer::serve(move |stream| arrived.lock().unwrap().send(stream).unwrap());
+    let limits = ["--close-timeout", "60", "--write-timeout", "0", "-k", "0"];
+    let daemon = Daemon::before(&peer, "binary", &limits);
+    let mut kept = Vec::new();
+    for of_client in ["none", "fin", "close"] {
+        for of_peer in ENDINGS {
+            let mut client = Client::connect(daemon.port());
+            let stream = peers.recv_timeout(PATIENCE).unwrap();
+            match of_client {
+                "fin" => client.finish(),
+                "close" => client.close(1000),
+                _ => {}
+            }
+            match of_peer {
+                "fin" => stream.shutdown(Shutdown::Write).unwrap(),
+                "reset" => {
+                    reset(stream);
+                    kept.push((client, None));
+                    continue;
+                }
+                _ => {}
+            }
+            kept.push((client, Some(stream)));
+        }
+    }
+    let mut half_a_head = open(daemon.port());
+    half_a_head.write_all(&BASE.as_bytes()[..20]).unwrap();
+    half_a_head.shutdown(Shutdown::Write).unwrap();
+    assert_quiet(&daemon);
+    let before = daemon.cpu_ms();
+    std::thread::sleep(Duration::from_secs(1));
+    let spent = daemon.cpu_ms() - before;
+    assert!(spent <= 10, "{spent} ms of CPU in a second of waiting");
+}
+
+/// P28: a peer whose bytes make no message until its buffer is full: told from a peer that closed.
+#[test]
+fn a_message_that_never_ends_is_1009() {
+    let bytes = [b"one\r\n".as_slice(), &[b'x'; 20_000]].concat();
+    let peer = Peer::speaks(bytes);
+    for (framing, config) in [("newline", "crlf"), ("separator", r"\r\n")] {
+        let config = format!("framing-config={config}");
+        let daemon = Daemon::before(&peer, framing, &["-c", &config]);
+        let mut client = Client::connect(daemon.port());
+        assert_eq!(client.message().1, b"one\r\n", "{framing}");
+        assert_eq!(client.end(), Some(1009), "{framing}");
+        drop(client);
+        daemon.wait_for_log("peer buffer full without a message");
+    }
 }
 
 /// P36: urgent data is data that nobody asked for: it neither wakes the daemon up for ever nor
