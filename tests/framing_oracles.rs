@@ -185,7 +185,7 @@ fn split(stream: &[u8], delimiter: &[u8], typed: fn(&[u8]) -> u8) -> Vec<Message
     messages
 }
 
-/// B04: text when it is UTF-8.
+/// B04, C-51: text when it is UTF-8.
 #[test]
 fn auto() {
     let check = |_: &str, stream: &[u8], messages| check_whole(kind, stream, messages);
@@ -207,7 +207,7 @@ fn line_end(config: &str) -> &'static [u8] {
     }
 }
 
-/// B01, B02, B05, B06: every line end, found across reads; text and binary by the line.
+/// B01, B02, B05, B06, C-47, C-50: every line end, found across reads; text and binary by the line.
 #[test]
 fn newline() {
     hold(&Framing {
@@ -232,7 +232,7 @@ fn unescaped(config: &str) -> Vec<u8> {
     digits.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect()
 }
 
-/// B01 to B03: separators that begin again inside themselves, across reads, one after the other.
+/// B01 to B03, C-47, C-48: separators that begin again inside themselves, across reads, one after the other.
 #[test]
 fn separator() {
     hold(&Framing {
@@ -316,7 +316,7 @@ fn by_length(config: &str, mut stream: &[u8]) -> Vec<Message> {
     messages
 }
 
-/// B08: all options, in all orders.
+/// B08, C-57: all options, in all orders.
 #[test]
 fn dynamic32() {
     hold(&Framing {
@@ -397,7 +397,7 @@ fn values(stream: &[u8]) -> Vec<Message> {
     messages
 }
 
-/// B10: escapes, nesting, numbers and characters, cut anywhere.
+/// B10, C-58: escapes, nesting, numbers and characters, cut anywhere.
 #[test]
 fn json() {
     hold(&Framing {

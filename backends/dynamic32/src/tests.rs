@@ -25,7 +25,8 @@ fn every_way(config: &str, stream: &[u8]) -> Outcome {
 
 #[test]
 fn messages_by_their_field() {
-    let cases: [(&str, &[u8], &[&[u8]]); 8] = [
+    type Case<'a> = (&'a str, &'a [u8], &'a [&'a [u8]]);
+    let cases: [Case<'_>; 8] = [
         ("", b"\x01\0\0\0a\x02\0\0\0bc\x09", &[b"\x01\0\0\0a", b"\x02\0\0\0bc"]),
         ("endian=big", b"\0\0\0\x01a\0\0", &[b"\0\0\0\x01a"]),
         ("", b"\0\0\0\0\0\0\0\0", &[b"\0\0\0\0", b"\0\0\0\0"]),
