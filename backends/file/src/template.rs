@@ -46,7 +46,7 @@ fn variable(name: &str) -> Result<Part, String> {
         None if name == "endpoint" => Ok(Part::Endpoint),
         Some(("cookie", name)) if !name.is_empty() => Ok(Part::Cookie(name.into())),
         Some(("header", name)) if !name.is_empty() => Ok(Part::Header(name.into())),
-        _ => Err(format!("unknown variable %{name}%")),
+        _ => Err(format!("unknown variable %{}%", name.escape_debug())),
     }
 }
 
@@ -127,6 +127,7 @@ mod tests {
             ("%cookie:%", "unknown variable"),
             ("%header:%", "unknown variable"),
             ("%query:x%", "unknown variable"),
+            ("%\x1b[2J%", "unknown variable %\\u{1b}[2J%"),
         ];
         for (expression, reason) in cases {
             let error = expression.parse::<Template>().expect_err(expression);
