@@ -23,6 +23,10 @@ check:
 bench:
 	cargo bench --bench micro
 
+# Every fuzz target for FUZZ_SECONDS (60); docs/testing.md has the figures of a long run.
+fuzz:
+	fuzz/run
+
 # noVNC, MQTT.js and a Redis client through the release daemon to real servers. Installs Debian
 # packages as root where they are missing.
 e2e:

@@ -1,0 +1,55 @@
+//! What the fuzzers run: plain functions over bytes, each an assertion about the daemon.
+//!
+//! libFuzzer calls them through `fuzz_targets/`; `tests/replay.rs` takes this file in as a module
+//! of its own and calls them with every file of `tests/corpus/`.
+
+// An assertion that fails is what these are for.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod config;
+mod file;
+mod frames;
+mod framing;
+mod handshake;
+mod head;
+mod ledger;
+mod script;
+mod session;
+mod text;
+mod wire;
+mod world;
+
+pub use config::config;
+pub use file::{file_lines, file_template};
+pub use frames::frames;
+pub use framing::{auto, binary, dynamic32, fixedlength, json, newline, rfc6455, separator};
+pub use handshake::handshake;
+pub use head::head;
+pub use session::session;
+pub use text::text;
+
+// Linked in for their constructors, which register the framings.
+use {dynamic32 as _, fixedlength as _, json as _};
+
+/// Takes an input, and panics over a defect.
+pub type Target = fn(&[u8]);
+
+/// Every target and its name, which is that of its corpus too.
+pub const TARGETS: [(&str, Target); 16] = [
+    ("auto", auto),
+    ("binary", binary),
+    ("config", config),
+    ("dynamic32", dynamic32),
+    ("file_lines", file_lines),
+    ("file_template", file_template),
+    ("fixedlength", fixedlength),
+    ("frames", frames),
+    ("handshake", handshake),
+    ("head", head),
+    ("json", json),
+    ("newline", newline),
+    ("rfc6455", rfc6455),
+    ("separator", separator),
+    ("session", session),
+    ("text", text),
+];
