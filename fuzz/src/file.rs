@@ -34,7 +34,8 @@ fn known(framing: &[u8]) -> bool {
 fn expected(text: &[u8], offered: &[&[u8]]) -> (Option<Peer>, Vec<usize>) {
     let mut faulty = Vec::new();
     for (line, number) in text.split(|&byte| byte == b'\n').zip(1..) {
-        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | 0x0c);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
         let mut words = line.split(is_blank).filter(|word| !word.is_empty());
         let Some(address) = words.next().filter(|word| word[0] != b'#') else { continue };
         let protocol = words.next();
@@ -47,7 +48,8 @@ fn expected(text: &[u8], offered: &[&[u8]]) -> (Option<Peer>, Vec<usize>) {
         // The configuration is the rest of the line, with the blanks inside it.
         let config = words.next().map(|word| {
             let start = word.as_ptr() as usize - line.as_ptr() as usize;
-            line[start..].trim_ascii()
+            let end = line.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
+            &line[start..end]
         });
         let zero = [address, config.unwrap_or_default()].concat().contains(&0);
         if zero || framing.is_some_and(|name| !known(name)) {
