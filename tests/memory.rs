@@ -1,0 +1,163 @@
+//! The formula of `docs/operations.md`, section Memory, on the real binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
+
+mod common;
+
+use common::{
+    BASE, Client, Daemon, PATIENCE, Peer, allow_many_descriptors, eventually, header, upgrade,
+    within,
+};
+use socket2::{Domain, Socket, Type};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Sessions under flood.
+const SESSIONS: u64 = 200;
+/// What their clients read, bytes: first as fast as it comes, then a little at a time.
+const FAST: u64 = 1_000_000;
+const LITTLE: u64 = 200_000;
+
+// The formula's terms, KiB.
+/// A session that has nothing to keep.
+const IDLE: u64 = 2;
+/// The most that one turn reads for a side, and so the most that waits for it.
+const TURN: u64 = 256;
+const _: () = assert!(websocksy::conn::TURN_BYTES as u64 == TURN * 1024);
+/// What a peer gave and no message was found in.
+const KEPT: u64 = 16;
+const _: () = assert!(websocksy::abi::PEER_BUFFER_SIZE as u64 == KEPT * 1024);
+/// What the loop has once for all: batches, log lines.
+const COMMON: u64 = 2048;
+
+/// What a client or peer writes at once; zeros, since nobody looks at them.
+static FLOOD: [u8; 256 * 1024] = [0; 256 * 1024];
+
+/// A thousand sessions that say nothing.
+#[test]
+fn an_idle_session_is_small() {
+    const SESSIONS: u64 = 1000;
+    allow_many_descriptors();
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "auto", &[]);
+    Client::connect(daemon.port()).close_now();
+    let before = daemon.rss_kib();
+    let clients: Vec<_> = (0..SESSIONS).map(|_| Client::connect(daemon.port())).collect();
+    let grown = daemon.rss_kib().saturating_sub(before);
+    assert!(grown <= SESSIONS * IDLE, "{grown} KiB for {SESSIONS} sessions");
+    drop(clients);
+}
+
+/// 200 clients that stop reading what their peers flood them with, or read a little, and whose own
+/// flood the peers do not read at all.
+#[test]
+fn slow_readers_hold_what_the_formula_says() {
+    let peer = Flooder::start();
+    let host = format!("host=unix://{}", peer.path.display());
+    let daemon = Daemon::start(&["-c", &host, "-c", "framing=binary"]);
+    daemon.reset_peak();
+    let before = daemon.rss_kib();
+    let clients: Vec<_> = (0..SESSIONS).map(|_| connect(daemon.port())).collect();
+    // At first they are fast: the daemon reads more and more at once for them.
+    clients.iter().for_each(|client| take(client.stream(), FAST));
+    stand_still(&daemon);
+    assert_held(&daemon, before, TURN);
+
+    for (round, taken) in [0, 0, LITTLE, LITTLE].into_iter().enumerate() {
+        daemon.signal("STOP"); // so that its first read finds all that a socket holds
+        for client in &clients {
+            push(client.stream(), round == 0);
+            take(client.stream(), taken);
+        }
+        daemon.signal("CONT");
+        stand_still(&daemon);
+    }
+    assert_held(&daemon, before, 2 * TURN);
+    drop((clients, peer));
+}
+
+/// A client to which the kernel sends small segments: it sizes its buffers by them, and with those
+/// of loopback it would hold megabytes a session, near its limit for all sockets together.
+fn connect(port: u16) -> Client {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_tcp_mss(1400).unwrap();
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    upgrade(&mut stream, BASE.as_bytes());
+    Client::over(stream)
+}
+
+/// Writes all that a client's socket takes, of one frame that does not end.
+fn push(mut socket: &TcpStream, begins: bool) {
+    if begins {
+        let endless = [header(0x82, 0x80, 1 << 40), vec![0; 4]].concat();
+        socket.write_all(&endless).unwrap();
+    }
+    socket.set_nonblocking(true).unwrap();
+    while socket.write(&FLOOD).is_ok() {}
+}
+
+/// Reads up to `most` bytes of what has come, or what comes.
+fn take(socket: &TcpStream, most: u64) {
+    let _ = std::io::copy(&mut socket.take(most), &mut std::io::sink());
+}
+
+/// A peer that writes all it can and reads nothing, on a Unix socket, which holds little.
+struct Flooder {
+    path: PathBuf,
+    over: Arc<AtomicBool>,
+}
+
+impl Flooder {
+    fn start() -> Self {
+        let name = format!("websocksy-flooder-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let listener = UnixListener::bind(&path).unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let flooder = Self { path, over: Arc::clone(&over) };
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let over = Arc::clone(&over);
+                std::thread::spawn(move || flood(stream, &over));
+            }
+        });
+        flooder
+    }
+}
+
+impl Drop for Flooder {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn flood(mut stream: UnixStream, over: &AtomicBool) {
+    while !over.load(Ordering::SeqCst) && stream.write_all(&FLOOD).is_ok() {}
+}
+
+/// Waits until all that can be filled is full: the daemon has nothing to do.
+#[track_caller]
+fn stand_still(daemon: &Daemon) {
+    let mut spent = daemon.cpu_ms();
+    eventually("the daemon rests", || {
+        let rested = !within(Duration::from_millis(200), || daemon.cpu_ms() > spent);
+        spent = daemon.cpu_ms();
+        rested
+    });
+}
+
+/// The peak since `before` keeps to the formula, with at most `waiting` KiB in the queues of a
+/// session; and it is not far below, or the formula would mean little.
+#[track_caller]
+fn assert_held(daemon: &Daemon, before: u64, waiting: u64) {
+    let grown = daemon.peak_kib().saturating_sub(before);
+    let most = COMMON + SESSIONS * (IDLE + KEPT + waiting);
+    assert!(grown <= most, "grown by {grown} KiB, {most} at most");
+    assert!(grown >= SESSIONS * waiting / 8, "grown by {grown} KiB only");
+}
