@@ -34,6 +34,13 @@ impl Daemon {
         Self::launch(in_shell(&format!("ulimit -n {limit}")), arguments)
     }
 
+    /// As [`Daemon::start`], with these variables in its environment.
+    pub(crate) fn with_environment(variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command.envs(variables.iter().copied());
+        Self::launch(command, arguments)
+    }
+
     fn launch(mut command: Command, arguments: &[&str]) -> Self {
         command.args(["-p", "0", "-l", "127.0.0.1"]).args(arguments);
         command.env("RUST_LOG", "info").stdin(Stdio::null()).stdout(Stdio::null());

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) use client::{Client, Event, frame, frame_masked, header};
 pub(crate) use daemon::{Daemon, binary, in_shell};
 pub(crate) use digest::{Digest, noise};
-pub(crate) use http::{Answer, BASE, End, answer, assert_base_accept, open, upgrade};
+pub(crate) use http::{Answer, BASE, End, answer, assert_base_accept, open, read_to_end, upgrade};
 pub(crate) use peer::{Blackhole, Peer, Received, reset};
 
 /// How long a test waits for what should come at once, before it calls it lost.

@@ -1,0 +1,130 @@
+/*
+ * Stands between the daemon and the C library (LD_PRELOAD), and lets calls fail that fail on a real
+ * machine once in a blue moon. What it does, the environment says:
+ *
+ *   SHIM_ACCEPT=N         the first accept4 fails with this errno, as do those up to SHIM_ACCEPTS
+ *   SHIM_EPOLL=PATH       while there is a file PATH with a number in it, that many epoll_ctl calls
+ *                         that add a descriptor succeed, the next fails with ENOSPC, and the file
+ *                         is gone
+ *   SHIM_INTERRUPTS=1     half of the calls that wait, read or write are interrupted
+ *
+ * And it looks up names under .test, the top-level domain that is nobody's (RFC 6761, 6.2).
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static int number(const char* variable) {
+	const char* value = getenv(variable);
+
+	return value ? atoi(value) : 0;
+}
+
+/* Whether this call is interrupted: by chance, since a caller may take turns, too. */
+static int interrupted(void) {
+	static _Thread_local unsigned chance = 1;
+
+	chance = chance * 1103515245 + 12345; /* the example generator of C11, 7.22.2 */
+	if(!number("SHIM_INTERRUPTS") || chance >> 31) {
+		return 0;
+	}
+	errno = EINTR;
+	return 1;
+}
+
+int accept4(int fd, struct sockaddr* address, socklen_t* length, int flags) {
+	static int calls;
+
+	if(number("SHIM_ACCEPT") && calls++ < number("SHIM_ACCEPTS")) {
+		errno = number("SHIM_ACCEPT");
+		return -1;
+	}
+	return interrupted() ? -1 : REAL(accept4)(fd, address, length, flags);
+}
+
+/* Whether this descriptor is the one that finds no room. */
+static int no_room(void) {
+	const char* path = getenv("SHIM_EPOLL");
+	FILE* file = path ? fopen(path, "r+") : NULL;
+	int left = 0;
+
+	if(!file) {
+		return 0;
+	}
+	if(fscanf(file, "%d", &left) != 1 || left == 0) {
+		unlink(path);
+	} else {
+		rewind(file);
+		fprintf(file, "%d\n", left - 1);
+	}
+	fclose(file);
+	return left == 0;
+}
+
+int epoll_ctl(int poll, int operation, int fd, struct epoll_event* event) {
+	if(operation == EPOLL_CTL_ADD && no_room()) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return REAL(epoll_ctl)(poll, operation, fd, event);
+}
+
+int epoll_wait(int poll, struct epoll_event* events, int most, int timeout) {
+	return interrupted() ? -1 : REAL(epoll_wait)(poll, events, most, timeout);
+}
+
+ssize_t recv(int fd, void* data, size_t length, int flags) {
+	return interrupted() ? -1 : REAL(recv)(fd, data, length, flags);
+}
+
+ssize_t send(int fd, const void* data, size_t length, int flags) {
+	return interrupted() ? -1 : REAL(send)(fd, data, length, flags);
+}
+
+ssize_t writev(int fd, const struct iovec* parts, int count) {
+	return interrupted() ? -1 : REAL(writev)(fd, parts, count);
+}
+
+static int is(const char* node, const char* name) {
+	size_t length = node ? strlen(node) : 0, end = strlen(name);
+
+	return length >= end && !strcmp(node + length - end, name);
+}
+
+int getaddrinfo(const char* node, const char* service, const struct addrinfo* hints,
+	struct addrinfo** result) {
+	static const char* several[] = {"127.0.0.2", "127.0.0.3", "::1", "127.0.0.1"};
+	size_t n;
+	int status;
+
+	if(is(node, "silent.test")) {
+		sleep(60);
+		return EAI_AGAIN;
+	}
+	if(is(node, "several.test")) {
+		for(n = 0; n < sizeof(several) / sizeof(*several); n++) {
+			status = REAL(getaddrinfo)(several[n], service, hints, result);
+			if(status) {
+				return status;
+			}
+			while(*result) {
+				result = &(*result)->ai_next;
+			}
+		}
+		return 0;
+	}
+	if(is(node, "late.test")) {
+		sleep(1);
+	}
+	return REAL(getaddrinfo)(is(node, ".test") ? "127.0.0.1" : node, service, hints, result);
+}
