@@ -4,8 +4,8 @@
 mod common;
 
 use common::{
-    BASE, Client, Daemon, PATIENCE, Peer, allow_many_descriptors, eventually, header, upgrade,
-    within,
+    BASE, Client, Daemon, PATIENCE, Peer, allow_many_descriptors, eventually, header, open,
+    upgrade, within,
 };
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Sessions under flood.
 const SESSIONS: u64 = 200;
 /// What their clients read, bytes: first as fast as it comes, then a little at a time.
-const FAST: u64 = 1_000_000;
+const FAST: u64 = 500_000;
 const LITTLE: u64 = 200_000;
 
 // The formula's terms, KiB.
@@ -31,6 +31,8 @@ const _: () = assert!(websocksy::conn::TURN_BYTES as u64 == TURN * 1024);
 /// What a peer gave and no message was found in.
 const KEPT: u64 = 16;
 const _: () = assert!(websocksy::abi::PEER_BUFFER_SIZE as u64 == KEPT * 1024);
+/// A request head, the buffer of which may have grown to twice what came.
+const HEAD: u64 = 130;
 /// What the loop has once for all: batches, log lines.
 const COMMON: u64 = 2048;
 
@@ -49,6 +51,26 @@ fn an_idle_session_is_small() {
     let clients: Vec<_> = (0..SESSIONS).map(|_| Client::connect(daemon.port())).collect();
     let grown = daemon.rss_kib().saturating_sub(before);
     assert!(grown <= SESSIONS * IDLE, "{grown} KiB for {SESSIONS} sessions");
+    drop(clients);
+}
+
+/// Heads as long as they may be, without their end.
+#[test]
+fn a_head_that_does_not_end_is_bounded() {
+    let daemon = Daemon::start(&["--handshake-timeout", "60"]);
+    let before = daemon.rss_kib();
+    let line = format!("X: {}\r\n", "x".repeat(16_000));
+    let head = ["GET / HTTP/1.1\r\n", &line.repeat(4)].concat();
+    let open_with_head = |_| {
+        let mut client = open(daemon.port());
+        client.write_all(head.as_bytes()).unwrap();
+        client
+    };
+    let clients: Vec<_> = (0..SESSIONS).map(open_with_head).collect();
+    stand_still(&daemon);
+    let grown = daemon.rss_kib().saturating_sub(before);
+    assert!(grown <= SESSIONS * (IDLE + HEAD), "{grown} KiB for {SESSIONS} heads");
+    assert!(grown >= SESSIONS * HEAD / 4, "{grown} KiB only");
     drop(clients);
 }
 
