@@ -190,6 +190,10 @@ impl Socket for Wire {
             _ => Ok(()),
         }
     }
+
+    fn close(&mut self) {
+        self.shut = true;
+    }
 }
 
 /// What the back end answers.

@@ -271,6 +271,12 @@ impl Connection {
         lane.end == End::Due && lane.queue.is_empty()
     }
 
+    /// Whether `side` is still to be heard to its end.
+    #[must_use]
+    pub fn is_read(&self, side: Side) -> bool {
+        self.half(side).intake != Intake::Ended
+    }
+
     /// `side`'s write end is shut down.
     pub fn shut(&mut self, side: Side) {
         self.half_mut(side).lane.end = End::Done;

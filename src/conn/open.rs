@@ -40,7 +40,7 @@ impl Connection {
         }
     }
 
-    fn client_received(&mut self, length: usize, now: Instant, turn: &mut Turn) {
+    pub(super) fn client_received(&mut self, length: usize, now: Instant, turn: &mut Turn) {
         let Phase::Open(session) = &mut self.phase else { return };
         let mut outlet = Outlet {
             framer: &session.framer,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::inbound::{Inbound, Wrap};
 use super::lane::End;
 use super::outbound::Outbound;
-use super::{Action, Connection, Ending, Intake, Opening, Phase, Session, Side, Turn, wrap};
+use super::{Action, Connection, Ending, Intake, Opening, Phase, Session, Turn, wrap};
 use crate::backend::{Answer, QueryError, Target};
 use crate::framing::Framer;
 use crate::proto::handshake::{self, Upgrade};
@@ -90,7 +90,8 @@ impl Connection {
         }
         if !early.is_empty() {
             turn.buffer[..early.len()].copy_from_slice(&early);
-            self.received(Side::Client, early.len(), early.len(), now, turn);
+            self.client.received += early.len() as u64;
+            self.client_received(early.len(), now, turn);
         }
     }
 

@@ -25,8 +25,10 @@ pub trait Socket {
     fn write(&mut self, parts: &[IoSlice<'_>]) -> Result<usize>;
     /// Sends one datagram.
     fn send(&mut self, datagram: &[u8]) -> Result<()>;
-    /// Ends the stream to the other side.
+    /// Ends the stream to the other side, and goes on reading.
     fn shutdown(&mut self) -> Result<()>;
+    /// Ends both ways; nothing else is asked of the socket after it.
+    fn close(&mut self);
 }
 
 /// What is known of a socket's readiness.
@@ -101,11 +103,16 @@ fn settle<C: Socket, P: Socket>(
 }
 
 fn shut_down<S: Socket>(connection: &mut Connection, side: Side, port: &mut Port<'_, S>) {
-    if connection.shutdown_due(side) {
+    if !connection.shutdown_due(side) {
+        return;
+    }
+    if connection.is_read(side) {
         // It fails only when the other side is gone already, and then reads say so.
         let _ = port.socket.shutdown();
-        connection.shut(side);
+    } else {
+        port.socket.close();
     }
+    connection.shut(side);
 }
 
 fn read<S: Socket>(

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
 
-use super::socket::Peer;
+use super::socket::Link;
 use crate::backend::Target;
 
 /// RFC 8305 §5, Connection Attempt Delay: how long an address has before the next is tried too.
@@ -26,7 +26,7 @@ const ATTEMPTS: usize = 6;
 /// What a first look at a target gives.
 pub(super) enum Begun {
     /// The peer is there.
-    Connected(Peer),
+    Connected(Link),
     /// TCP: these addresses are to be tried.
     Addresses(Vec<IpAddr>, u16),
     /// TCP or UDP: the name must be looked up.
@@ -47,7 +47,7 @@ pub(super) fn begin(target: &Target) -> io::Result<Begun> {
             None => Begun::Name(host.clone()),
         },
         Target::UnixStream(path) => match UnixStream::connect(path) {
-            Ok(socket) => Begun::Connected(Peer::Unix(socket)),
+            Ok(socket) => Begun::Connected(Link::Unix(socket)),
             // unix(7): the backlog is full, and a non-blocking connect does not wait for room.
             Err(error) if error.kind() == ErrorKind::WouldBlock => Begun::Later,
             Err(error) => return Err(error),
@@ -68,7 +68,7 @@ fn literal(host: &str) -> Option<Vec<IpAddr>> {
 }
 
 /// A UDP socket connected to the first address that can be routed to.
-pub(super) fn udp(addresses: &[IpAddr], port: u16) -> io::Result<Peer> {
+pub(super) fn udp(addresses: &[IpAddr], port: u16) -> io::Result<Link> {
     let mut last = Error::new(ErrorKind::NotFound, "no address");
     for &address in addresses {
         let any: IpAddr = match address {
@@ -80,7 +80,7 @@ pub(super) fn udp(addresses: &[IpAddr], port: u16) -> io::Result<Peer> {
             Ok(socket)
         });
         match connected {
-            Ok(socket) => return Ok(Peer::Udp(socket)),
+            Ok(socket) => return Ok(Link::Udp(socket)),
             Err(error) => last = error,
         }
     }
@@ -88,19 +88,19 @@ pub(super) fn udp(addresses: &[IpAddr], port: u16) -> io::Result<Peer> {
 }
 
 /// Bound to an abstract address of its own, so that the peer can answer.
-fn unix_datagram(path: &Path) -> io::Result<Peer> {
+fn unix_datagram(path: &Path) -> io::Result<Link> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("websocksy/{}/{count}", std::process::id());
     let socket = std::os::unix::net::UnixDatagram::bind_addr(&UnixAddr::from_abstract_name(name)?)?;
     socket.set_nonblocking(true)?;
     socket.connect(path)?;
-    Ok(Peer::UnixDatagram(UnixDatagram::from_std(socket)))
+    Ok(Link::UnixDatagram(UnixDatagram::from_std(socket)))
 }
 
 /// Opened without waiting for the other end: to read, that is always possible; to write, ENXIO
 /// says that nobody reads (fifo(7)).
-fn fifo(path: &Path, write: bool) -> io::Result<Peer> {
+fn fifo(path: &Path, write: bool) -> io::Result<Link> {
     let file: File = OpenOptions::new()
         .read(!write)
         .write(write)
@@ -109,7 +109,7 @@ fn fifo(path: &Path, write: bool) -> io::Result<Peer> {
     if !file.metadata()?.file_type().is_fifo() {
         return Err(Error::new(ErrorKind::InvalidInput, "not a FIFO"));
     }
-    Ok(Peer::Fifo(Some(file)))
+    Ok(Link::Fifo(file))
 }
 
 /// The race of a TCP peer's addresses.

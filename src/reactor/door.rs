@@ -7,13 +7,13 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use log::warn;
-use mio::Interest;
 use mio::net::TcpStream;
 
 use super::Reactor;
 use super::listener::{ACCEPT_PAUSE, ACCEPTS, is_exhaustion};
 use super::session::{self, CLIENT, Session};
 use super::slab::Key;
+use super::socket::Link;
 use crate::conn::Connection;
 
 /// How many clients that are not let in are told so at once; more are just hung up on.
@@ -48,11 +48,10 @@ impl Reactor {
             return;
         }
         let connection = Connection::new(Rc::clone(&self.config), now);
-        let key = self.sessions.insert(Session::new(connection, client, address));
+        let key = self.sessions.insert(Session::new(connection, Link::Tcp(client), address));
         let Some(session) = self.sessions.get_mut(key) else { return };
         let token = session::token(key, CLIENT);
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut session.client, token, both) {
+        if let Err(error) = session.client.register(self.poll.registry(), token) {
             warn!("{session}: cannot be watched: {error}");
             return self.close(key);
         }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use mio::Interest;
@@ -14,7 +13,7 @@ use super::dial::{self, Begun, Race, Standing};
 use super::lanes::{Cancel, Done};
 use super::session::{self, PeerState};
 use super::slab::Key;
-use super::socket::Peer;
+use super::socket::Link;
 use crate::backend::{Answer, QueryError, Request, Target};
 use crate::conn::Action;
 use crate::conn::pump::Ready;
@@ -45,7 +44,7 @@ impl Reactor {
             return self.answered(key, request, answer, now);
         }
         let cancel = Cancel::default();
-        let asked = session.client.as_fd().try_clone_to_owned().and_then(|socket| {
+        let asked = session.client.duplicate().and_then(|socket| {
             let request = Request { upgrade, socket: Some(socket) };
             self.lanes.query(&self.backend, key, request, cancel.clone())
         });
@@ -162,13 +161,13 @@ impl Reactor {
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.peer_ready.writable = true;
-        session.peer = PeerState::Connected(Peer::Tcp(socket));
+        session.peer = PeerState::Connected(Link::Tcp(socket));
         session.log_start();
         session.connection.connected(now, &mut self.turn);
     }
 
     /// A peer that needs no race is there.
-    fn connected(&mut self, key: Key, mut peer: Peer, now: Instant) {
+    fn connected(&mut self, key: Key, mut peer: Link, now: Instant) {
         let token = session::token(key, FIRST_PEER);
         if let Err(error) = peer.register(self.poll.registry(), token) {
             return self.not_connected(key, &error, now);

@@ -7,12 +7,11 @@ use std::time::Instant;
 use log::info;
 use mio::Token;
 use mio::event::Event;
-use mio::net::TcpStream;
 
 use super::dial::Race;
 use super::lanes::Cancel;
 use super::slab::Key;
-use super::socket::Peer;
+use super::socket::Link;
 use super::wheel::Tick;
 use crate::backend::Target;
 use crate::conn::pump::{Port, Ready, pump};
@@ -45,12 +44,12 @@ pub(super) enum PeerState {
     Racing(Box<Race>),
     /// A name that is looked up, or a Unix socket that is full, until the time given.
     Waiting(Option<Instant>),
-    Connected(Peer),
+    Connected(Link),
 }
 
 pub(super) struct Session {
     pub(super) connection: Connection,
-    pub(super) client: TcpStream,
+    pub(super) client: Link,
     pub(super) address: SocketAddr,
     pub(super) peer: PeerState,
     pub(super) target: Option<Box<Target>>,
@@ -67,15 +66,15 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection, client: TcpStream, address: SocketAddr) -> Self {
+    pub(super) fn new(connection: Connection, client: Link, address: SocketAddr) -> Self {
         Self {
             connection,
             client,
             address,
             peer: PeerState::None,
             target: None,
-            // A fresh socket takes a write, and usually the request is there already.
-            client_ready: Ready { readable: true, writable: true, hung_up: false },
+            // A fresh socket takes a write; what there is to read, its first event says.
+            client_ready: Ready { writable: true, ..Ready::default() },
             peer_ready: Ready::default(),
             entered: 0,
             listed: false,

@@ -96,6 +96,11 @@ impl Socket for Fake {
         assert!(!std::mem::replace(&mut self.shut, true), "shut down twice");
         Ok(())
     }
+
+    fn close(&mut self) {
+        self.shut = true;
+        self.end_seen = true;
+    }
 }
 
 /// How a session went.
