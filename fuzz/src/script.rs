@@ -3,6 +3,12 @@
 /// Lengths of pieces: small ones for what is cut inside, large ones for what fills buffers.
 const LENGTHS: [usize; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 13, 16, 31, 64, 255, 1_024, 5_000, 20_000];
 
+/// Lengths around the limits of headers and buffers, and the lowest of the bytes that stand for
+/// them: few, since long payloads take time.
+const BULK: [usize; 12] =
+    [126, 127, 1_023, 1_024, 4_000, 16_369, 16_370, 16_384, 65_507, 65_535, 65_536, 262_144];
+const BULK_FROM: u8 = 240;
+
 /// What is left of an input. Behind its end there are zeros, so that every input means something.
 pub(super) struct Script<'a>(&'a [u8]);
 
@@ -22,6 +28,13 @@ impl<'a> Script<'a> {
     /// Two bytes, the low one first.
     pub(super) fn word(&mut self) -> u16 {
         u16::from_le_bytes([self.byte(), self.byte()])
+    }
+
+    /// A length, and whether it is one of the long ones.
+    pub(super) fn length(&mut self) -> (usize, bool) {
+        let byte = self.byte();
+        let long = byte.checked_sub(BULK_FROM).map(|n| BULK[usize::from(n) % BULK.len()]);
+        (long.unwrap_or(usize::from(byte % 128)), long.is_some())
     }
 
     /// The next `n` bytes, or what there is of them.

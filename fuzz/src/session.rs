@@ -164,9 +164,9 @@ impl Session {
     /// bytes over and over.
     fn burst(&mut self, script: &mut Script<'_>) -> (u8, Vec<u8>, usize) {
         let first = script.byte();
-        let payload = match script.byte() {
-            n @ 0..=127 => script.take(n.into()).to_vec(),
-            n => vec![script.byte(); BULK_LENGTHS[usize::from(n) % BULK_LENGTHS.len()]],
+        let payload = match script.length() {
+            (n, false) => script.take(n).to_vec(),
+            (n, true) => vec![script.byte(); n],
         };
         let times = usize::from(script.byte()) + 1;
         let times = times.min(self.bulk / (payload.len() + 14));
@@ -196,7 +196,3 @@ impl Session {
         panic!("it does not end");
     }
 }
-
-/// Around the limits of lengths and buffers.
-const BULK_LENGTHS: [usize; 12] =
-    [126, 127, 1_023, 1_024, 4_000, 16_369, 16_370, 16_384, 65_507, 65_535, 65_536, 262_144];

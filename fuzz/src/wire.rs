@@ -59,25 +59,14 @@ impl<'a> Reader<'a> {
             [] => return None,
             [first, second, ..] => (first, second),
             // A wrong first byte need not wait for the second.
-            [first] => return self.first(first).err().map(Err),
+            [first] => return known(first).err().map(Err),
         };
-        match self.first(first).and_then(|()| self.second(first, second)) {
+        match known(first).and_then(|()| self.second(first, second)) {
             Err(broken) => Some(Err(broken)),
             Ok(0x7e) => self.long(first, 2),
             Ok(0x7f) => self.long(first, 8),
-            Ok(short) => self.payload(first, 2, u64::from(short)).map(Ok),
+            Ok(short) => self.payload(first, 2, u64::from(short)),
         }
-    }
-
-    fn first(&self, byte: u8) -> Result<(), Broken> {
-        let (fin, reserved, opcode) = (byte >> 7 == 1, byte >> 4 & 7, byte & 15);
-        let fits = match opcode {
-            0 => self.open,
-            1 | 2 => !self.open,
-            8..=10 => fin,
-            _ => false,
-        };
-        if reserved == 0 && fits { Ok(()) } else { Err(Broken) }
     }
 
     fn second(&self, first: u8, byte: u8) -> Result<u8, Broken> {
@@ -98,14 +87,19 @@ impl<'a> Reader<'a> {
         if bound(0xff) < least || bound(0) > most {
             return Some(Err(Broken));
         }
-        (have.len() == size).then(|| self.payload(first, 2 + size, bound(0)))?.map(Ok)
+        (have.len() == size).then(|| self.payload(first, 2 + size, bound(0)))?
     }
 
-    fn payload(&mut self, first: u8, header: usize, length: u64) -> Option<Frame> {
+    /// What stands behind the length, if the frame may stand here (RFC 6455 §5.4).
+    fn payload(&mut self, first: u8, header: usize, length: u64) -> Option<Result<Frame, Broken>> {
         let mask = if self.masked { 4 } else { 0 };
         let start = header + mask;
         let key = self.rest.get(header..start)?;
         let end = self.rest.len().min(start.saturating_add(usize::try_from(length).ok()?));
+        let continues = first & 15 == 0;
+        if first & 8 == 0 && continues != self.open {
+            return Some(Err(Broken));
+        }
         let bytes = self.rest[start..end].iter().enumerate();
         let payload = bytes.map(|(i, byte)| if mask == 0 { *byte } else { byte ^ key[i % 4] });
         let frame =
@@ -114,8 +108,15 @@ impl<'a> Reader<'a> {
             self.open = !frame.fin;
         }
         self.rest = &self.rest[end..];
-        Some(frame)
+        Some(Ok(frame))
     }
+}
+
+/// Whether a frame may begin with this byte.
+fn known(first: u8) -> Result<(), Broken> {
+    let (reserved, opcode) = (first >> 4 & 7, first & 15);
+    let fits = matches!(opcode, 0..=2) || matches!(opcode, 8..=10) && first >= 0x80;
+    if reserved == 0 && fits { Ok(()) } else { Err(Broken) }
 }
 
 impl Iterator for Reader<'_> {
