@@ -9,6 +9,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
+use websocksy::framing::{self, Framer, Verdict};
 use websocksy::proto::frame::{Header, Masking, Opcode, decode};
 use websocksy::proto::handshake::accept_key;
 use websocksy::proto::http::HeadParser;
@@ -31,6 +32,7 @@ fn main() {
     unmasking(&mut criterion);
     copying(&mut criterion);
     text(&mut criterion);
+    framings(&mut criterion);
     criterion.final_summary();
 }
 
@@ -202,4 +204,51 @@ fn text(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// A stream of lines cut into messages, each framing through the C function type as in a session,
+/// beside what finds the same ends without it.
+fn framings(criterion: &mut Criterion) {
+    let mut stream = "{\"temperature\": 21.5, \"unit\": \"C\"}\r\n".repeat(430).into_bytes();
+    let length = stream.len();
+    stream.push(0);
+    let mut group = criterion.benchmark_group("framing");
+    group.throughput(Throughput::Bytes(length as u64));
+    for (name, config) in
+        [("auto", None), ("binary", None), ("newline", None), ("separator", Some("\\r\\n"))]
+    {
+        let Ok(choice) = framing::check(name, config) else { unreachable!("a framing of ours") };
+        let mut framer = Framer::new(&choice);
+        group.bench_function(BenchmarkId::new(OURS, name), |bench| {
+            bench.iter(|| cut_all(&mut framer, black_box(&mut stream), length));
+        });
+    }
+    let text = &stream[..length];
+    group.bench_function(BenchmarkId::new("memchr", "separator"), |bench| {
+        let finder = memchr::memmem::Finder::new("\r\n");
+        bench.iter(|| finder.find_iter(black_box(text)).count());
+    });
+    group.bench_function(BenchmarkId::new("std", "newline"), |bench| {
+        let is_text = |line: &&[u8]| std::str::from_utf8(line).is_ok();
+        bench.iter(|| {
+            black_box(text).split_inclusive(|byte| *byte == b'\n').filter(is_text).count()
+        });
+    });
+    group.bench_function(BenchmarkId::new("std", "auto"), |bench| {
+        bench.iter(|| std::str::from_utf8(black_box(text)).is_ok());
+    });
+    group.finish();
+}
+
+/// The number of messages in a stream that one read brought.
+fn cut_all(framer: &mut Framer, stream: &mut [u8], length: usize) -> usize {
+    let (mut at, mut messages) = (0, 0);
+    while at < length {
+        match framer.cut(&mut stream[at..], length - at, length - at) {
+            Ok(Verdict::Message { length, .. }) => at += length,
+            _ => break,
+        }
+        messages += 1;
+    }
+    messages
 }

@@ -22,9 +22,9 @@ const SAMPLES: usize = 1000;
 const PAUSE: Duration = Duration::from_millis(1);
 /// How long an attacker has to get going.
 const RUN_UP: Duration = Duration::from_millis(1000);
-/// What 99 of 100 echoes must stay under: ten times what the bridge promises, as the test profile
+/// What 99 of 100 echoes must stay under: far more than the bridge promises, as the test profile
 /// is not optimised and other tests may run beside this one. [`QUIET`] stands for what these do.
-const BOUND: Duration = Duration::from_millis(100);
+const BOUND: Duration = Duration::from_millis(250);
 /// How many times what the client saw beside nobody is added to the bound.
 const QUIET: u32 = 10;
 /// A write of a flood.
