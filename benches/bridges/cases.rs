@@ -73,8 +73,8 @@ pub(crate) const CASES: [Case; 10] = [
         load: Load::Echo { connections: 1 },
         rows: &[
             micros("echo1", "echo 64 B, 1 connection: CPU a round trip", ECHO_GOALS),
-            micros("echo1_p50", "– latency, median", LATENCY_GOALS),
-            micros("echo1_p99", "– latency, 99th percentile", LATENCY_GOALS),
+            micros("echo1_p50", "echo 64 B, 1 connection: median latency", LATENCY_GOALS),
+            micros("echo1_p99", "echo 64 B, 1 connection: 99th percentile", LATENCY_GOALS),
         ],
     },
     Case {
@@ -82,8 +82,8 @@ pub(crate) const CASES: [Case; 10] = [
         load: Load::Echo { connections: 32 },
         rows: &[
             micros("echo32", "echo 64 B, 32 connections: CPU a round trip", ECHO_GOALS),
-            micros("echo32_p50", "– latency, median", LATENCY_GOALS),
-            micros("echo32_p99", "– latency, 99th percentile", LATENCY_GOALS),
+            micros("echo32_p50", "echo 64 B, 32 connections: median latency", LATENCY_GOALS),
+            micros("echo32_p99", "echo 64 B, 32 connections: 99th percentile", LATENCY_GOALS),
         ],
     },
     Case {

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
+use crate::bridges::Bridge;
 use crate::cases::Row;
 use crate::report::{Report, figure};
 
-const WIDTH: f64 = 960.0;
-const BAR_LEFT: f64 = 170.0;
-const BAR_FULL: f64 = 640.0;
-const BAR_STEP: f64 = 17.0;
+/// Two columns, each of them bars between names and figures.
+const COLUMN: f64 = 500.0;
+const BAR_LEFT: f64 = 150.0;
+const BAR_FULL: f64 = 280.0;
+const BAR_STEP: f64 = 16.0;
 const TITLE_STEP: f64 = 34.0;
 
 /// A bar that would be longer than this many times ours is broken off, so that one slow rival does
@@ -23,53 +25,79 @@ const HEAD: &str = "<style>text{font:12px sans-serif;fill:#24292f}.title{font-we
 /// An SVG document.
 pub(crate) fn draw(report: &Report) -> String {
     let mut body = String::from(HEAD);
-    let mut top = 8.0;
-    for (_, row) in report.rows() {
-        top = draw_row(&mut body, report, row, top);
+    let mut top = 0.0;
+    let rows: Vec<_> = report.rows().map(|(_, row)| row).collect();
+    for pair in rows.chunks(2) {
+        let ends = pair.iter().zip([0.0, COLUMN]).map(|(row, left)| {
+            let group = Group { report, row, left };
+            group.draw(&mut body, top)
+        });
+        top = ends.fold(top, f64::max);
     }
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {:.0}\" role=\"img\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:.0} {:.0}\" role=\"img\">\n\
          <title>What a unit of work costs each bridge; shorter is better</title>\n{body}</svg>\n",
+        2.0 * COLUMN,
         top + 8.0
     )
 }
 
-/// Draws one group below `top`; returns where the next begins.
-fn draw_row(body: &mut String, report: &Report, row: &Row, mut top: f64) -> f64 {
-    let value = |id| report.results.median(row, id).filter(|value| value.is_finite());
-    let bars: Vec<_> = report.bridges.iter().filter_map(|b| Some((*b, value(b.id)?))).collect();
-    let largest = bars.iter().map(|(_, value)| *value).fold(f64::MIN_POSITIVE, f64::max);
-    let full = value("websocksy").map_or(largest, |ours| largest.min(ours * CLIP));
-    top += TITLE_STEP;
-    let title = row.title.trim_start_matches("– ");
-    let _ = writeln!(
-        body,
-        "<text class=\"title\" x=\"8\" y=\"{:.0}\">{title}, {}</text>",
-        top - 10.0,
-        row.unit
-    );
-    for (bridge, value) in bars {
+/// The bars of one row.
+struct Group<'a> {
+    report: &'a Report<'a>,
+    row: &'a Row,
+    left: f64,
+}
+
+impl Group<'_> {
+    /// Draws below `top`; returns where the group ends.
+    fn draw(&self, body: &mut String, top: f64) -> f64 {
+        let bars: Vec<_> = self
+            .report
+            .bridges
+            .iter()
+            .filter_map(|bridge| Some((*bridge, self.value(bridge.id)?)))
+            .collect();
+        let full = self.full(bars.iter().map(|(_, value)| *value));
+        let mut top = top + TITLE_STEP;
+        let (left, title, unit) = (self.left + 8.0, self.row.title, self.row.unit);
+        let baseline = top - 8.0;
+        let _ = writeln!(
+            body,
+            "<text class=\"title\" x=\"{left:.0}\" y=\"{baseline:.0}\">{title}, {unit}</text>"
+        );
+        for (bridge, value) in bars {
+            self.draw_bar(body, top, bridge, value, full);
+            top += BAR_STEP;
+        }
+        top
+    }
+
+    fn value(&self, bridge: &'static str) -> Option<f64> {
+        self.report.results.median(self.row, bridge).filter(|value| value.is_finite())
+    }
+
+    /// The value that a bar of full length stands for.
+    fn full(&self, values: impl Iterator<Item = f64>) -> f64 {
+        let largest = values.fold(f64::MIN_POSITIVE, f64::max);
+        self.value("websocksy").map_or(largest, |ours| largest.min(ours * CLIP))
+    }
+
+    fn draw_bar(&self, body: &mut String, top: f64, bridge: &Bridge, value: f64, full: f64) {
         let class = match bridge.id {
             "websocksy" => "ours",
             "relay16" | "relay256" => "floor",
             _ => "rival",
         };
-        let length = (value / full).min(1.0) * BAR_FULL;
+        let (left, length) = (self.left + BAR_LEFT, (value / full).min(1.0) * BAR_FULL);
+        let (name_end, figure_start, baseline) = (left - 8.0, left + length + 6.0, top + 11.0);
+        let (name, figure) = (bridge.title, figure(value));
         let broken = if value > full { " …" } else { "" };
         let _ = writeln!(
             body,
-            "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text>\
-             <rect class=\"{class}\" x=\"{BAR_LEFT}\" y=\"{:.0}\" width=\"{length:.1}\" height=\"13\"/>\
-             <text x=\"{:.1}\" y=\"{:.0}\">{}{broken}</text>",
-            BAR_LEFT - 8.0,
-            top + 11.0,
-            bridge.title,
-            top,
-            BAR_LEFT + length + 6.0,
-            top + 11.0,
-            figure(value),
+            "<text x=\"{name_end:.0}\" y=\"{baseline:.0}\" text-anchor=\"end\">{name}</text>\
+             <rect class=\"{class}\" x=\"{left}\" y=\"{top:.0}\" width=\"{length:.1}\" height=\"12\"/>\
+             <text x=\"{figure_start:.1}\" y=\"{baseline:.0}\">{figure}{broken}</text>"
         );
-        top += BAR_STEP;
     }
-    top
 }
