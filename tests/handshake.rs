@@ -13,6 +13,8 @@ use common::{
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+use websocksy::proto::handshake;
+use websocksy::proto::http::HeadParser;
 
 /// The longest line of a head, its CRLF included.
 const LINE_LIMIT: usize = 16_384;
@@ -240,6 +242,7 @@ fn accepted() -> Vec<Row> {
             "H56",
             with("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"),
         ),
+        one("H69", with("Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\nSec-WebSocket-Accept: x\r\n")),
         one("H71", with([&b"X: "[..], &[0xff; 8100], b"\r\n"].concat())),
         one("H74", value("Connection", "close, Upgrade")),
         one("H75", value("Host", "[::1]:80")),
@@ -408,6 +411,47 @@ fn bad_heads_may_come_in_any_pieces() {
         }
     }
     assert_eq!(peer.dials(), 0);
+}
+
+/// H57, H73, E13, E14: a head costs what it weighs, whatever is in it and however it comes: one of
+/// four times the length as much as four.
+#[test]
+fn heads_cost_what_they_weigh() {
+    let line = |name: &str, value: &str| format!("{name}: {value}\r\n");
+    let protocols = |separator: &str| {
+        let list = format!("a{separator}").repeat(16_000 / (separator.len() + 1));
+        line("Sec-WebSocket-Protocol", &list)
+    };
+    let fields: [(&str, String); 6] = [
+        ("many short fields", line("a", "").repeat(90)),
+        ("spaces", line("X", &format!("a{}b", " ".repeat(16_000)))),
+        ("commas", line("Sec-WebSocket-Protocol", &",".repeat(16_000))),
+        ("equal subprotocols", protocols(",")),
+        ("subprotocols far apart", protocols(&format!(",{}", " ".repeat(100)))),
+        ("extensions", line("Sec-WebSocket-Extensions", &"x;=\"".repeat(4_000))),
+    ];
+    for (name, lines) in fields {
+        let (short, long) = (with(&lines), with(lines.repeat(4)));
+        let best = |heads: &[&[u8]]| (0..7).map(|_| time_to_judge(heads)).min().unwrap();
+        let times = [best(&[&short[..]; 4]), best(&[&long[..]])];
+        // Four times as long would be quadratic.
+        assert!(times[1] < times[0] * 5 / 2 + Duration::from_millis(1), "{name}: {times:?}");
+        assert!(times[1] < Duration::from_millis(200), "{name}: {times:?}");
+    }
+}
+
+/// What it takes to parse heads byte by byte and to judge them.
+fn time_to_judge(heads: &[&[u8]]) -> Duration {
+    let start = Instant::now();
+    for head in heads {
+        let mut parser = HeadParser::new();
+        let ended = head.chunks(1).any(|byte| !matches!(parser.push(byte), Ok(None)));
+        assert!(ended, "the head is incomplete");
+        if parser.push(b"").is_ok() {
+            let _ = handshake::judge(parser.finish(), &[]);
+        }
+    }
+    start.elapsed()
 }
 
 /// H58: frames in the segment of the head belong to the session, all of them.
