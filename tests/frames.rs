@@ -9,7 +9,7 @@ use common::{
     Client, Daemon, End, Event, PATIENCE, Peer, Received, frame, frame_masked, header, noise,
 };
 use std::io::Write;
-use std::net::Shutdown;
+use std::net::{Shutdown, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// Text whose code points take one to four bytes.
@@ -447,6 +447,31 @@ fn clients_may_vanish_inside_a_frame() {
             let received = received.recv_timeout(PATIENCE).unwrap();
             let sent = cut.clamp(6, 9) - 6 + cut.clamp(15, 18) - 15;
             assert_eq!(&received.head[..], &b"onetwo"[..sent], "cut at {cut}, reset {reset}");
+        }
+    }
+}
+
+/// F68, F69: half a message is no datagram, however its client leaves.
+#[test]
+fn half_a_message_is_no_datagram() {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let host = format!("host=udp://{}", peer.local_addr().unwrap());
+    let daemon = Daemon::start(&["-c", &host]);
+    let halves = [frame(0x02, b"half"), frame(0x82, b"half a frame")[..10].to_vec()];
+    for half in halves {
+        for reset in [false, true] {
+            let mut client = Client::connect(daemon.port());
+            client.send(&[frame(0x82, b"whole"), half.clone()].concat());
+            let mut buffer = [0; 100];
+            assert_eq!(peer.recv(&mut buffer).unwrap(), b"whole".len());
+            if reset {
+                client.reset()
+            } else {
+                drop(client)
+            }
+            daemon.settle();
+            assert!(peer.recv(&mut buffer).is_err(), "{buffer:?}");
         }
     }
 }

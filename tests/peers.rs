@@ -181,6 +181,28 @@ fn a_reset_by_the_peer_is_1011() {
     }
 }
 
+/// P22: what a peer said before it reset arrives, even if the first that is noticed of the reset is
+/// a write that fails.
+#[test]
+fn last_words_before_a_reset_arrive() {
+    let (say, told) = channel::<()>();
+    let told = std::sync::Mutex::new(told);
+    let peer = Peer::serve(move |mut stream| {
+        told.lock().unwrap().recv().unwrap();
+        stream.write_all(b"last words").unwrap();
+        reset(stream);
+    });
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    let mut client = Client::connect(daemon.port());
+    daemon.signal("STOP"); // so that all of it has happened when it next looks
+    client.frame(0x82, b"a question");
+    say.send(()).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    daemon.signal("CONT");
+    assert_eq!(client.message(), (2, b"last words".to_vec()));
+    assert_eq!(client.end(), Some(1011));
+}
+
 /// P23: a peer that resets while the client sends: no signal, no hang, 1011.
 #[test]
 fn a_reset_under_upload_is_1011() {
