@@ -228,7 +228,11 @@ impl Client {
     fn fill(&mut self) -> std::io::Result<usize> {
         let start = self.held.len();
         self.held.resize(start + CHUNK, 0);
-        let read = self.stream.read(&mut self.held[start..]);
+        let mut read = self.stream.read(&mut self.held[start..]);
+        // signal(7): SIGCONT interrupts a read that has a time-out, handler or not.
+        while read.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+            read = self.stream.read(&mut self.held[start..]);
+        }
         self.held.truncate(start + *read.as_ref().unwrap_or(&0));
         read
     }
