@@ -4,10 +4,14 @@
 
 mod common;
 
-use common::{Client, Daemon, Event, PATIENCE, Peer, frame, noise};
-use std::io::ErrorKind;
+use common::{
+    BASE, Client, Daemon, End, Event, PATIENCE, Peer, answer, frame, noise, open, upgrade, within,
+};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -38,6 +42,12 @@ impl Scratch {
         let room = length - self.0.as_os_str().len() - 1;
         self.path(&"x".repeat(room))
     }
+
+    fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path
+    }
 }
 
 impl Drop for Scratch {
@@ -49,6 +59,18 @@ impl Drop for Scratch {
 /// The daemon in front of `host`, with further arguments.
 fn before(host: &str, arguments: &[&str]) -> Daemon {
     Daemon::start(&[&["-c", &format!("host={host}")], arguments].concat())
+}
+
+fn before_path(scheme: &str, path: &Path, arguments: &[&str]) -> Daemon {
+    before(&format!("{scheme}://{}", path.display()), arguments)
+}
+
+/// What a handshake is refused with.
+#[track_caller]
+fn refusal(daemon: &Daemon) -> u16 {
+    let mut stream = open(daemon.port());
+    stream.write_all(BASE.as_bytes()).unwrap();
+    answer(&mut stream, BASE.as_bytes()).status
 }
 
 /// What the daemon says and exits with, when it does not start before `host`.
@@ -297,4 +319,405 @@ fn a_peer_that_cannot_be_is_refused_at_start() {
         assert!(said.contains(named), "{host}: {said}");
         assert_eq!(said.trim_end().lines().count(), 1, "{host}: {said}");
     }
+}
+
+/// P08, C-54: a path of the longest length is reached as it is, echo and all.
+#[test]
+fn unix_sockets_are_reached() {
+    let scratch = Scratch::new("unix");
+    for path in [scratch.path("short"), scratch.path_of(107)] {
+        let listener = UnixListener::bind(&path).unwrap();
+        echo_once(listener);
+        let daemon = before_path("unix", &path, &[]);
+        assert_echo(&daemon, &path.display().to_string());
+    }
+}
+
+/// Accepts one connection and sends back what it brings.
+fn echo_once(listener: UnixListener) {
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reader = stream.try_clone().unwrap();
+        let _ = std::io::copy(&mut reader, &mut stream);
+    });
+}
+
+/// P08: what is there but is not what the scheme says, or is not there, is 502, at once.
+#[test]
+fn what_is_no_such_peer_is_502() {
+    let scratch = Scratch::new("none");
+    let (file, stream, datagram) = (scratch.path("f"), scratch.path("s"), scratch.path("d"));
+    fs::write(&file, "precious").unwrap();
+    let _stream = UnixListener::bind(&stream).unwrap();
+    let _datagram = UnixDatagram::bind(&datagram).unwrap();
+    let (missing, fifo) = (scratch.path("missing"), scratch.fifo("p"));
+    let rows: [(&str, &[&Path]); 4] = [
+        ("unix", &[&missing, &file, &datagram, &fifo, &scratch.0]),
+        ("unix-dgram", &[&missing, &file, &stream, &fifo, &scratch.0]),
+        // Nobody reads the FIFO: to open it would block.
+        ("fifotx", &[&missing, &file, &stream, &scratch.0, &fifo]),
+        ("fiforx", &[&missing, &file, &stream, &scratch.0]),
+    ];
+    for (scheme, paths) in rows {
+        for path in paths {
+            let daemon = before_path(scheme, path, &[]);
+            let start = Instant::now();
+            assert_eq!(refusal(&daemon), 502, "{scheme}://{}", path.display());
+            assert!(start.elapsed() < SOON, "{scheme}://{}", path.display());
+        }
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"precious");
+}
+
+/// P08: a peer that is not for us is 502.
+#[test]
+fn a_peer_without_permission_is_502() {
+    let scratch = Scratch::new("shut");
+    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o755)).unwrap();
+    let (stream, datagram) = (scratch.path("s"), scratch.path("d"));
+    let (fifo, behind) = (scratch.fifo("p"), scratch.path("x/s"));
+    let _stream = UnixListener::bind(&stream).unwrap();
+    let _datagram = UnixDatagram::bind(&datagram).unwrap();
+    fs::create_dir(scratch.path("x")).unwrap();
+    for path in [&stream, &datagram, &fifo, &scratch.path("x")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    let rows = [
+        ("unix", &stream),
+        ("unix", &behind),
+        ("unix-dgram", &datagram),
+        ("fifotx", &fifo),
+        ("fiforx", &fifo),
+    ];
+    for (scheme, path) in rows {
+        let host = format!("host={scheme}://{}", path.display());
+        let Some(daemon) = Daemon::unprivileged(&["-c", &host]) else {
+            return println!("skipped: the binary lies where nobody may run it");
+        };
+        assert_eq!(refusal(&daemon), 502, "{host}");
+        daemon.wait_for_log("Permission denied");
+    }
+}
+
+/// A Unix listener whose queue is full, and the connections that fill it.
+fn crowded(path: &Path) -> (socket2::Socket, Vec<socket2::Socket>) {
+    let unix = || socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    let address = socket2::SockAddr::unix(path).unwrap();
+    let listener = unix();
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    let mut queued = Vec::new();
+    loop {
+        let socket = unix();
+        socket.set_nonblocking(true).unwrap();
+        match socket.connect(&address) {
+            Ok(()) => queued.push(socket),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return (listener, queued),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(queued.len() < 16, "a queue of length nothing takes them all");
+    }
+}
+
+/// P09: a full queue is tried again until the deadline: 504.
+#[test]
+fn a_unix_socket_that_stays_full_is_504() {
+    let scratch = Scratch::new("full");
+    let path = scratch.path("s");
+    let _crowd = crowded(&path);
+    let daemon = before_path("unix", &path, &["--connect-timeout", "0.5"]);
+    let (start, busy) = (Instant::now(), daemon.cpu_ms());
+    assert_eq!(refusal(&daemon), 504);
+    let took = start.elapsed().as_millis();
+    assert!((450..2000).contains(&took), "{took} ms");
+    assert!(daemon.cpu_ms() - busy < 100, "it waits, it does not spin");
+}
+
+/// P09: and reached when there is room again.
+#[test]
+fn a_unix_socket_that_was_full_is_reached() {
+    let scratch = Scratch::new("room");
+    let path = scratch.path("s");
+    let (listener, crowd) = crowded(&path);
+    let daemon = before_path("unix", &path, &["--connect-timeout", "20"]);
+    let mut stream = open(daemon.port());
+    stream.write_all(BASE.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(A_WHILE)).unwrap();
+    assert_eq!(stream.peek(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    for _ in &crowd {
+        listener.accept().unwrap();
+    }
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.write_all(b"at last").unwrap();
+    upgrade(&mut stream, b"");
+    let mut client = Client::over(stream);
+    assert_eq!(client.message(), (1, b"at last".to_vec()));
+    drop(peer);
+    assert_eq!(client.end(), Some(1000));
+}
+
+/// A peer of datagrams over a Unix socket.
+fn unix_peer(path: &Path) -> UnixDatagram {
+    let socket = UnixDatagram::bind(path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// The next datagram, and a socket that answers whoever sent it.
+#[track_caller]
+fn unix_datagram(peer: &UnixDatagram) -> (Vec<u8>, UnixDatagram) {
+    let mut buffer = vec![0; 1 << 17];
+    let (length, from) = peer.recv_from(&mut buffer).unwrap();
+    buffer.truncate(length);
+    let back = peer.try_clone().unwrap();
+    assert!(!from.is_unnamed(), "the peer can answer");
+    assert_eq!(from.as_pathname(), None, "nothing is left in the file system");
+    back.connect_addr(&from).unwrap();
+    (buffer, back)
+}
+
+/// P34, C-55: the socket has an address of its own, so the peer can answer; one message is one
+/// datagram both ways.
+#[test]
+fn a_unix_datagram_is_one_message_both_ways() {
+    let scratch = Scratch::new("dgram");
+    let path = scratch.path("s");
+    let peer = unix_peer(&path);
+    let daemon = before_path("unix-dgram", &path, &[]);
+    let mut client = Client::connect(daemon.port());
+    client.frame(0x82, b"hello");
+    let (greeting, back) = unix_datagram(&peer);
+    assert_eq!(greeting, b"hello");
+    for size in SIZES {
+        let message = noise(size, size as u64);
+        client.frame(0x82, &message);
+        assert!(received(&back) == message, "{size} bytes");
+        client.send(&fragments(&message));
+        assert!(received(&back) == message, "{size} bytes in fragments");
+        assert_eq!(client.event(), Event::Pong(vec![]), "{size} bytes");
+        back.send(&message).unwrap();
+        assert!(client.message().1 == message, "{size} bytes to the client");
+        back.send(&vec![b't'; size]).unwrap();
+        let (kind, text) = client.message();
+        assert!(text == vec![b't'; size] && (kind == 1 || size == 0), "{size}: {kind}");
+    }
+    leave(&daemon, client);
+}
+
+#[track_caller]
+fn received(peer: &UnixDatagram) -> Vec<u8> {
+    let mut buffer = vec![0; 1 << 17];
+    let length = peer.recv(&mut buffer).unwrap();
+    buffer.truncate(length);
+    buffer
+}
+
+/// P34: two sessions before one peer have addresses of their own.
+#[test]
+fn answers_reach_the_session_that_asked() {
+    let scratch = Scratch::new("two");
+    let path = scratch.path("s");
+    let peer = unix_peer(&path);
+    let daemon = before_path("unix-dgram", &path, &[]);
+    let mut clients = [Client::connect(daemon.port()), Client::connect(daemon.port())];
+    let mut ways = Vec::new();
+    for client in &mut clients {
+        client.frame(0x81, b"who am I");
+        let mut buffer = [0; 16];
+        ways.push(peer.recv_from(&mut buffer).unwrap().1);
+    }
+    for (index, way) in ways.iter().enumerate().rev() {
+        peer.send_to_addr(index.to_string().as_bytes(), way).unwrap();
+    }
+    for (index, mut client) in clients.into_iter().enumerate() {
+        assert_eq!(client.message(), (1, index.to_string().into_bytes()));
+        assert_eq!(client.close_now(), Some(1000));
+    }
+}
+
+/// P32: nothing is cut on its way to a Unix peer either.
+#[test]
+fn a_message_larger_than_a_unix_datagram_is_refused() {
+    let scratch = Scratch::new("large");
+    let path = scratch.path("s");
+    let peer = unix_peer(&path);
+    let daemon = before_path("unix-dgram", &path, &[]);
+    let message = noise(MAX_UDP + 1, 1);
+    for bytes in [frame(0x82, &message), fragments(&message)] {
+        let mut client = Client::connect(daemon.port());
+        client.send(&bytes);
+        assert_eq!(client.end(), Some(1009));
+    }
+    peer.set_nonblocking(true).unwrap();
+    assert_eq!(peer.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+/// P35: a queue that is full holds the client back and loses nothing, in whatever order; the close
+/// frame behind it all waits too.
+#[test]
+fn a_full_datagram_queue_is_backpressure() {
+    let scratch = Scratch::new("queue");
+    let path = scratch.path("s");
+    let peer = unix_peer(&path);
+    let daemon = before_path("unix-dgram", &path, &[]);
+    let mut client = Client::connect(daemon.port());
+    let message = |index: usize| [&index.to_be_bytes(), &noise(index % 2000, 3)[..]].concat();
+    (0..400).for_each(|index| client.frame(0x82, &message(index)));
+    client.close(1000);
+    std::thread::sleep(A_WHILE);
+    let busy = daemon.cpu_ms();
+    std::thread::sleep(A_WHILE);
+    assert!(daemon.cpu_ms() - busy <= 20, "it waits, it does not spin");
+    for index in 0..400 {
+        assert!(received(&peer) == message(index), "datagram {index}");
+    }
+    assert_eq!(client.closed(), Some(1000));
+    assert_eq!(client.event(), Event::End(End::Fin));
+    peer.set_nonblocking(true).unwrap();
+    assert_eq!(peer.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+/// P17 for datagrams: a client that does not read holds the peer back.
+#[test]
+fn a_slow_client_is_backpressure_to_a_datagram_peer() {
+    let scratch = Scratch::new("slow");
+    let path = scratch.path("s");
+    let peer = unix_peer(&path);
+    let daemon = before_path("unix-dgram", &path, &[]);
+    let mut client = Client::connect(daemon.port());
+    client.frame(0x82, b"hello");
+    let back = unix_datagram(&peer).1;
+    let message = |index: usize| [&index.to_be_bytes(), &[0x80; 16_000][..]].concat();
+    let sender = std::thread::spawn(move || {
+        (0..2000).for_each(|index| assert!(back.send(&message(index)).is_ok(), "{index}"));
+    });
+    std::thread::sleep(A_WHILE);
+    assert!(!sender.is_finished(), "32 MB lie nowhere");
+    (0..2000).for_each(|index| assert!(client.message().1 == message(index), "{index}"));
+    sender.join().unwrap();
+    leave(&daemon, client);
+}
+
+/// A reader of a FIFO that does not wait for a writer.
+fn reader(path: &Path) -> fs::File {
+    fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).unwrap()
+}
+
+/// What a FIFO brings until the writer closes it, at most `pace` bytes a read.
+#[track_caller]
+fn drain(fifo: &mut fs::File, pace: usize) -> Vec<u8> {
+    let (mut all, mut buffer) = (Vec::new(), vec![0; pace]);
+    let ended = within(PATIENCE, || {
+        loop {
+            match fifo.read(&mut buffer) {
+                Ok(0) => return true,
+                Ok(read) => all.extend_from_slice(&buffer[..read]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    assert!(ended, "no end after {} bytes", all.len());
+    all
+}
+
+/// The client's bytes, in whatever frames, are those of the FIFO; its end is the FIFO's end.
+#[test]
+fn a_fifo_gets_what_the_client_sends() {
+    let scratch = Scratch::new("tx");
+    let path = scratch.fifo("p");
+    let large = noise(1 << 20, 1);
+    let small: Vec<u8> = (0..20_000).flat_map(|_| frame(0x81, b"a line\n")).collect();
+    let rows = [
+        ("nothing", vec![], vec![]),
+        ("text", frame(0x81, b"hello"), b"hello".to_vec()),
+        ("fragments", fragments(b"one two three"), b"one two three".to_vec()),
+        ("more than it holds", frame(0x82, &large), large.clone()),
+        ("many small ones", small, b"a line\n".repeat(20_000)),
+    ];
+    for (name, sent, expected) in rows {
+        for pace in [97, 64 * 1024] {
+            let mut fifo = reader(&path);
+            let daemon = before_path("fifotx", &path, &[]);
+            let mut client = Client::connect(daemon.port());
+            client.send(&sent);
+            client.close(1000);
+            std::thread::sleep(Duration::from_millis(50)); // the FIFO is full by then
+            assert!(drain(&mut fifo, pace) == expected, "{name}, {pace} bytes a read");
+            assert_eq!(client.end(), Some(1000), "{name}");
+        }
+    }
+}
+
+/// A FIFO that nobody writes to is waited for; its bytes are framed; its end is the session's.
+#[test]
+fn a_client_gets_what_a_fifo_brings() {
+    let scratch = Scratch::new("rx");
+    let path = scratch.fifo("p");
+    let newline = ["-c", "framing=newline", "-c", "framing-config=lf"];
+    let daemon = before_path("fiforx", &path, &newline);
+    let mut client = Client::connect(daemon.port());
+    assert!(client.silent_for(A_WHILE));
+    client.frame(0x89, b"still there?");
+    assert_eq!(client.event(), Event::Pong(b"still there?".to_vec()));
+    let mut fifo = fs::File::options().write(true).open(&path).unwrap();
+    fifo.write_all(b"one\ntw").unwrap();
+    assert_eq!(client.message(), (1, b"one\n".to_vec()));
+    assert!(client.silent_for(A_WHILE));
+    fifo.write_all(b"o\n\xff\ntail").unwrap();
+    assert_eq!(client.message(), (1, b"two\n".to_vec()));
+    assert_eq!(client.message(), (2, b"\xff\n".to_vec()));
+    drop(fifo);
+    assert_eq!(client.message(), (1, b"tail".to_vec()));
+    assert_eq!(client.end(), Some(1000));
+}
+
+/// More than a FIFO holds, through a client that is slow to begin.
+#[test]
+fn a_fifo_is_held_back_by_a_slow_client() {
+    let scratch = Scratch::new("pipe");
+    let path = scratch.fifo("p");
+    let daemon = before_path("fiforx", &path, &["-c", "framing=binary"]);
+    let mut client = Client::connect(daemon.port());
+    let bytes = noise(32 << 20, 5);
+    let mut expected = common::Digest::default();
+    expected.add(&bytes);
+    let writer = std::thread::spawn(move || {
+        let mut fifo = fs::File::options().write(true).open(path).unwrap();
+        fifo.write_all(&bytes).unwrap();
+    });
+    std::thread::sleep(A_WHILE);
+    assert!(!writer.is_finished(), "32 MB lie nowhere");
+    assert_eq!(client.digest(32 << 20), expected.value());
+    writer.join().unwrap();
+    assert_eq!(client.end(), Some(1000));
+}
+
+/// A FIFO that is read takes no data: 1003. Control frames are none.
+#[test]
+fn data_for_a_fifo_that_is_read_is_1003() {
+    let scratch = Scratch::new("mute");
+    let path = scratch.fifo("p");
+    let daemon = before_path("fiforx", &path, &[]);
+    for bytes in [frame(0x81, b"data"), frame(0x82, b""), frame(0x02, b"a fragment")] {
+        let mut client = Client::connect(daemon.port());
+        client.send(&bytes);
+        assert_eq!(client.end(), Some(1003), "{bytes:x?}");
+    }
+    let mut client = Client::connect(daemon.port());
+    client.frame(0x8a, b"a pong that nobody asked for");
+    let mut fifo = fs::File::options().write(true).open(&path).unwrap();
+    fifo.write_all(b"alive").unwrap();
+    assert_eq!(client.message(), (1, b"alive".to_vec()));
+    leave(&daemon, client);
+    assert_eq!(fifo.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+/// A goodbye does not wait for a writer that never came.
+#[test]
+fn a_client_leaves_a_fifo_at_once() {
+    let scratch = Scratch::new("idle");
+    let daemon = before_path("fiforx", &scratch.fifo("p"), &[]);
+    leave(&daemon, Client::connect(daemon.port()));
 }

@@ -3,9 +3,14 @@
 use super::{PATIENCE, Peer, eventually, within};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// The user and group that own nothing, by convention.
+const NOBODY: u32 = 65_534;
 
 /// A running daemon on a free port of 127.0.0.1. When it is dropped, its descriptors must be back
 /// at the number it started with, so every test ends with that check; then it is killed.
@@ -39,6 +44,20 @@ impl Daemon {
         let mut command = Command::new(binary());
         command.envs(variables.iter().copied());
         Self::launch(command, arguments)
+    }
+
+    /// As [`Daemon::start`], without the rights of root, where the binary may be run so.
+    pub(crate) fn unprivileged(arguments: &[&str]) -> Option<Self> {
+        let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+        let command = || {
+            let mut command = Command::new(binary());
+            if root {
+                command.uid(NOBODY).gid(NOBODY);
+            }
+            command
+        };
+        command().arg("-V").stdout(Stdio::null()).status().ok()?;
+        Some(Self::launch(command(), arguments))
     }
 
     fn launch(mut command: Command, arguments: &[&str]) -> Self {
