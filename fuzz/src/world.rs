@@ -54,6 +54,8 @@ pub(super) struct Wire {
     pub(super) read: Vec<u8>,
     /// All that was written to it, likewise.
     pub(super) written: Vec<u8>,
+    /// How much had been written when the connection gave it up.
+    given_up: Option<usize>,
     /// Its write end was shut down.
     pub(super) shut: bool,
 }
@@ -69,6 +71,7 @@ impl Wire {
             ready: Ready { readable: false, writable: true, hung_up: false },
             read: Vec::new(),
             written: Vec::new(),
+            given_up: None,
             shut: false,
         }
     }
@@ -322,8 +325,14 @@ impl World {
     }
 
     /// What holds after every step.
-    fn check(&self) {
+    fn check(&mut self) {
         let connection = &self.connection;
+        let wires = [(Side::Client, Some(&mut self.client)), (Side::Peer, self.peer.as_mut())];
+        for (side, wire) in wires {
+            let Some(wire) = wire.filter(|_| !connection.is_writable(side)) else { continue };
+            let before = *wire.given_up.get_or_insert(wire.written.len());
+            assert_eq!(before, wire.written.len(), "written to a {side:?} given up");
+        }
         if connection.finished() {
             return;
         }

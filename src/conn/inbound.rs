@@ -135,6 +135,11 @@ impl Inbound {
         }
     }
 
+    /// Whether a frame of data is under way: its header is out, its payload not all.
+    pub(super) fn inside_frame(&self) -> bool {
+        self.frame.as_ref().is_some_and(|frame| !frame.header.opcode.is_control())
+    }
+
     /// The next header and how many of `bytes` it took; keeps an incomplete one.
     fn header(&mut self, bytes: &[u8]) -> Result<Option<(Header, usize)>, FrameError> {
         if self.partial_length == 0 {

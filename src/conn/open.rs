@@ -54,6 +54,7 @@ impl Connection {
         if !turn.to_peer.is_empty() {
             self.moved = now;
         }
+        self.late_pong(Side::Peer, turn);
         match fed {
             Ok(None) => {}
             Ok(Some(Closed(code))) => self.client_closed(code, now, turn),
@@ -68,8 +69,13 @@ impl Connection {
         let Turn { buffer, to_client, to_peer, .. } = turn;
         match session.outbound.feed(&mut session.framer, buffer, length, more, to_client) {
             Ok(Asked { close, ping }) => {
-                if let Some(payload) = ping {
-                    self.peer.lane.pong(to_peer, &payload);
+                match ping {
+                    // Frames do not nest: the pong waits for the end of the client's.
+                    Some(payload) if session.inbound.inside_frame() => {
+                        self.peer.lane.late_pong = Some(payload.into());
+                    }
+                    Some(payload) => self.peer.lane.pong(to_peer, &payload),
+                    None => {}
                 }
                 if let Some(code) = close {
                     self.drop_peer(Ending::PeerClosed(code), now, turn);
@@ -101,12 +107,22 @@ impl Connection {
         if self.ending.is_some() {
             self.restart_due(now);
         }
+        self.late_pong(side, turn);
+    }
+
+    /// Sends the pong that had to wait, if it need not wait any longer.
+    fn late_pong(&mut self, side: Side, turn: &mut Turn) {
+        let Phase::Open(session) = &self.phase else { return };
+        let inside = side == Side::Peer && session.inbound.inside_frame();
         let batch = match side {
             Side::Client => &mut turn.to_client,
             Side::Peer => &mut turn.to_peer,
         };
         let lane = &mut self.half_mut(side).lane;
-        if let (Some(payload), End::Open) = (lane.late_pong.take(), lane.end) {
+        if inside || !lane.queue.is_empty() || lane.end != End::Open {
+            return;
+        }
+        if let Some(payload) = lane.late_pong.take() {
             lane.pong(batch, &payload);
         }
     }

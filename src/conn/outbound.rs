@@ -78,7 +78,10 @@ impl Outbound {
             }
             Mode::Stream => cut(framer, buffer, self.kept.len(), length, to_client)?,
             Mode::Frames(frames) => {
-                frames.feed(&buffer[..length], to_client, &mut asked).map_err(Fault::Frames)?
+                let taken = frames.feed(&buffer[..length], to_client, &mut asked);
+                let taken = taken.map_err(Fault::Frames)?;
+                // RFC 6455 §5.5.1: nothing counts after a close frame, so nothing is kept of it.
+                if asked.close.is_some() { length } else { taken }
             }
             Mode::Datagrams => {
                 datagram(framer, buffer, length, to_client)?;
@@ -169,7 +172,11 @@ fn datagram(
     };
     match verdict {
         Verdict::Discard { .. } => {}
-        Verdict::Message { kind, .. } => message(kind, buffer, 0, length, to_client),
+        Verdict::Message { length: n, kind } => {
+            // The function's word is for what it saw of the datagram, not for what is behind.
+            let kind = if n == length { kind } else { framer.tail_kind(&buffer[..length]) };
+            message(kind, buffer, 0, length, to_client);
+        }
         Verdict::More => message(Kind::Binary, buffer, 0, length, to_client),
     }
     Ok(())

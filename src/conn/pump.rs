@@ -275,6 +275,9 @@ fn send_all<S: Socket>(
     turn: &mut Turn,
     now: Instant,
 ) {
+    if !connection.is_writable(side) {
+        return;
+    }
     let mut failure = None;
     let mut parts = batch.parts(&turn.buffer).peekable();
     while let (None, Some(part)) = (failure, parts.peek()) {
