@@ -3,6 +3,8 @@
 	bench-bridges bench-rivals rootfs install clean
 
 PREFIX ?= /usr/local
+# Where the installed daemon looks for plug-ins unless it is told.
+PLUGINPATH ?= $(PREFIX)/lib/websocksy
 
 build:
 	cargo build --release --bin websocksy
@@ -75,9 +77,10 @@ rootfs: build backends
 	ldd target/release/websocksy | grep -o '/[^ ]*' | \
 		while read -r lib; do install -D -m 755 "$$lib" "target/rootfs$$lib" || exit 1; done
 
-install: build backends
+install: backends
+	PLUGINPATH=$(PLUGINPATH) cargo build --release --bin websocksy
 	install -D -m 755 target/release/websocksy $(DESTDIR)$(PREFIX)/bin/websocksy
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/websocksy target/plugins/*.so
+	install -D -m 644 -t $(DESTDIR)$(PLUGINPATH) target/plugins/*.so
 	install -D -m 644 docs/websocksy.8 $(DESTDIR)$(PREFIX)/share/man/man8/websocksy.8
 	install -D -m 644 backends/include/websocksy.h $(DESTDIR)$(PREFIX)/include/websocksy.h
 

@@ -13,7 +13,7 @@ use common::{
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A directory of the test's own with the shim in it.
@@ -24,7 +24,7 @@ fn shim(test: &str) -> PathBuf {
 }
 
 /// The daemon above the shim, which does what `variables` say.
-fn above(directory: &PathBuf, variables: &[(&str, &str)], arguments: &[&str]) -> Daemon {
+fn above(directory: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Daemon {
     let shim = directory.join("shim.so");
     let preload = [("LD_PRELOAD", shim.to_str().unwrap())];
     Daemon::with_environment(&[&preload, variables].concat(), arguments)

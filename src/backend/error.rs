@@ -101,7 +101,7 @@ pub enum QueryError {
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoPeer => f.write_str("the back end knows no peer"),
+            Self::NoPeer => f.write_str("no peer for this client"),
             Self::Bad(bad) => bad.fmt(f),
             Self::Address(error) => error.fmt(f),
         }

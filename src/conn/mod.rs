@@ -247,8 +247,8 @@ impl Connection {
     /// Puts what `side` gave before, and no message was found in yet, at the front of the turn's
     /// buffer; returns how many bytes that are. The next read goes behind it.
     pub fn load(&self, side: Side, buffer: &mut [u8]) -> usize {
-        match (&self.phase, side) {
-            (Phase::Open(session), Side::Peer) => {
+        match (&self.phase, side, self.peer.intake) {
+            (Phase::Open(session), Side::Peer, Intake::Live) => {
                 let kept = session.outbound.kept();
                 buffer[..kept.len()].copy_from_slice(kept);
                 kept.len()

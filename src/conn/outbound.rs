@@ -115,6 +115,7 @@ impl Outbound {
     }
 
     fn keep(&mut self, rest: &[u8]) {
+        debug_assert!(rest.len() <= PEER_BUFFER_SIZE, "the turn's buffer has room for no more");
         if rest.is_empty() {
             self.kept = Vec::new();
             return;
@@ -165,7 +166,9 @@ fn datagram(
     length: usize,
     to_client: &mut Batch,
 ) -> Result<(), Fault> {
-    let verdict = if length > 0 && length <= framer.largest_view() {
+    // In frames of RFC 6455 a datagram says nothing that it does not say without.
+    let asked = length > 0 && length <= framer.largest_view() && !framer.is_two_way_frames();
+    let verdict = if asked {
         framer.cut(buffer, length, length).map_err(Fault::Framing)?
     } else {
         Verdict::More
@@ -233,5 +236,17 @@ mod tests {
         for (reads, expected) in table {
             assert_eq!(auto(reads), expected, "{reads:?}");
         }
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_follows_a_close_frame() {
+        let mut framer = Framer::new(&framing::by_name("rfc6455").unwrap());
+        let mut outbound = Outbound::new(true, false);
+        let mut buffer = [&b"\x88\x02\x03\xe8"[..], &[b'x'; 60_000]].concat();
+        let length = buffer.len() - 1;
+        let mut batch = Batch::default();
+        let asked = outbound.feed(&mut framer, &mut buffer, length, false, &mut batch).unwrap();
+        assert_eq!(asked.close, Some(CloseCode::NORMAL));
+        assert!(outbound.kept().is_empty());
     }
 }
