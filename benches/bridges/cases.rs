@@ -22,7 +22,7 @@ enum Load {
     Echo { connections: usize },
     Upload { size: usize },
     Download { text: bool },
-    Churn,
+    Churn { farewell: bool },
     HoldMemory,
     HoldCpu,
 }
@@ -67,7 +67,7 @@ const UPLOAD_GOALS: &[Goal] =
     &[Times(0.75, "haproxy"), Times(0.25, "lighttpd"), Stretch(1.15, "relay256")];
 
 /// All cases, in the order of the report.
-pub(crate) const CASES: [Case; 10] = [
+pub(crate) const CASES: [Case; 11] = [
     Case {
         id: "echo1",
         load: Load::Echo { connections: 1 },
@@ -127,12 +127,17 @@ pub(crate) const CASES: [Case; 10] = [
     },
     Case {
         id: "churn",
-        load: Load::Churn,
+        load: Load::Churn { farewell: true },
         rows: &[micros(
             "churn",
             "connect, upgrade, echo, close: CPU each",
             &[Times(0.7, "lighttpd"), Stretch(0.5, "lighttpd")],
         )],
+    },
+    Case {
+        id: "churn-reset",
+        load: Load::Churn { farewell: false },
+        rows: &[micros("churn_reset", "connect, upgrade, echo, reset: CPU each", &[])],
     },
     Case {
         id: "memory",
@@ -228,7 +233,9 @@ impl Case {
                 }
                 Ok(vec![value])
             }
-            Load::Churn => load::churn(target, span).map(|value| vec![value]),
+            Load::Churn { farewell } => {
+                load::churn(target, farewell, span).map(|value| vec![value])
+            }
             Load::HoldMemory => load::hold_memory(target, bridge.holds).map(|value| vec![value]),
             Load::HoldCpu => {
                 load::hold_cpu(target, bridge.holds, IDLE_SPAN).map(|value| vec![value])

@@ -9,7 +9,8 @@ pub(crate) fn write(report: &Report) -> String {
     let rows = report.rows().map(|(_, row)| {
         let bridges = report.bridges.iter().filter_map(|bridge| {
             let median = report.results.median(row, bridge.id)?;
-            let values = report.results.values(row, bridge.id).iter().map(f64::to_string);
+            let values =
+                report.results.values(row, bridge.id).into_iter().map(|value| value.to_string());
             let members = [member("median", &median.to_string()), member("values", &list(values))];
             Some(member(bridge.id, &object(members)))
         });

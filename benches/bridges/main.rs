@@ -114,7 +114,7 @@ impl Plan {
                     Err(error) => error.to_string(),
                 };
                 eprintln!("{} {round}: {}: {shown}", case.id, bridge.id);
-                results.add(case, bridge, outcome);
+                results.add(case, bridge, round, outcome);
             }
         }
     }

@@ -53,8 +53,9 @@ impl Report<'_> {
             let failed = self.results.failure(case, bridge).is_some();
             return if failed { "fails" } else { "–" }.into();
         };
-        match self.results.median(row, OURS) {
-            Some(ours) if bridge != OURS => format!("{} ({:.2}×)", figure(value), ours / value),
+        match self.results.ratio(row, OURS, bridge) {
+            Some(ratio) if bridge != OURS && ratio < 0.01 => format!("{} (<0.01×)", figure(value)),
+            Some(ratio) if bridge != OURS => format!("{} ({ratio:.2}×)", figure(value)),
             _ => format!("**{}**", figure(value)),
         }
     }
@@ -92,7 +93,7 @@ impl Report<'_> {
     fn judge(&self, row: &Row, goal: Goal) -> (String, Option<(String, &'static str)>) {
         let ours = self.results.median(row, OURS);
         let against = |factor: f64, rival: &'static str| {
-            let ratio = ours.zip(self.results.median(row, rival)).map(|(ours, its)| ours / its);
+            let ratio = self.results.ratio(row, OURS, rival);
             ratio.map(|ratio| (format!("{ratio:.2} ×"), verdict(ratio <= factor)))
         };
         let value = |most| {

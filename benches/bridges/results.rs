@@ -14,22 +14,29 @@ pub(crate) struct Run {
     pub(crate) wait: f64,
 }
 
-/// Values by row and bridge.
+/// Values by row and bridge, then by round.
 #[derive(Default)]
 pub(crate) struct Results {
-    values: BTreeMap<(&'static str, &'static str), Vec<f64>>,
+    values: BTreeMap<(&'static str, &'static str), BTreeMap<usize, f64>>,
     failures: BTreeMap<(&'static str, &'static str), String>,
     waits: Vec<f64>,
 }
 
 impl Results {
-    /// Adds what one run yielded.
-    pub(crate) fn add(&mut self, case: &'static Case, bridge: &Bridge, run: io::Result<Run>) {
+    /// Adds what a bridge's run yielded in a round.
+    pub(crate) fn add(
+        &mut self,
+        case: &'static Case,
+        bridge: &Bridge,
+        round: usize,
+        run: io::Result<Run>,
+    ) {
         match run {
             Ok(run) => {
                 self.waits.push(run.wait);
                 for (row, value) in case.rows.iter().zip(run.values) {
-                    self.values.entry((row.id, bridge.id)).or_default().push(value * row.scale);
+                    let rounds = self.values.entry((row.id, bridge.id)).or_default();
+                    rounds.insert(round, value * row.scale);
                 }
             }
             Err(error) => {
@@ -44,13 +51,28 @@ impl Results {
     }
 
     /// All values of a row for one bridge, in the order they were measured.
-    pub(crate) fn values(&self, row: &Row, bridge: &'static str) -> &[f64] {
-        self.values.get(&(row.id, bridge)).map_or(&[], Vec::as_slice)
+    pub(crate) fn values(&self, row: &Row, bridge: &'static str) -> Vec<f64> {
+        let rounds = self.values.get(&(row.id, bridge));
+        rounds.into_iter().flat_map(BTreeMap::values).copied().collect()
     }
 
     /// Their median.
     pub(crate) fn median(&self, row: &Row, bridge: &'static str) -> Option<f64> {
-        median(self.values(row, bridge))
+        median(&self.values(row, bridge))
+    }
+
+    /// What one bridge needs in proportion to another: the median of the ratios within each
+    /// round, which leaves out what changed on the machine from round to round.
+    pub(crate) fn ratio(
+        &self,
+        row: &Row,
+        bridge: &'static str,
+        other: &'static str,
+    ) -> Option<f64> {
+        let others = self.values.get(&(row.id, other))?;
+        let rounds = self.values.get(&(row.id, bridge))?;
+        let ratio = |(round, value): (&usize, &f64)| Some(value / others.get(round)?);
+        median(&rounds.iter().filter_map(ratio).collect::<Vec<_>>())
     }
 
     /// Why a bridge failed in a case, at least once.

@@ -1,4 +1,4 @@
-//! Connections that come and go: connect, upgrade, one echo, close.
+//! Connections that come and go: connect, upgrade, one echo, and the end.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,19 +12,19 @@ use crate::usage::{Meter, Span};
 /// Connections at any time.
 const AT_ONCE: usize = 4;
 
-/// CPU nanoseconds a connection, from the SYN to its end.
-pub(crate) fn churn(target: &Target, span: Span) -> io::Result<f64> {
+/// CPU nanoseconds a connection, from the SYN to its end: a closing handshake if it bids farewell,
+/// else a reset.
+pub(crate) fn churn(target: &Target, farewell: bool, span: Span) -> io::Result<f64> {
     let message = target.wire(MESSAGE);
     let message = &message[..message.len() / (target.tape.next().len() / MESSAGE)];
-    let (over, lives) = (AtomicBool::new(false), AtomicU64::new(0));
+    let crowd = Crowd { target, message, farewell, over: false.into(), lives: 0.into() };
     thread::scope(|scope| {
-        let live = || live_until(&over, &lives, target, message);
-        let clients: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(live)).collect();
+        let clients: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| crowd.keep_coming())).collect();
         let mut meter = Meter::start(target.pid, span);
-        while meter.goes_on(lives.load(Relaxed)) && !over.load(Relaxed) {
+        while meter.goes_on(crowd.lives.load(Relaxed)) && !crowd.over.load(Relaxed) {
             thread::sleep(Duration::from_millis(5));
         }
-        over.store(true, Relaxed);
+        crowd.over.store(true, Relaxed);
         for client in clients {
             client.join().map_err(|_| io::Error::other("a client panicked"))??;
         }
@@ -32,21 +32,30 @@ pub(crate) fn churn(target: &Target, span: Span) -> io::Result<f64> {
     })
 }
 
-/// One connection after another; an error ends it for all.
-fn live_until(
-    over: &AtomicBool,
-    lives: &AtomicU64,
-    target: &Target,
-    message: &[u8],
-) -> io::Result<()> {
-    while !over.load(Relaxed) {
-        let life = target.open().and_then(|mut client| {
-            client.echo(message, MESSAGE)?;
-            client.close(target.speech)
-        });
-        over.fetch_or(life.is_err(), Relaxed);
-        life?;
-        lives.fetch_add(1, Relaxed);
+/// What the clients have in common.
+struct Crowd<'a> {
+    target: &'a Target,
+    message: &'a [u8],
+    farewell: bool,
+    over: AtomicBool,
+    lives: AtomicU64,
+}
+
+impl Crowd<'_> {
+    /// One connection after another; an error ends it for all.
+    fn keep_coming(&self) -> io::Result<()> {
+        while !self.over.load(Relaxed) {
+            let life = self.live();
+            self.over.fetch_or(life.is_err(), Relaxed);
+            life?;
+            self.lives.fetch_add(1, Relaxed);
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn live(&self) -> io::Result<()> {
+        let mut client = self.target.open()?;
+        client.echo(self.message, MESSAGE)?;
+        if self.farewell { client.close(self.target.speech) } else { client.reset() }
+    }
 }
