@@ -351,12 +351,13 @@ fn what_is_no_such_peer_is_502() {
     let _stream = UnixListener::bind(&stream).unwrap();
     let _datagram = UnixDatagram::bind(&datagram).unwrap();
     let (missing, fifo) = (scratch.path("missing"), scratch.fifo("p"));
+    let device = Path::new("/dev/random"); // opens, polls, and never ends
     let rows: [(&str, &[&Path]); 4] = [
         ("unix", &[&missing, &file, &datagram, &fifo, &scratch.0]),
         ("unix-dgram", &[&missing, &file, &stream, &fifo, &scratch.0]),
         // Nobody reads the FIFO: to open it would block.
-        ("fifotx", &[&missing, &file, &stream, &scratch.0, &fifo]),
-        ("fiforx", &[&missing, &file, &stream, &scratch.0]),
+        ("fifotx", &[&missing, &file, &stream, &scratch.0, &fifo, device]),
+        ("fiforx", &[&missing, &file, &stream, &scratch.0, device]),
     ];
     for (scheme, paths) in rows {
         for path in paths {
