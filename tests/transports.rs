@@ -722,3 +722,83 @@ fn a_client_leaves_a_fifo_at_once() {
     let daemon = before_path("fiforx", &scratch.fifo("p"), &[]);
     leave(&daemon, Client::connect(daemon.port()));
 }
+
+/// P31 for a Unix peer: one that takes no datagram any more is no peer, and the client is told.
+#[test]
+fn a_unix_datagram_peer_that_takes_nothing_is_1011() {
+    let scratch = Scratch::new("gone");
+    let elsewhere = unix_peer(&scratch.path("elsewhere"));
+    let other = elsewhere.local_addr().unwrap();
+    // What send(2) says from then on: ECONNREFUSED, then ENOTCONN; EPIPE; EPERM.
+    for row in ["ended", "shut down", "connected to another"] {
+        let path = scratch.path(row);
+        let peer = unix_peer(&path);
+        let daemon = before_path("unix-dgram", &path, &[]);
+        let mut client = Client::connect(daemon.port());
+        client.patience(SOON);
+        let _kept = match row {
+            "ended" => {
+                drop(peer);
+                None
+            }
+            "shut down" => Some(peer.shutdown(std::net::Shutdown::Both).map(|()| peer).unwrap()),
+            _ => Some(peer.connect_addr(&other).map(|()| peer).unwrap()),
+        };
+        (0..3).for_each(|_| client.frame(0x81, b"anybody?"));
+        assert_eq!(client.end(), Some(1011), "{row}");
+    }
+}
+
+/// A reader that goes away is the end of the session, and a normal one.
+#[test]
+fn a_fifo_without_its_reader_ends_the_session() {
+    let scratch = Scratch::new("deaf");
+    let path = scratch.fifo("p");
+    for silent in [false, true] {
+        let fifo = reader(&path);
+        let daemon = before_path("fifotx", &path, &[]);
+        let mut client = Client::connect(daemon.port());
+        drop(fifo);
+        if !silent {
+            client.frame(0x81, b"anybody?");
+        }
+        assert_eq!(client.end(), Some(1000), "silent: {silent}");
+    }
+}
+
+/// Nothing is cut on its way from a Unix peer, whose datagrams may be larger than UDP's.
+#[test]
+fn a_large_unix_datagram_is_never_cut() {
+    let scratch = Scratch::new("huge");
+    let path = scratch.path("s");
+    let peer = unix_peer(&path);
+    let daemon = before_path("unix-dgram", &path, &[]);
+    let mut client = Client::connect(daemon.port());
+    client.frame(0x82, b"hello");
+    let back = unix_datagram(&peer).1;
+    for size in [65_535, 65_536, 65_537, 100_000] {
+        back.send(&vec![b't'; size]).unwrap();
+        back.send(b"next").unwrap();
+        let length = client.message().1.len();
+        assert!(length == size || length == 4, "{length} bytes of {size}");
+        if length == size {
+            assert_eq!(client.message().1, b"next");
+        }
+    }
+    leave(&daemon, client);
+}
+
+/// P34: the address that a session answers from is free, whatever others have bound.
+#[test]
+fn a_taken_address_keeps_nobody_out() {
+    use std::os::linux::net::SocketAddrExt;
+    let scratch = Scratch::new("taken");
+    let path = scratch.path("s");
+    let _peer = unix_peer(&path);
+    let daemon = before_path("unix-dgram", &path, &[]);
+    // Another daemon with this process id: containers share an abstract namespace, not ids.
+    let name = format!("websocksy/{}/0", daemon.pid());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+    let _other = UnixDatagram::bind_addr(&address).unwrap();
+    assert_eq!(Client::connect(daemon.port()).close_now(), Some(1000));
+}

@@ -60,12 +60,8 @@ impl Connection {
     /// A write to `side` failed. What it sent before may still be readable, so reading goes on
     /// until it ends by itself.
     pub fn write_failed(&mut self, side: Side, error: ErrorKind, now: Instant, turn: &mut Turn) {
-        if self.is_datagram(side) && error == ErrorKind::ConnectionRefused {
-            return self.refused_datagram(now, turn);
-        }
-        if self.is_datagram(side) && error == DATAGRAM_TOO_BIG {
-            let fault = ClientFault(inbound::Fault::TooBig);
-            return self.end_client(Ending::ClientFault(fault), now, turn);
+        if self.is_datagram(side) {
+            return self.send_failed(error, now, turn);
         }
         let unread = self.half(side).intake != Intake::Ended;
         self.half_mut(side).lane.kill();
@@ -73,6 +69,18 @@ impl Connection {
             Side::Client => self.peer.discard(),
             Side::Peer if !unread => self.peer_gone(Some(error), now, turn),
             Side::Peer => {}
+        }
+    }
+
+    /// A datagram was not sent. No end of the peer's will be read that could say more.
+    fn send_failed(&mut self, error: ErrorKind, now: Instant, turn: &mut Turn) {
+        match error {
+            ErrorKind::ConnectionRefused => self.refused_datagram(now, turn),
+            DATAGRAM_TOO_BIG => {
+                let fault = ClientFault(inbound::Fault::TooBig);
+                self.end_client(Ending::ClientFault(fault), now, turn);
+            }
+            kind => self.peer_gone(Some(kind), now, turn),
         }
     }
 
@@ -143,8 +151,7 @@ impl Connection {
         self.peer.lane.finish();
         self.peer.discard();
         let Phase::Open(session) = &self.phase else { return };
-        if matches!(session.wrap, Wrap::Datagram | Wrap::ReadOnly) {
-            // No FIN of theirs will come.
+        if !session.answers_fin {
             self.peer.intake = Intake::Ended;
         }
     }

@@ -46,8 +46,6 @@ use crate::proto::http::HeadParser;
 pub const TURN_BYTES: usize = 256 * 1024;
 /// What a turn may read when an encoder puts up to 80 bytes around messages of no bytes.
 const ENVELOPE_TURN_BYTES: usize = 16 * 1024;
-/// The largest datagram there is, and one byte more would be cut silently.
-const DATAGRAM_ROOM: usize = 65_536;
 
 /// The most bytes that are read only to be forgotten: more than the socket buffers on the way hold
 /// (tcp(7)), and little work for a side that does not stop.
@@ -166,6 +164,8 @@ struct Session {
     wrap: Wrap,
     inbound: Inbound,
     outbound: Outbound,
+    /// Whether the peer ends its stream when we end ours: FIFOs and datagram sockets do not.
+    answers_fin: bool,
     /// Our close frame went out; nothing may follow it (RFC 6455 §5.5.1).
     close_sent: bool,
     /// ICMP refusals since the last datagram.
@@ -230,7 +230,7 @@ impl Connection {
                 room.min(ENVELOPE_TURN_BYTES)
             }
             (Phase::Open(session), Side::Peer) if session.wrap == Wrap::Datagram && room > 0 => {
-                DATAGRAM_ROOM
+                TURN_BYTES
             }
             (Phase::Open(_), _) => room,
             _ => 0,

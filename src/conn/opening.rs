@@ -84,10 +84,8 @@ impl Connection {
         let mut response = Vec::with_capacity(256);
         handshake::accept(&upgrade, answer.protocol, &mut response);
         turn.to_client.stage(&response);
-        self.open(framer, wrap, now);
-        if matches!(answer.target, Target::FifoTx(_)) {
-            self.peer.intake = Intake::Ended;
-        }
+        let answers_fin = matches!(answer.target, Target::Tcp { .. } | Target::UnixStream(_));
+        self.open(framer, wrap, answers_fin, now);
         if !early.is_empty() {
             turn.buffer[..early.len()].copy_from_slice(&early);
             self.client.received += early.len() as u64;
@@ -95,13 +93,14 @@ impl Connection {
         }
     }
 
-    fn open(&mut self, framer: Framer, wrap: Wrap, now: Instant) {
+    fn open(&mut self, framer: Framer, wrap: Wrap, answers_fin: bool, now: Instant) {
         let outbound = Outbound::new(framer.is_two_way_frames(), wrap == Wrap::Datagram);
         self.phase = Phase::Open(Box::new(Session {
             inbound: Inbound::new(),
             outbound,
             framer,
             wrap,
+            answers_fin,
             close_sent: false,
             refusals: 0,
         }));

@@ -1,5 +1,6 @@
 //! Peer to client: the framing's verdict, a frame header in front, no copy of long pieces.
 
+use super::TURN_BYTES;
 use super::batch::{Batch, stage_frame};
 use super::frames::{PeerFault, PeerFrames};
 use crate::abi::PEER_BUFFER_SIZE;
@@ -166,6 +167,10 @@ fn datagram(
     length: usize,
     to_client: &mut Batch,
 ) -> Result<(), Fault> {
+    // A read that was full may have cut it: a Unix datagram can be larger than any of UDP.
+    if length >= TURN_BYTES {
+        return Err(Fault::Unframed);
+    }
     // In frames of RFC 6455 a datagram says nothing that it does not say without.
     let asked = length > 0 && length <= framer.largest_view() && !framer.is_two_way_frames();
     let verdict = if asked {

@@ -4,14 +4,12 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::os::unix::net::SocketAddr as UnixAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::socket::Link;
 use crate::backend::Target;
@@ -87,15 +85,13 @@ pub(super) fn udp(addresses: &[IpAddr], port: u16) -> io::Result<Link> {
     Err(last)
 }
 
-/// Bound to an abstract address of its own, so that the peer can answer.
+/// Bound to an abstract address that the kernel chooses (unix(7), autobind), so that the peer can
+/// answer.
 fn unix_datagram(path: &Path) -> io::Result<Link> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("websocksy/{}/{count}", std::process::id());
-    let socket = std::os::unix::net::UnixDatagram::bind_addr(&UnixAddr::from_abstract_name(name)?)?;
-    socket.set_nonblocking(true)?;
-    socket.connect(path)?;
-    Ok(Link::UnixDatagram(UnixDatagram::from_std(socket)))
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM.nonblocking(), None)?;
+    socket.bind(&SockAddr::unix("")?)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(Link::UnixDatagram(UnixDatagram::from_std(socket.into())))
 }
 
 /// Opened without waiting for the other end: to read, that is always possible; to write, ENXIO
@@ -109,7 +105,7 @@ fn fifo(path: &Path, write: bool) -> io::Result<Link> {
     if !file.metadata()?.file_type().is_fifo() {
         return Err(Error::new(ErrorKind::InvalidInput, "not a FIFO"));
     }
-    Ok(Link::Fifo(file))
+    Ok(if write { Link::FifoTx(file) } else { Link::FifoRx(file) })
 }
 
 /// The race of a TCP peer's addresses.

@@ -18,7 +18,8 @@ pub(super) enum Link {
     Unix(UnixStream),
     Udp(UdpSocket),
     UnixDatagram(UnixDatagram),
-    Fifo(File),
+    FifoTx(File),
+    FifoRx(File),
     Closed,
 }
 
@@ -31,7 +32,9 @@ impl Link {
             Self::Unix(socket) => socket.register(registry, token, both),
             Self::Udp(socket) => socket.register(registry, token, both),
             Self::UnixDatagram(socket) => socket.register(registry, token, both),
-            Self::Fifo(file) => SourceFd(&file.as_raw_fd()).register(registry, token, both),
+            Self::FifoTx(file) | Self::FifoRx(file) => {
+                SourceFd(&file.as_raw_fd()).register(registry, token, both)
+            }
             Self::Closed => Err(ErrorKind::NotConnected.into()),
         }
     }
@@ -52,8 +55,9 @@ impl Socket for Link {
             Self::Unix(socket) => socket.read(buffer),
             Self::Udp(socket) => socket.recv(buffer),
             Self::UnixDatagram(socket) => socket.recv(buffer),
-            Self::Fifo(file) => file.read(buffer),
-            Self::Closed => Ok(0),
+            Self::FifoRx(file) => file.read(buffer),
+            // All there is to learn of a FIFO's readers is that the last one left.
+            Self::FifoTx(_) | Self::Closed => Ok(0),
         }
     }
 
@@ -61,8 +65,10 @@ impl Socket for Link {
         match self {
             Self::Tcp(socket) => write_parts(socket, parts),
             Self::Unix(socket) => write_parts(socket, parts),
-            Self::Fifo(file) => write_parts(file, parts),
-            Self::Udp(_) | Self::UnixDatagram(_) => Err(ErrorKind::Unsupported.into()),
+            Self::FifoTx(file) => write_parts(file, parts),
+            Self::FifoRx(_) | Self::Udp(_) | Self::UnixDatagram(_) => {
+                Err(ErrorKind::Unsupported.into())
+            }
             Self::Closed => Err(ErrorKind::BrokenPipe.into()),
         }
     }
@@ -81,7 +87,7 @@ impl Socket for Link {
             Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
             Self::Unix(socket) => socket.shutdown(Shutdown::Write),
             // A FIFO has no half-close, and a datagram socket no end to send.
-            Self::Fifo(_) | Self::Udp(_) | Self::UnixDatagram(_) | Self::Closed => {
+            _ => {
                 self.close();
                 Ok(())
             }
