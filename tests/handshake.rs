@@ -360,6 +360,7 @@ fn other_origins_are_refused() {
     }
     let twice = with("Origin: https://good.tld\r\n".repeat(2));
     assert_eq!(refused(daemon.port(), &twice, b"").status, 400);
+    eventually("the dial of the one that was let in", || peer.dials() > 0);
     assert_eq!(peer.dials(), 1);
 }
 
