@@ -127,6 +127,8 @@ struct World {
     /// Something was done to it after which bytes may be missing: a reset, a broken pipe, a
     /// deadline.
     hurt: bool,
+    /// A deadline was served.
+    overdue: bool,
 }
 
 pub(crate) fn run(seed: u64) -> Report {
@@ -164,6 +166,7 @@ impl World {
             connected: false,
             speech,
             hurt: false,
+            overdue: false,
             random,
         }
     }
@@ -259,6 +262,7 @@ impl World {
         self.hurt = true;
         self.now += Duration::from_secs(self.random.below(130));
         if self.connection.deadline().is_some_and(|at| at <= self.now) {
+            self.overdue = true;
             self.connection.expired(self.now, &mut self.turn);
         }
     }
@@ -355,9 +359,10 @@ impl World {
 
     /// Whether the connection has named a reason for which bytes to `side` may be missing.
     fn may_lose(&self, side: Side) -> bool {
-        // A failed write names itself; the ending follows when reading fails too.
+        // A failed write names itself, and so does a side that took nothing until its deadline,
+        // though the first ending stands.
         let socket = if side == Side::Client { &self.client } else { &self.peer };
-        let broken = socket.broken && !self.connection.is_writable(side);
+        let broken = (socket.broken || self.overdue) && !self.connection.is_writable(side);
         match (side, self.connection.ending()) {
             (_, None) => broken,
             // What the peer says after a close frame, the client's or ours, goes nowhere.
