@@ -158,10 +158,11 @@ impl Framer {
         verdict(returned, opcode, length).map_err(|cause| self.fault(cause))
     }
 
-    /// The most bytes that one call may be shown: the ABI's buffer for plug-ins, which may have
-    /// one of that size themselves; any number for our own.
+    /// The most bytes that one call is shown: the ABI's buffer, for plug-ins may have one of that
+    /// size themselves, and whether a message is too long must not depend on how reads cut it; any
+    /// number where a message is what a read brought.
     pub fn largest_view(&self) -> usize {
-        if self.traits.builtin { usize::MAX } else { PEER_BUFFER_SIZE }
+        if self.traits.any_length { usize::MAX } else { PEER_BUFFER_SIZE }
     }
 
     /// What the last bytes of a stream are sent as when the function found no message in them.

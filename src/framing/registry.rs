@@ -18,6 +18,7 @@ struct Builtin {
     function: ws_framing,
     encoder: Option<ws_encoder>,
     accepts: fn(&[u8]) -> Result<(), ConfigFault>,
+    any_length: bool,
     text: bool,
     frames: bool,
 }
@@ -33,12 +34,15 @@ static BUILTINS: [Builtin; 5] = [
 
 const fn plain<F: Framing>(name: &'static str) -> Builtin {
     let function = shim::framing::<F>;
-    Builtin { name, function, encoder: None, accepts: |_| Ok(()), text: false, frames: false }
+    let accepts = |_: &[u8]| Ok(());
+    let (any_length, text, frames) = (true, false, false);
+    Builtin { name, function, encoder: None, accepts, any_length, text, frames }
 }
 
 const fn delimited<F: Framing + Delimited>(name: &'static str) -> Builtin {
     let accepts = |config: &[u8]| F::delimiter(config).map(drop);
-    Builtin { encoder: Some(shim::encoder::<F>), accepts, ..plain::<F>(name) }
+    let encoder: Option<ws_encoder> = Some(shim::encoder::<F>);
+    Builtin { encoder, accepts, any_length: false, ..plain::<F>(name) }
 }
 
 /// A framing of a plug-in. Plug-ins are never unloaded, so neither is its function.
@@ -59,8 +63,8 @@ fn registered() -> MutexGuard<'static, Vec<Registered>> {
 #[derive(Clone, Copy)]
 pub(super) struct Traits {
     pub(super) encoder: Option<ws_encoder>,
-    /// One of ours: takes any length.
-    pub(super) builtin: bool,
+    /// Makes a message of whatever a read brought.
+    pub(super) any_length: bool,
     /// An unframed tail may be text.
     pub(super) text: bool,
     /// Forwards whatever a read brought, text as text.
@@ -89,14 +93,14 @@ pub(super) fn find(name: &str) -> Option<ws_framing> {
 }
 
 pub(super) fn traits(function: ws_framing) -> Traits {
-    if let Some(&Builtin { encoder, text, frames, .. }) = builtin(function) {
+    if let Some(&Builtin { encoder, any_length, text, frames, .. }) = builtin(function) {
         let auto = std::ptr::fn_addr_eq(function, auto());
-        return Traits { encoder, builtin: true, text, auto, frames };
+        return Traits { encoder, any_length, text, auto, frames };
     }
     let known = registered();
     let known = known.iter().find(|known| std::ptr::fn_addr_eq(known.function, function));
     let encoder = known.and_then(|known| known.encoder);
-    Traits { encoder, builtin: false, text: false, auto: false, frames: false }
+    Traits { encoder, any_length: false, text: false, auto: false, frames: false }
 }
 
 /// A function's name for the log; its address when nobody registered it.

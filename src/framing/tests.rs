@@ -226,10 +226,13 @@ fn only_delimiters_with_add_go_to_the_peer() {
 
 #[test]
 fn traits_of_our_own() {
-    for (name, frames) in [("auto", false), ("newline", false), ("rfc6455", true)] {
+    let any = usize::MAX;
+    for (name, frames, view) in
+        [("auto", false, any), ("newline", false, PEER_BUFFER_SIZE), ("rfc6455", true, any)]
+    {
         let framer = framer(name, None);
         assert_eq!(framer.is_two_way_frames(), frames, "{name}");
-        assert_eq!(framer.largest_view(), usize::MAX);
+        assert_eq!(framer.largest_view(), view, "{name}");
         assert_eq!(format!("{framer:?}"), format!("Framer({name:?})"));
     }
     assert_eq!(format!("{:?}", Choice::default()), "Choice { framing: \"auto\", config: None }");
