@@ -68,7 +68,13 @@ impl<'a> Library<'a> {
     }
 }
 
-/// What `look` finds of the file that the code at `address` was loaded from.
+/// Whether `address` lies in an object that is loaded: code, constants, variables, but nothing of
+/// any allocator's.
+pub(super) fn is_of_an_object(address: *const c_void) -> bool {
+    object_of(address.cast_mut(), |_| ()).is_some()
+}
+
+/// What `look` finds of the file that what is at `address` was loaded from.
 fn object_of<T>(address: *mut c_void, look: impl Fn(&Path) -> T) -> Option<T> {
     let mut info = MaybeUninit::<Dl_info>::uninit();
     // SAFETY: `dladdr` takes any address; it fills `info` in when it returns non-zero, and then

@@ -3,6 +3,7 @@
 
 use super::addr::{self, Target, Transport};
 use super::error::{BadAnswer, ConfigureError, QueryError};
+use super::library;
 use super::view::View;
 use super::{Answer, Request};
 use crate::abi::{ws_backend, ws_peer_info};
@@ -114,7 +115,14 @@ impl Returned {
 
 impl Drop for Returned {
     fn drop(&mut self) {
-        for string in [self.0.host, self.0.port, self.0.framing_config] {
+        let Self(ws_peer_info { host, port, framing_config, .. }) = *self;
+        for (field, string) in [("host", host), ("port", port), ("framing_config", framing_config)]
+        {
+            // A literal or a variable; the first websocksy died of it.
+            if library::is_of_an_object(string.cast()) {
+                log::warn!("the back end's {field} is not from malloc; it is not freed");
+                continue;
+            }
             // SAFETY: the contract says that these are null or from C's allocator, and the core's.
             unsafe { libc::free(string.cast()) }
         }

@@ -208,3 +208,14 @@ fn every_string_is_freed_once() {
     assert_eq!(freed(), 0);
     assert!(variable::<u64>(path, "given") > 0);
 }
+
+#[test]
+fn c66_what_is_not_from_malloc_is_not_freed() {
+    for _ in 0..2 {
+        let answer = loaded().0.query(&client("/Literals", &[])).unwrap();
+        assert_eq!(answer.target.to_string(), "tcp://literal:7");
+    }
+    for field in ["host", "port", "framing_config"] {
+        assert!(logged(&[&format!("the back end's {field} is not from malloc")]), "{field}");
+    }
+}
