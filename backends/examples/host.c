@@ -140,7 +140,7 @@ static int read_peer(connection* now, const char* bytes) {
 	memcpy(now->waiting + now->length, bytes, fresh);
 	now->length += fresh;
 	while (now->length) {
-		taken = call(now, fresh, &opcode);
+		taken = call(now, fresh < now->length ? fresh : now->length, &opcode);
 		if (taken < 0 || (uint64_t)taken > now->length) {
 			printf("fault\n");
 			return 1;

@@ -172,21 +172,28 @@ fn datagram(
         return Err(Fault::Unframed);
     }
     // In frames of RFC 6455 a datagram says nothing that it does not say without.
-    let asked = length > 0 && length <= framer.largest_view() && !framer.is_two_way_frames();
-    let verdict = if asked {
-        framer.cut(buffer, length, length).map_err(Fault::Framing)?
-    } else {
-        Verdict::More
-    };
-    match verdict {
-        Verdict::Discard { .. } => {}
-        Verdict::Message { length: n, kind } => {
-            // The function's word is for what it saw of the datagram, not for what is behind.
-            let kind = if n == length { kind } else { framer.tail_kind(&buffer[..length]) };
-            message(kind, buffer, 0, length, to_client);
-        }
-        Verdict::More => message(Kind::Binary, buffer, 0, length, to_client),
+    if length == 0 || framer.is_two_way_frames() {
+        message(Kind::Binary, buffer, 0, length, to_client);
+        return Ok(());
     }
+    let mut at = 0;
+    let kind = loop {
+        let left = length - at;
+        if left > framer.largest_view() {
+            break framer.tail_kind(&buffer[at..length]);
+        }
+        match framer.cut(&mut buffer[at..], left, left).map_err(Fault::Framing)? {
+            Verdict::Discard { length: n } if n == left => return Ok(()),
+            Verdict::Discard { length: n } => at += n,
+            // The function's word is for what it saw of the datagram, not for what is behind.
+            Verdict::Message { length: n, .. } if n < left => {
+                break framer.tail_kind(&buffer[at..length]);
+            }
+            Verdict::Message { kind, .. } => break kind,
+            Verdict::More => break Kind::Binary,
+        }
+    };
+    message(kind, buffer, at, length - at, to_client);
     Ok(())
 }
 

@@ -3,9 +3,10 @@
 
 use super::{Fields, Innocent, address, connect, refused, request, text};
 use crate::common::plugins::{bundled, scratch};
-use crate::common::{Client, Daemon, Peer, open, upgrade};
+use crate::common::{Client, Daemon, PATIENCE, Peer, open, upgrade};
 use std::fs;
 use std::io::{self, Read, Write};
+use std::net::UdpSocket;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
@@ -228,4 +229,33 @@ fn dynamic32_adds_lengths() {
         &[7; 300],
     ];
     assert_eq!(received.recv().unwrap().head, expected.concat());
+}
+
+/// P29: a framing drops the front of a datagram, or all of it, and says of which type the rest is;
+/// one datagram says nothing about the next.
+#[test]
+fn json_in_datagrams() {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    let host = format!("udp://127.0.0.1:{}", peer.local_addr().unwrap().port());
+    let files = Files::new("datagrams", &[("json", format!("{host} * json\n"))]);
+    let daemon = files.daemon(&["%endpoint%"]);
+    let mut client = connect(&daemon, &request("/json", &[]));
+    client.frame(0x82, b"hello");
+    let (_, address) = peer.recv_from(&mut [0; 64]).unwrap();
+    for (sent, received) in [
+        ("{\"a\":1}", Some((1, "{\"a\":1}"))),
+        ("\n {\"a\":1}", Some((1, "{\"a\":1}"))),
+        (" \r\n", None),
+        ("12", Some((2, "12"))), // a number that may go on
+        ("[3]", Some((1, "[3]"))),
+        ("no", Some((2, "no"))),
+        ("[1] [2]", Some((2, "[1] [2]"))), // one datagram is one message
+    ] {
+        peer.send_to(sent.as_bytes(), address).unwrap();
+        if let Some((opcode, text)) = received {
+            assert_eq!(client.message(), (opcode, text.into()), "{sent:?}");
+        }
+    }
+    assert_eq!(client.close_now(), Some(1000));
 }

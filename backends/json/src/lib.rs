@@ -23,7 +23,11 @@ impl Framing for Json {
         }
     }
 
-    fn cut(&mut self, data: &mut [u8], _fresh: usize) -> Verdict {
+    fn cut(&mut self, data: &mut [u8], fresh: usize) -> Verdict {
+        // A datagram is all new, whatever was in the one before it.
+        if fresh >= data.len() {
+            *self = Self::default();
+        }
         let blanks = data.iter().take_while(|&&byte| is_blank(byte)).count();
         if blanks > 0 {
             return Verdict::Discard(blanks);

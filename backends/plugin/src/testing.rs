@@ -62,7 +62,9 @@ impl<F: Framing> Session<F> {
         self.outcome.tail.extend_from_slice(fresh);
         let mut start = 0;
         while start < self.outcome.tail.len() && self.outcome.end == End::Open {
-            let verdict = self.framing.cut(&mut self.outcome.tail[start..], fresh.len());
+            let view = &mut self.outcome.tail[start..];
+            let fresh = fresh.len().min(view.len());
+            let verdict = self.framing.cut(view, fresh);
             if verdict == Verdict::More {
                 break;
             }
