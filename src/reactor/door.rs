@@ -10,7 +10,7 @@ use log::warn;
 use mio::net::TcpStream;
 
 use super::Reactor;
-use super::listener::{ACCEPT_PAUSE, ACCEPTS, is_exhaustion};
+use super::listener::{ACCEPT_PAUSE, ACCEPTS, BACKLOG, is_exhaustion};
 use super::session::{self, CLIENT, Session};
 use super::slab::Key;
 use super::socket::Link;
@@ -22,24 +22,34 @@ const TOLD: usize = 256;
 impl Reactor {
     /// Accepts who waits, some at a time.
     pub(super) fn accept(&mut self, now: Instant) {
-        if self.accept_at.is_some() {
-            return;
+        if self.accept_at.is_none() && self.accept_some(ACCEPTS, now) {
+            self.accept_at = Some(now);
         }
-        for _ in 0..ACCEPTS {
-            let Some(listener) = &self.listener else { return };
+    }
+
+    /// Accepts all who wait, when the door is about to close: a listener that is closed resets
+    /// them.
+    pub(super) fn accept_all(&mut self, now: Instant) {
+        self.accept_some(BACKLOG as usize, now);
+    }
+
+    /// Accepts up to `most` clients; returns whether more may wait and can be taken at once.
+    fn accept_some(&mut self, most: usize, now: Instant) -> bool {
+        for _ in 0..most {
+            let Some(listener) = &self.listener else { return false };
             match listener.accept() {
                 Ok((client, address)) => self.welcome(client, address, now),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) if is_exhaustion(&error) => {
                     warn!("cannot accept: {error}; trying again in {ACCEPT_PAUSE:?}");
                     self.accept_at = Some(now + ACCEPT_PAUSE);
-                    return;
+                    return false;
                 }
                 // What accept(2) reports of one client's network does not concern the next.
                 Err(_) => {}
             }
         }
-        self.accept_at = Some(now);
+        true
     }
 
     fn welcome(&mut self, client: TcpStream, address: SocketAddr, now: Instant) {

@@ -8,7 +8,7 @@ use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that the kernel holds until we accept them; it cuts the number to its own limit.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// Clients accepted in one turn: those that are served must not wait for a crowd at the door.
 pub(super) const ACCEPTS: usize = 64;

@@ -61,7 +61,8 @@ impl Wheel {
         }
         let rounds_end = last.min(self.next + BUCKETS - 1);
         for tick in self.next..=rounds_end {
-            due.append(&mut self.buckets[(tick % BUCKETS) as usize]);
+            // Taken, not emptied: a crowd's memory goes with its deadlines.
+            due.extend(std::mem::take(&mut self.buckets[(tick % BUCKETS) as usize]));
         }
         self.next = last + 1;
         let upcoming = self.next..self.next + BUCKETS;
@@ -107,6 +108,16 @@ mod tests {
         }
         assert_eq!(served(&mut wheel, start + TICK * 5000).len(), 3);
         assert_eq!(wheel.wake_up(), None);
+    }
+
+    #[test]
+    fn a_crowds_memory_goes_with_its_deadlines() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        let tick = wheel.tick(start + TICK);
+        (0..10_000).for_each(|_| wheel.enter(tick, KEY));
+        assert_eq!(served(&mut wheel, start + TICK * 5).len(), 10_000);
+        assert!(wheel.buckets.iter().all(|bucket| bucket.capacity() == 0));
     }
 
     #[test]
