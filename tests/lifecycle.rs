@@ -407,3 +407,68 @@ fn idle_clients_cost_no_cpu() {
     assert!(spent <= 10, "{spent} ms of CPU in a second of nothing");
     upgrade(&mut stream, &BASE.as_bytes()[30..]);
 }
+
+/// S08: a daemon that was stopped for longer than its deadlines looks at what its clients did in
+/// the meantime before it judges them.
+#[test]
+fn a_stop_is_nobodys_silence() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "rfc6455", &["-k", "1", "--handshake-timeout", "1"]);
+    let mut client = Client::connect(daemon.port());
+    assert!(matches!(client.event(), Event::Ping(_)));
+    let mut door = open(daemon.port());
+    eventually("the door is taken", || daemon.fds() >= daemon.baseline() + 3);
+    daemon.signal("STOP");
+    client.frame(0x8a, b"");
+    door.write_all(BASE.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(2500));
+    daemon.signal("CONT");
+    upgrade(&mut door, b"");
+    client.frame(0x81, b"still here");
+    loop {
+        match client.event() {
+            Event::Ping(payload) => client.frame(0x8a, &payload),
+            Event::Data(_, _, payload) => break assert_eq!(payload, b"still here"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// S05: clients that wait to be accepted when the signal comes are told like those in the door,
+/// however many they are.
+#[test]
+fn the_backlog_is_told() {
+    let peer = Peer::echo();
+    let mut daemon = Daemon::before(&peer, "binary", &[]);
+    daemon.signal("STOP");
+    let mut crowd: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = open(daemon.port());
+            stream.write_all(BASE.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    daemon.signal("TERM");
+    daemon.signal("CONT");
+    for stream in &mut crowd {
+        assert_eq!(answer(stream, b"").status, 503);
+    }
+    drop(crowd);
+    assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0));
+}
+
+/// `--idle-timeout` counts data, not the pings of a peer that speaks frames.
+#[test]
+fn the_pings_of_a_peer_are_no_data() {
+    let peer = Peer::serve(|mut stream| {
+        while stream.write_all(b"\x89\x00").is_ok() {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+    let daemon = Daemon::before(&peer, "rfc6455", &["--idle-timeout", "1"]);
+    let start = Instant::now();
+    let mut client = Client::connect(daemon.port());
+    assert_eq!(client.end(), Some(1000));
+    let took = start.elapsed();
+    assert!((900..2500).contains(&took.as_millis()), "{took:?}");
+}

@@ -162,6 +162,27 @@ fn a_peer_may_end_its_direction_only() {
     assert_eq!((received.digest, received.end), (Digest::of(&late), End::Fin));
 }
 
+/// P14: a client that has much to say has as long as it goes on saying it, not the close time-out.
+#[test]
+fn a_long_upload_outlives_the_peers_end() {
+    let (sender, received) = channel();
+    let peer = Peer::serve(move |stream| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        sender.send(Received::from(stream)).unwrap();
+    });
+    let daemon = Daemon::before(&peer, "binary", &["--close-timeout", "0.5"]);
+    let mut client = Client::connect(daemon.port());
+    let payload = noise(20_000, 12);
+    for piece in payload.chunks(1_000) {
+        client.frame(0x82, piece);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(client.closed(), Some(1000));
+    client.close(1000);
+    let received = received.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((received.digest, received.end), (Digest::of(&payload), End::Fin));
+}
+
 /// P11, P22: a peer that resets: what had arrived is delivered, then 1011.
 #[test]
 fn a_reset_by_the_peer_is_1011() {
@@ -281,6 +302,28 @@ fn a_client_that_left_is_not_forgotten() {
     digests.sort_unstable();
     let expected: Vec<_> = lengths().map(|len| Digest::of(&payload[..len])).collect();
     assert_eq!(digests, expected);
+}
+
+/// P15: nor is what the kernel still holds for a peer that is slow and answers as it reads: to close
+/// the socket under it would reset it.
+#[test]
+fn the_kernels_bytes_reach_a_slow_peer_that_talks() {
+    let (sender, received) = channel();
+    let peer = Peer::serve(move |mut stream| {
+        let (mut total, mut buffer) = (0, vec![0; 64 << 10]);
+        while let Ok(n @ 1..) = stream.read(&mut buffer) {
+            total += n;
+            let _ = stream.write_all(b"so far so good");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        sender.send(total).unwrap();
+    });
+    let daemon = Daemon::before(&peer, "binary", &["--close-timeout", "0.5"]);
+    let payload = noise(3 << 20, 13);
+    let mut client = Client::connect(daemon.port());
+    client.send(&frame(0x82, &payload));
+    assert_eq!(client.close_now(), Some(1000));
+    assert_eq!(received.recv_timeout(PATIENCE).unwrap(), payload.len());
 }
 
 /// A peer that talks on after its client has left is not read for nobody.
@@ -511,6 +554,54 @@ fn a_message_that_never_ends_is_1009() {
         drop(client);
         daemon.wait_for_log("peer buffer full without a message");
     }
+}
+
+/// P28: whether a message fits does not depend on how reads cut the stream.
+#[test]
+fn the_longest_message_is_the_same_however_it_comes() {
+    for (length, fits) in [(16_384, true), (16_385, false)] {
+        for pause in [false, true] {
+            let mut bytes = vec![b'x'; length];
+            bytes[length - 1] = b'\n';
+            let peer = Peer::serve(move |mut stream| {
+                let (first, last) = bytes.split_at(bytes.len() / 2);
+                stream.write_all(first).unwrap();
+                std::thread::sleep(Duration::from_millis(if pause { 100 } else { 0 }));
+                stream.write_all(last).unwrap();
+            });
+            let daemon = Daemon::before(&peer, "newline", &["-c", "framing-config=lf"]);
+            let mut client = Client::connect(daemon.port());
+            if fits {
+                assert_eq!(client.message().1.len(), length);
+            }
+            assert_eq!(client.end(), Some(if fits { 1000 } else { 1009 }), "{length}, {pause}");
+        }
+    }
+}
+
+/// P36: bytes behind urgent data arrive at once, though a read stops before it.
+#[test]
+fn urgent_data_holds_nothing_back() {
+    let (say, told) = channel::<()>();
+    let told = std::sync::Mutex::new(told);
+    let peer = Peer::serve(move |stream| {
+        told.lock().unwrap().recv().unwrap();
+        let socket = socket2::Socket::from(stream);
+        socket.send(b"before").unwrap();
+        socket.send_out_of_band(b"!").unwrap();
+        socket.send(b"behind").unwrap();
+        let _ = Received::from(TcpStream::from(socket));
+    });
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    let mut client = Client::connect(daemon.port());
+    daemon.signal("STOP"); // so that all of it is there when it next looks
+    say.send(()).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    daemon.signal("CONT");
+    assert_eq!(client.message(), (2, b"before".to_vec()));
+    assert_eq!(client.message(), (2, b"behind".to_vec()));
+    assert_quiet(&daemon);
+    assert_eq!(client.close_now(), Some(1000));
 }
 
 /// P36: urgent data is data that nobody asked for: it neither wakes the daemon up for ever nor

@@ -68,7 +68,7 @@ impl Wire {
             end: None,
             credit: usize::MAX,
             errors: VecDeque::new(),
-            ready: Ready { readable: false, writable: true, hung_up: false },
+            ready: Ready { writable: true, ..Ready::default() },
             read: Vec::new(),
             written: Vec::new(),
             given_up: None,
@@ -99,7 +99,7 @@ impl Wire {
             _ if self.end == Some(End::Reset) => return,
             _ => self.end = Some(end),
         }
-        self.ready = Ready { readable: true, writable: true, hung_up: true };
+        self.ready = Ready { readable: true, writable: true, hung_up: true, ..self.ready };
     }
 
     /// From now on it takes so many bytes.
@@ -157,7 +157,7 @@ impl Socket for Wire {
         Ok(n)
     }
 
-    fn write(&mut self, parts: &[IoSlice<'_>]) -> Result<usize> {
+    fn write(&mut self, parts: &[IoSlice<'_>], _last: bool) -> Result<usize> {
         assert!(!self.shut && !self.datagrams, "written after the end");
         self.fail()?;
         if self.end == Some(End::Reset) {

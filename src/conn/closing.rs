@@ -26,8 +26,20 @@ use super::{Connection, Ending, Intake, Phase, Side, Turn};
 use crate::proto::frame::{CloseCode, Opcode, close_payload};
 use crate::proto::handshake;
 
-/// How many ICMP refusals in a row a datagram peer may answer with: one that restarts comes back.
+/// How many refusals in a row a datagram peer may answer with: one that restarts comes back.
 const REFUSALS: u8 = 3;
+
+/// Whether this is what ICMP, or a route that is missing, says of a datagram (udp(7), ip(7)).
+pub(super) fn is_refusal(error: ErrorKind) -> bool {
+    matches!(
+        error,
+        ErrorKind::ConnectionRefused
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::PermissionDenied
+    )
+}
 
 impl Connection {
     /// `side`'s stream ended, or failed with `error`.
@@ -39,7 +51,7 @@ impl Connection {
                 self.over = true;
             }
             (Side::Peer, Phase::Open(session)) => {
-                if error == Some(ErrorKind::ConnectionRefused) && session.wrap == Wrap::Datagram {
+                if session.wrap == Wrap::Datagram && error.is_some_and(is_refusal) {
                     return self.refused_datagram(now, turn);
                 }
                 self.peer_gone(error, now, turn);
@@ -65,6 +77,9 @@ impl Connection {
         }
         let unread = self.half(side).intake != Intake::Ended;
         self.half_mut(side).lane.kill();
+        if self.ending.is_some() {
+            self.restart_due(now);
+        }
         match side {
             Side::Client => self.peer.discard(),
             Side::Peer if !unread => self.peer_gone(Some(error), now, turn),
@@ -75,8 +90,9 @@ impl Connection {
     /// A datagram was not sent. No end of the peer's will be read that could say more.
     fn send_failed(&mut self, error: ErrorKind, now: Instant, turn: &mut Turn) {
         match error {
-            ErrorKind::ConnectionRefused => self.refused_datagram(now, turn),
+            kind if is_refusal(kind) => self.refused_datagram(now, turn),
             DATAGRAM_TOO_BIG => {
+                self.peer.lane.kill();
                 let fault = ClientFault(inbound::Fault::TooBig);
                 self.end_client(Ending::ClientFault(fault), now, turn);
             }
@@ -84,7 +100,7 @@ impl Connection {
         }
     }
 
-    /// An ICMP error came back for a datagram: the peer may be restarting.
+    /// A datagram was refused: the peer may be restarting, or its network.
     fn refused_datagram(&mut self, now: Instant, turn: &mut Turn) {
         let Phase::Open(session) = &mut self.phase else { return };
         session.refusals += 1;

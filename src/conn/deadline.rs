@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::batch::stage_frame;
+use super::lane::End;
 use super::{Connection, Ending, Intake, Phase, Side, Turn};
 use crate::proto::frame::Opcode;
 
@@ -25,6 +26,9 @@ impl Connection {
         } else if due(self.stalled_at(Side::Peer)) {
             self.peer.lane.kill();
             self.peer.discard();
+            if self.ending.is_some() {
+                self.restart_due(now);
+            }
             self.close(Ending::Stalled(Side::Peer), now, turn);
         } else if due(self.ping_at()) {
             self.ping(now, turn);
@@ -39,6 +43,26 @@ impl Connection {
     fn phase_over_at(&self) -> Option<Instant> {
         let flows = self.client.lane.queue.is_empty() && self.peer.lane.queue.is_empty();
         if self.ending.is_none() || flows { self.due } else { None }
+    }
+
+    /// The kernel still holds `bytes` for a side that was given its end of stream. To close the
+    /// socket of one that goes on sending would reset it, and so destroy them: while they become
+    /// fewer there is time, as much as a queue of ours would have.
+    pub fn still_under_way(&mut self, bytes: usize, now: Instant) {
+        let (before, since) = self.under_way;
+        let since = if bytes < before { now } else { since };
+        self.under_way = (bytes, since);
+        let stalled = after(since, self.config.deadlines.write).is_some_and(|at| at <= now);
+        if self.ending.is_some() && bytes > 0 && !stalled {
+            self.restart_due(now);
+        }
+    }
+
+    /// Whether what was written to `side` matters until the kernel has handed it on.
+    #[must_use]
+    pub fn is_lingering(&self, side: Side) -> bool {
+        let half = self.half(side);
+        half.intake != Intake::Ended && half.lane.end == End::Done && !half.lane.given_up
     }
 
     fn phase_over(&mut self, now: Instant, turn: &mut Turn) {

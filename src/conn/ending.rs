@@ -23,8 +23,8 @@ pub enum Ending {
     HeadTimeout,
     /// The back end named no peer.
     Query(QueryError),
-    /// The back end could not be asked; in words.
-    NotAsked(String),
+    /// What it takes to let the client in is used up; in words.
+    Exhausted(String),
     /// The framing that the back end chose does not work.
     Framing(Fault),
     /// The back end did not answer in time.
@@ -81,11 +81,9 @@ impl Ending {
             Self::HeadTimeout => Status::RequestTimeout,
             Self::Query(QueryError::NoPeer) => Status::NotFound,
             Self::Query(QueryError::Address(_)) | Self::Dial(_) => Status::BadGateway,
-            Self::Query(QueryError::Bad(_)) | Self::NotAsked(_) | Self::Framing(_) => {
-                Status::Internal
-            }
+            Self::Query(QueryError::Bad(_)) | Self::Framing(_) => Status::Internal,
             Self::QueryTimeout | Self::DialTimeout => Status::GatewayTimeout,
-            Self::Full(_) | Self::Shutdown => Status::Unavailable,
+            Self::Full(_) | Self::Exhausted(_) | Self::Shutdown => Status::Unavailable,
             _ => return None,
         })
     }
@@ -127,7 +125,7 @@ impl fmt::Display for Ending {
             Self::Handshake(refused) => write!(f, "bad handshake: {}", refused.why),
             Self::HeadTimeout => f.write_str("no complete request in time"),
             Self::Query(error) => write!(f, "back end: {error}"),
-            Self::NotAsked(why) => write!(f, "back end not asked: {why}"),
+            Self::Exhausted(why) => write!(f, "out of resources: {why}"),
             Self::Framing(fault) => write!(f, "framing fault: {fault}"),
             Self::QueryTimeout => f.write_str("back end: no answer in time"),
             Self::Dial(why) => write!(f, "peer not reached: {why}"),

@@ -135,6 +135,11 @@ impl Inbound {
         }
     }
 
+    /// How many bytes are collected of a message that must go out whole.
+    pub(super) fn collected(&self) -> usize {
+        self.collected.len()
+    }
+
     /// Whether a frame of data is under way: its header is out, its payload not all.
     pub(super) fn inside_frame(&self) -> bool {
         self.frame.as_ref().is_some_and(|frame| !frame.header.opcode.is_control())

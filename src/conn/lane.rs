@@ -25,6 +25,8 @@ pub(super) enum End {
 pub(super) struct Lane {
     pub(super) queue: Queue,
     pub(super) end: End,
+    /// Nothing that was written here matters any more.
+    pub(super) given_up: bool,
     /// The latest pong that found the queue full: only it needs sending (RFC 6455 §5.5.3), so a
     /// flood of pings makes nothing grow.
     pub(super) late_pong: Option<Box<[u8]>>,
@@ -40,6 +42,7 @@ impl Lane {
         Self {
             queue: Queue::default(),
             end: End::Open,
+            given_up: false,
             late_pong: None,
             progress: now,
             credit: FIRST_CREDIT,
@@ -83,6 +86,7 @@ impl Lane {
     /// Gives up on this side.
     pub(super) fn kill(&mut self) {
         self.end = End::Done;
+        self.given_up = true;
         self.late_pong = None;
         self.queue.discard();
     }

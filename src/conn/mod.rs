@@ -188,6 +188,9 @@ pub struct Connection {
     moved: Instant,
     ending: Option<Ending>,
     action: Option<Action>,
+    /// What the kernel still held for the two sides when the close time-out last ran out, bytes,
+    /// and since when it was no less.
+    under_way: (usize, Instant),
     /// A deadline cut it off, or nothing is left to do.
     over: bool,
 }
@@ -208,6 +211,7 @@ impl Connection {
             moved: now,
             ending: None,
             action: None,
+            under_way: (usize::MAX, now),
             over: false,
         }
     }
@@ -269,6 +273,12 @@ impl Connection {
     pub fn shutdown_due(&self, side: Side) -> bool {
         let lane = &self.half(side).lane;
         lane.end == End::Due && lane.queue.is_empty()
+    }
+
+    /// Whether nothing follows what is on its way to `side` now but the end of the stream.
+    #[must_use]
+    pub fn ends_with_this(&self, side: Side) -> bool {
+        self.half(side).lane.end == End::Due
     }
 
     /// Whether `side` is still to be heard to its end.

@@ -50,9 +50,14 @@ impl Connection {
             client: &mut self.client.lane,
             may_answer: !session.close_sent,
         };
+        let collected = session.inbound.collected();
         let fed = session.inbound.feed(&mut turn.buffer[..length], &mut outlet);
-        if !turn.to_peer.is_empty() {
+        if !turn.to_peer.is_empty() || session.inbound.collected() > collected {
             self.moved = now;
+            // After the peer's end, or ours, the client may finish what it has begun.
+            if self.ending.is_some() && self.peer.lane.end == End::Open {
+                self.restart_due(now);
+            }
         }
         self.late_pong(Side::Peer, turn);
         match fed {
@@ -65,9 +70,13 @@ impl Connection {
     fn peer_received(&mut self, length: usize, more: bool, now: Instant, turn: &mut Turn) {
         let Phase::Open(session) = &mut self.phase else { return };
         session.refusals = 0;
-        self.moved = now;
         let Turn { buffer, to_client, to_peer, .. } = turn;
-        match session.outbound.feed(&mut session.framer, buffer, length, more, to_client) {
+        let fed = session.outbound.feed(&mut session.framer, buffer, length, more, to_client);
+        // Pings and pongs of a peer's are no data.
+        if !session.framer.is_two_way_frames() || !to_client.is_empty() {
+            self.moved = now;
+        }
+        match fed {
             Ok(Asked { close, ping }) => {
                 match ping {
                     // Frames do not nest: the pong waits for the end of the client's.

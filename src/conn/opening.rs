@@ -57,15 +57,21 @@ impl Connection {
         }
     }
 
-    /// The back end cannot even be asked; `why` in words.
-    pub fn not_asked(&mut self, why: String, now: Instant, turn: &mut Turn) {
-        self.refuse(Ending::NotAsked(why), now, turn);
+    /// Descriptors, memory or threads are used up, so the back end cannot be asked or the peer not
+    /// be dialled; `why` in words.
+    pub fn exhausted(&mut self, why: String, now: Instant, turn: &mut Turn) {
+        self.not_open(Ending::Exhausted(why), now, turn);
     }
 
     /// The peer cannot be reached; `why` in words.
     pub fn not_connected(&mut self, why: String, now: Instant, turn: &mut Turn) {
-        if matches!(self.phase, Phase::Dialling(_)) {
-            self.refuse(Ending::Dial(why), now, turn);
+        self.not_open(Ending::Dial(why), now, turn);
+    }
+
+    /// Refuses a client that waits for its peer; one that left meanwhile does not care.
+    fn not_open(&mut self, ending: Ending, now: Instant, turn: &mut Turn) {
+        if matches!(self.phase, Phase::Asking(_) | Phase::Dialling(_)) {
+            self.refuse(ending, now, turn);
         }
     }
 

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, IoSlice, Result};
 use std::time::Instant;
 
 use super::batch::Batch;
+use super::closing::is_refusal;
 use super::{Connection, Side, Turn};
 
 /// What [`Socket::send`] fails with when a datagram is larger than the socket takes (EMSGSIZE).
@@ -16,13 +17,17 @@ pub const DATAGRAM_TOO_BIG: ErrorKind = ErrorKind::FileTooLarge;
 const SLICES: usize = 64;
 /// Datagrams of one turn: each costs a system call of its own.
 const DATAGRAMS: usize = 16;
+/// Reads of one turn from a stream that is read in pieces: the second mostly finds it empty, and
+/// costs less than a turn of its own.
+const PIECES: usize = 2;
 
 /// A non-blocking socket, pipe, or something that a test made up.
 pub trait Socket {
     /// Reads into `buffer`: bytes of a stream, with 0 at its end, or one datagram.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
-    /// Writes bytes of a stream.
-    fn write(&mut self, parts: &[IoSlice<'_>]) -> Result<usize>;
+    /// Writes bytes of a stream. After the `last` ones nothing follows but the shutdown, at once:
+    /// they may wait for it, to go together.
+    fn write(&mut self, parts: &[IoSlice<'_>], last: bool) -> Result<usize>;
     /// Sends one datagram.
     fn send(&mut self, datagram: &[u8]) -> Result<()>;
     /// Ends the stream to the other side, and goes on reading.
@@ -40,6 +45,8 @@ pub struct Ready {
     pub writable: bool,
     /// The other side has ended its stream, or all: reads go on until they say so.
     pub hung_up: bool,
+    /// A read may give less than is there: reads go on until one finds nothing.
+    pub reads_in_pieces: bool,
 }
 
 /// A socket and its readiness.
@@ -68,7 +75,11 @@ pub fn pump<C: Socket, P: Socket>(
     read(connection, Side::Client, client, turn, now);
     settle(connection, client, &mut peer, turn, now);
     if let Some(port) = &mut peer {
-        let reads = if connection.is_datagram(Side::Peer) { DATAGRAMS } else { 1 };
+        let reads = match () {
+            () if connection.is_datagram(Side::Peer) => DATAGRAMS,
+            () if port.ready.reads_in_pieces => PIECES,
+            () => 1,
+        };
         for _ in 0..reads {
             read(connection, Side::Peer, port, turn, now);
             write(connection, Side::Client, client, turn, now);
@@ -135,8 +146,9 @@ fn read<S: Socket>(
         }
         Ok(n) => {
             // A stream that gave less than it was asked for has no more (epoll(7)), unless its
-            // end, or an error, is what comes next.
-            port.ready.readable = datagram || n == room || port.ready.hung_up;
+            // end, or an error, is what comes next, or it is one that gives pieces.
+            let Ready { hung_up, reads_in_pieces, .. } = *port.ready;
+            port.ready.readable = datagram || n == room || hung_up || reads_in_pieces;
             connection.received(side, kept + n, n, now, turn);
         }
         Err(error) => match error.kind() {
@@ -183,20 +195,27 @@ fn write_waiting<S: Socket>(
     let datagrams = connection.is_datagram(side);
     while let (true, Some(bytes)) = (port.ready.writable, connection.waiting(side)) {
         let length = bytes.len();
-        let taken = if datagrams {
-            port.socket.send(bytes).map(|()| length)
+        let (taken, error) = if datagrams {
+            let Sending { gone, error } = send(port, bytes);
+            (gone.then_some(length), error)
         } else {
-            port.socket.write(&[IoSlice::new(bytes)])
-        };
-        match taken {
-            Ok(n) => {
-                port.ready.writable = n == length;
-                connection.sent(side, n, now);
-                if connection.waiting(side).is_none() {
-                    connection.drained(side, now, turn);
+            let last = connection.ends_with_this(side);
+            match port.socket.write(&[IoSlice::new(bytes)], last) {
+                Ok(n) => {
+                    port.ready.writable = n == length;
+                    (Some(n), None)
                 }
+                Err(error) => (None, write_error(port.ready, error.kind())),
             }
-            Err(error) => write_error(connection, side, port, error.kind(), turn, now),
+        };
+        if let Some(n) = taken {
+            connection.sent(side, n, now);
+            if connection.waiting(side).is_none() {
+                connection.drained(side, now, turn);
+            }
+        }
+        if let Some(kind) = error {
+            connection.write_failed(side, kind, now, turn);
         }
     }
 }
@@ -223,12 +242,17 @@ fn write_batch<S: Socket>(
             && connection.is_writable(side)
         {
             let (slices, count, length) = gather(&batch, &turn.buffer, sent);
-            match port.socket.write(&slices[..count]) {
+            let last = connection.ends_with_this(side) && sent + length == batch.len();
+            match port.socket.write(&slices[..count], last) {
                 Ok(n) => {
                     port.ready.writable = n == length;
                     sent += n;
                 }
-                Err(error) => write_error(connection, side, port, error.kind(), turn, now),
+                Err(error) => {
+                    if let Some(kind) = write_error(port.ready, error.kind()) {
+                        connection.write_failed(side, kind, now, turn);
+                    }
+                }
             }
         }
         if sent == batch.len() {
@@ -284,18 +308,13 @@ fn send_all<S: Socket>(
         if !port.ready.writable || connection.waiting(side).is_some() {
             break;
         }
-        match port.socket.send(part) {
-            Ok(()) => _ = parts.next(),
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock => port.ready.writable = false,
-                ErrorKind::Interrupted => {}
-                kind => failure = Some(kind),
-            },
+        let Sending { gone, error } = send(port, part);
+        if gone {
+            parts.next();
         }
+        failure = error;
     }
-    // A refusal was of an earlier datagram, and this one was not sent: it waits for its turn.
-    let kept = failure.is_none_or(|kind| kind == ErrorKind::ConnectionRefused);
-    if kept && parts.peek().is_some() {
+    if parts.peek().is_some() {
         connection.queue(side, &mut parts, now);
     }
     drop(parts);
@@ -304,17 +323,41 @@ fn send_all<S: Socket>(
     }
 }
 
-fn write_error<S: Socket>(
-    connection: &mut Connection,
-    side: Side,
-    port: &mut Port<'_, S>,
-    kind: ErrorKind,
-    turn: &mut Turn,
-    now: Instant,
-) {
-    match kind {
-        ErrorKind::WouldBlock => port.ready.writable = false,
-        ErrorKind::Interrupted => {}
-        kind => connection.write_failed(side, kind, now, turn),
+/// What became of one datagram.
+struct Sending {
+    /// It is sent or lost; otherwise it waits.
+    gone: bool,
+    /// What there is to tell the connection.
+    error: Option<ErrorKind>,
+}
+
+/// Sends one datagram. The first error may be of an earlier one (ICMP, ip(7)), and then the socket
+/// is as good as before; the second is this one's.
+fn send<S: Socket>(port: &mut Port<'_, S>, datagram: &[u8]) -> Sending {
+    let mut told = None;
+    for first in [true, false] {
+        match port.socket.send(datagram).map_err(|error| error.kind()) {
+            Ok(()) => return Sending { gone: true, error: told },
+            Err(ErrorKind::WouldBlock) => {
+                port.ready.writable = false;
+                return Sending { gone: false, error: told };
+            }
+            // Still writable: it is tried again at once.
+            Err(ErrorKind::Interrupted) => return Sending { gone: false, error: told },
+            Err(kind) if first && is_refusal(kind) => told = Some(kind),
+            Err(DATAGRAM_TOO_BIG) if first => {}
+            Err(kind) => return Sending { gone: true, error: told.or(Some(kind)) },
+        }
     }
+    Sending { gone: true, error: told }
+}
+
+/// Takes note of a failed write; returns the error if it is one.
+fn write_error(ready: &mut Ready, kind: ErrorKind) -> Option<ErrorKind> {
+    match kind {
+        ErrorKind::WouldBlock => ready.writable = false,
+        ErrorKind::Interrupted => {}
+        kind => return Some(kind),
+    }
+    None
 }

@@ -26,7 +26,7 @@ pub(super) enum Begun {
     /// The peer is there.
     Connected(Link),
     /// TCP: these addresses are to be tried.
-    Addresses(Vec<IpAddr>, u16),
+    Addresses(Vec<SocketAddr>),
     /// TCP or UDP: the name must be looked up.
     Name(String),
     /// To be begun again after a while.
@@ -37,11 +37,16 @@ pub(super) enum Begun {
 pub(super) fn begin(target: &Target) -> io::Result<Begun> {
     Ok(match target {
         Target::Tcp { host, port } => match literal(host) {
-            Some(addresses) => Begun::Addresses(addresses, *port),
+            Some(addresses) => Begun::Addresses(at_port(addresses, *port)),
             None => Begun::Name(host.clone()),
         },
+        // No refusal comes in time to try another address. IPv4 first: a server of the IPv6
+        // wildcard address hears it too (ipv6(7)), while one of IPv4 would not hear IPv6.
         Target::Udp { host, port } => match literal(host) {
-            Some(addresses) => Begun::Connected(udp(&addresses, *port)?),
+            Some(mut addresses) => {
+                addresses.sort_by_key(SocketAddr::is_ipv6);
+                Begun::Connected(udp(&at_port(addresses, *port))?)
+            }
             None => Begun::Name(host.clone()),
         },
         Target::UnixStream(path) => match UnixStream::connect(path) {
@@ -58,23 +63,31 @@ pub(super) fn begin(target: &Target) -> io::Result<Begun> {
 
 /// The addresses of a host that needs no look-up: a literal, or `localhost` (RFC 6761 §6.3: the
 /// loopback addresses, always).
-fn literal(host: &str) -> Option<Vec<IpAddr>> {
-    if host.eq_ignore_ascii_case("localhost") {
-        return Some(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]);
-    }
-    host.parse().ok().map(|address| vec![address])
+fn literal(host: &str) -> Option<Vec<SocketAddr>> {
+    let addresses: Vec<IpAddr> = if host.eq_ignore_ascii_case("localhost") {
+        vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]
+    } else {
+        vec![host.parse().ok()?]
+    };
+    Some(addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
+}
+
+/// The addresses with the target's port.
+pub(super) fn at_port(mut addresses: Vec<SocketAddr>, port: u16) -> Vec<SocketAddr> {
+    addresses.iter_mut().for_each(|address| address.set_port(port));
+    addresses
 }
 
 /// A UDP socket connected to the first address that can be routed to.
-pub(super) fn udp(addresses: &[IpAddr], port: u16) -> io::Result<Link> {
+pub(super) fn udp(addresses: &[SocketAddr]) -> io::Result<Link> {
     let mut last = Error::new(ErrorKind::NotFound, "no address");
     for &address in addresses {
         let any: IpAddr = match address {
-            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
         let connected = UdpSocket::bind(SocketAddr::new(any, 0)).and_then(|socket| {
-            socket.connect(SocketAddr::new(address, port))?;
+            socket.connect(address)?;
             Ok(socket)
         });
         match connected {
@@ -110,8 +123,7 @@ fn fifo(path: &Path, write: bool) -> io::Result<Link> {
 
 /// The race of a TCP peer's addresses.
 pub(super) struct Race {
-    port: u16,
-    left: VecDeque<IpAddr>,
+    left: VecDeque<SocketAddr>,
     attempts: [Option<TcpStream>; ATTEMPTS],
     /// When the next address is tried though no attempt has failed.
     pub(super) next_at: Option<Instant>,
@@ -125,9 +137,8 @@ pub(super) enum Standing {
 }
 
 impl Race {
-    pub(super) fn new(addresses: Vec<IpAddr>, port: u16) -> Self {
+    pub(super) fn new(addresses: Vec<SocketAddr>) -> Self {
         Self {
-            port,
             left: interleave(addresses),
             attempts: Default::default(),
             next_at: None,
@@ -143,11 +154,10 @@ impl Race {
     ) -> Standing {
         while let Some(place) = self.attempts.iter().position(Option::is_none) {
             let Some(address) = self.left.pop_front() else { break };
-            let started =
-                TcpStream::connect(SocketAddr::new(address, self.port)).and_then(|mut s| {
-                    register(&mut s, place)?;
-                    Ok(s)
-                });
+            let started = TcpStream::connect(address).and_then(|mut socket| {
+                register(&mut socket, place)?;
+                Ok(socket)
+            });
             match started {
                 Ok(socket) => {
                     self.attempts[place] = Some(socket);
@@ -189,8 +199,8 @@ impl Race {
 }
 
 /// RFC 8305 §4: families by turns, beginning with that of the first address.
-fn interleave(addresses: Vec<IpAddr>) -> VecDeque<IpAddr> {
-    let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =
         addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
     let mut second = second.into_iter();
@@ -209,8 +219,10 @@ mod tests {
 
     #[test]
     fn families_take_turns() {
-        let parse = |list: &str| -> Vec<IpAddr> {
-            list.split_whitespace().map(|address| address.parse().unwrap()).collect()
+        let parse = |list: &str| -> Vec<SocketAddr> {
+            list.split_whitespace()
+                .map(|address| SocketAddr::new(address.parse().unwrap(), 1))
+                .collect()
         };
         let table = [
             ("", ""),
@@ -226,7 +238,7 @@ mod tests {
     #[test]
     fn localhost_and_literals_need_no_look_up() {
         assert_eq!(literal("LocalHost").unwrap().len(), 2);
-        assert_eq!(literal("::1").unwrap(), ["::1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(literal("::1").unwrap(), ["[::1]:0".parse::<SocketAddr>().unwrap()]);
         assert_eq!(literal("example.org"), None);
     }
 }

@@ -88,6 +88,7 @@ impl Reactor {
     }
 
     pub(super) fn close(&mut self, key: Key) {
+        self.stop_reaching(key);
         let Some(session) = self.sessions.remove(key) else { return };
         session.log_end();
         if !session.admitted {

@@ -1,14 +1,13 @@
 //! The offload lanes: what may block runs on threads, and comes back as an event.
 //!
 //! Two kinds: name look-ups (`getaddrinfo`), and the `query` of plug-ins. What nobody waits for
-//! any more is skipped if it has not begun, and forgotten when it comes back.
+//! any more is taken back if it has not begun, and forgotten when it comes back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use mio::Waker;
@@ -22,38 +21,33 @@ const RESOLVERS: usize = 16;
 
 /// What comes back.
 pub(super) enum Done {
-    Resolved { name: String, addresses: Result<Vec<IpAddr>, String> },
+    Resolved { name: String, addresses: Result<Vec<SocketAddr>, String> },
     Answered { key: Key, request: Request, answer: Result<Answer, QueryError> },
 }
 
-/// Says that nobody waits for an answer any more.
-#[derive(Clone, Default)]
-pub(super) struct Cancel(Arc<AtomicBool>);
+type Job = Box<dyn FnOnce() -> Done + Send>;
 
-impl Cancel {
-    pub(super) fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-type Job = Box<dyn FnOnce() -> Option<Done> + Send>;
+/// A job's place in the order of its lane.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
 
 pub(super) struct Lanes {
     names: Pool,
     queries: Pool,
-    /// Who waits for which name: one look-up serves them all.
-    waiting: HashMap<String, Vec<Key>>,
+    waiting: HashMap<String, LookUp>,
     done: Receiver<Done>,
 }
 
+/// One look-up, and who waits for it: it serves them all.
+struct LookUp {
+    ticket: Ticket,
+    keys: Vec<Key>,
+}
+
 impl Lanes {
-    pub(super) fn new(waker: Arc<Waker>, query_threads: usize) -> Self {
+    pub(super) fn new(waker: &Arc<Waker>, query_threads: usize) -> Self {
         let (sender, done) = channel();
-        let pool = |name, most| Pool::new(name, most, sender.clone(), Arc::clone(&waker));
+        let pool = |name, most| Pool::new(name, most, sender.clone(), Arc::clone(waker));
         Self {
             names: pool("resolver", RESOLVERS),
             queries: pool("query", query_threads),
@@ -64,17 +58,27 @@ impl Lanes {
 
     /// Looks `name` up for `key`.
     pub(super) fn resolve(&mut self, name: &str, key: Key) -> io::Result<()> {
-        if let Some(keys) = self.waiting.get_mut(name) {
-            keys.push(key);
+        if let Some(look_up) = self.waiting.get_mut(name) {
+            look_up.keys.push(key);
             return Ok(());
         }
         let job_name = name.to_owned();
-        self.names.run(Box::new(move || {
+        let ticket = self.names.run(Box::new(move || {
             let addresses = look_up(&job_name).map_err(|error| error.to_string());
-            Some(Done::Resolved { name: job_name, addresses })
+            Done::Resolved { name: job_name, addresses }
         }))?;
-        self.waiting.insert(name.to_owned(), vec![key]);
+        self.waiting.insert(name.to_owned(), LookUp { ticket, keys: vec![key] });
         Ok(())
+    }
+
+    /// `key` does not wait for `name` any more; a look-up that nobody waits for and that has not
+    /// begun never will.
+    pub(super) fn forget_name(&mut self, name: &str, key: Key) {
+        let Some(look_up) = self.waiting.get_mut(name) else { return };
+        look_up.keys.retain(|waiting| *waiting != key);
+        if look_up.keys.is_empty() && self.names.cancel(look_up.ticket) {
+            self.waiting.remove(name);
+        }
     }
 
     /// Asks a back end that may block.
@@ -83,16 +87,18 @@ impl Lanes {
         backend: &Arc<Backend>,
         key: Key,
         request: Request,
-        cancel: Cancel,
-    ) -> io::Result<()> {
+    ) -> io::Result<Ticket> {
         let backend = Arc::clone(backend);
         self.queries.run(Box::new(move || {
-            if cancel.is_cancelled() {
-                return None;
-            }
             let answer = backend.query(&request);
-            Some(Done::Answered { key, request, answer })
+            Done::Answered { key, request, answer }
         }))
+    }
+
+    /// Nobody waits for this query any more: if it has not begun, it never will, and what it holds
+    /// of its client is given back now.
+    pub(super) fn forget_query(&mut self, ticket: Ticket) {
+        self.queries.cancel(ticket);
     }
 
     /// The next thing that came back.
@@ -102,12 +108,13 @@ impl Lanes {
 
     /// Who waited for `name`.
     pub(super) fn waited_for(&mut self, name: &str) -> Vec<Key> {
-        self.waiting.remove(name).unwrap_or_default()
+        self.waiting.remove(name).map(|look_up| look_up.keys).unwrap_or_default()
     }
 }
 
-fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
-    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+/// A name's addresses, with the zones of IPv6 (RFC 4007 §6) and without a port.
+fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok((name, 0).to_socket_addrs()?.collect())
 }
 
 /// Threads that are started as they are needed, up to a number, and then stay.
@@ -115,70 +122,101 @@ struct Pool {
     name: &'static str,
     most: usize,
     started: usize,
-    /// Jobs sent and not begun, and threads that wait for one.
-    load: Arc<Mutex<Load>>,
-    jobs: Sender<Job>,
-    queue: Arc<Mutex<Receiver<Job>>>,
+    next: Ticket,
+    shared: Arc<Shared>,
+}
+
+/// What a pool's threads share with the loop.
+struct Shared {
+    queue: Mutex<Queue>,
+    /// There is a job.
+    filled: Condvar,
     done: Sender<Done>,
     waker: Arc<Waker>,
 }
 
+/// The jobs that have not begun, in order.
 #[derive(Default)]
-struct Load {
-    jobs: usize,
+struct Queue {
+    jobs: BTreeMap<Ticket, Job>,
+    /// Threads that wait for one.
     idle: usize,
 }
 
 impl Pool {
     fn new(name: &'static str, most: usize, done: Sender<Done>, waker: Arc<Waker>) -> Self {
-        let (jobs, queue) = channel();
-        let queue = Arc::new(Mutex::new(queue));
-        Self { name, most, started: 0, load: Arc::default(), jobs, queue, done, waker }
+        let (queue, filled) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { queue, filled, done, waker });
+        Self { name, most, started: 0, next: Ticket(0), shared }
     }
 
-    fn run(&mut self, job: Job) -> io::Result<()> {
+    fn run(&mut self, job: Job) -> io::Result<Ticket> {
         let wanting = {
-            let load = lock(&self.load);
-            load.jobs >= load.idle
+            let queue = lock(&self.shared.queue);
+            queue.jobs.len() >= queue.idle
         };
         if wanting && self.started < self.most {
             // Fewer threads than wanted will do; none will not.
             self.start().or_else(|error| if self.started > 0 { Ok(()) } else { Err(error) })?;
         }
-        lock(&self.load).jobs += 1;
-        self.jobs.send(job).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let ticket = self.next;
+        self.next.0 += 1;
+        lock(&self.shared.queue).jobs.insert(ticket, job);
+        self.shared.filled.notify_one();
+        Ok(ticket)
+    }
+
+    /// Takes a job back; returns whether it had not begun.
+    fn cancel(&mut self, ticket: Ticket) -> bool {
+        let job = lock(&self.shared.queue).jobs.remove(&ticket);
+        job.is_some()
     }
 
     fn start(&mut self) -> io::Result<()> {
-        let (load, queue) = (Arc::clone(&self.load), Arc::clone(&self.queue));
-        let (done, waker) = (self.done.clone(), Arc::clone(&self.waker));
-        thread::Builder::new()
-            .name(self.name.into())
-            .spawn(move || serve(&load, &queue, &done, &waker))?;
+        let shared = Arc::clone(&self.shared);
+        thread::Builder::new().name(self.name.into()).spawn(move || serve(&shared))?;
         self.started += 1;
         Ok(())
     }
 }
 
 /// A lane's thread: job after job, until the daemon ends.
-fn serve(load: &Mutex<Load>, queue: &Mutex<Receiver<Job>>, done: &Sender<Done>, waker: &Waker) {
+fn serve(shared: &Shared) {
+    let mut queue = lock(&shared.queue);
     loop {
-        lock(load).idle += 1;
-        let job = lock(queue).recv();
-        {
-            let mut load = lock(load);
-            load.idle -= 1;
-            load.jobs = load.jobs.saturating_sub(1);
-        }
-        let Ok(job) = job else { return };
-        let Some(result) = job() else { continue };
-        if done.send(result).is_err() || waker.wake().is_err() {
+        let Some((_, job)) = queue.jobs.pop_first() else {
+            queue.idle += 1;
+            queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+            continue;
+        };
+        drop(queue);
+        let result = job();
+        if shared.done.send(result).is_err() || shared.waker.wake().is_err() {
             return;
         }
+        queue = lock(&shared.queue);
     }
 }
 
 /// A thread that panicked left nothing half-done behind these locks.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_keeps_its_zone() {
+        let zone_of = |address: &SocketAddr| match address {
+            SocketAddr::V6(address) => address.scope_id(),
+            SocketAddr::V4(_) => 0,
+        };
+        // The loopback interface is the first (netdevice(7)), by name or by number.
+        for name in ["fe80::1%lo", "fe80::1%1"] {
+            assert_eq!(look_up(name).unwrap().iter().map(zone_of).max(), Some(1), "{name}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod door;
 mod lanes;
 mod limits;
 mod listener;
+mod outq;
 mod peer;
 mod session;
 mod slab;
@@ -118,11 +119,11 @@ impl Reactor {
             LANES => self.take_in(now),
             token => {
                 let (key, socket) = session::parse(token);
-                let Some(session) = self.sessions.get_mut(key) else { return };
-                session.note(socket, event);
                 if socket != CLIENT {
                     self.race_event(key, socket, event, now);
                 }
+                let Some(session) = self.sessions.get_mut(key) else { return };
+                session.note(socket, event);
                 self.turn(key, now);
             }
         }
@@ -132,7 +133,9 @@ impl Reactor {
     fn turn(&mut self, key: Key, now: Instant) {
         let Some(mut session) = self.sessions.get_mut(key) else { return };
         let mut again = session.pump(&mut self.turn, now);
-        while let Some(action) = session.connection.take_action() {
+        while let (false, Some(action)) =
+            (session.connection.finished(), session.connection.take_action())
+        {
             self.act(key, action, now);
             let Some(acted) = self.sessions.get_mut(key) else { return };
             session = acted;
@@ -141,8 +144,12 @@ impl Reactor {
         if session.connection.finished() {
             return self.close(key);
         }
+        let ended = session.connection.ending().is_some();
         if again && !std::mem::replace(&mut session.listed, true) {
             self.listed.push(key);
+        }
+        if ended {
+            self.stop_reaching(key);
         }
         self.enter_deadline(key);
     }
@@ -171,8 +178,13 @@ impl Reactor {
                 continue;
             }
             session.entered = 0;
-            if session.connection.deadline().is_some_and(|at| at <= now) {
-                session.connection.expired(now, &mut self.turn);
+            if session.is_overdue(now) {
+                session.look_again();
+                session.pump(&mut self.turn, now);
+                session.connection.still_under_way(session.under_way(), now);
+                if session.is_overdue(now) {
+                    session.connection.expired(now, &mut self.turn);
+                }
             }
             self.dial_due(key, now);
             self.turn(key, now);
@@ -193,6 +205,7 @@ impl Reactor {
     fn drain(&mut self, signal: i32, now: Instant) {
         let name = if signal == SIGTERM { "SIGTERM" } else { "SIGINT" };
         info!("{name}: ending {} sessions", self.sessions.len());
+        self.accept_all(now);
         if let Some(mut listener) = self.listener.take() {
             // Closing it takes it out of the poll too.
             let _ = self.poll.registry().deregister(&mut listener);
@@ -205,7 +218,6 @@ impl Reactor {
                 self.turn(key, now);
             }
         }
-        self.accept_all(now);
     }
 
     fn end_drain(&mut self, now: Instant) {

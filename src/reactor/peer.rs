@@ -1,22 +1,21 @@
 //! From a handshake to a connected peer: back end, name, addresses.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use mio::Interest;
 use mio::event::Event;
 use mio::net::TcpStream;
 
 use super::Reactor;
 use super::dial::{self, Begun, Race, Standing};
-use super::lanes::{Cancel, Done};
+use super::lanes::Done;
+use super::listener::is_exhaustion;
 use super::session::{self, PeerState};
 use super::slab::Key;
-use super::socket::Link;
+use super::socket::{ALL, Link};
 use crate::backend::{Answer, QueryError, Request, Target};
 use crate::conn::Action;
-use crate::conn::pump::Ready;
 use crate::proto::handshake::Upgrade;
 
 /// The token bits of a session's first peer socket.
@@ -43,15 +42,14 @@ impl Reactor {
             let answer = self.backend.query(&request);
             return self.answered(key, request, answer, now);
         }
-        let cancel = Cancel::default();
         let asked = session.client.duplicate().and_then(|socket| {
             let request = Request { upgrade, socket: Some(socket) };
-            self.lanes.query(&self.backend, key, request, cancel.clone())
+            self.lanes.query(&self.backend, key, request)
         });
         match asked {
-            Ok(()) => session.query = Some(cancel),
+            Ok(ticket) => session.query = Some(ticket),
             Err(error) => {
-                session.connection.not_asked(error.to_string(), now, &mut self.turn);
+                session.connection.exhausted(error.to_string(), now, &mut self.turn);
             }
         }
     }
@@ -92,7 +90,7 @@ impl Reactor {
         let Some(target) = &session.target else { return };
         match dial::begin(target) {
             Ok(Begun::Connected(peer)) => self.connected(key, peer, now),
-            Ok(Begun::Addresses(addresses, port)) => self.race(key, addresses, port, now),
+            Ok(Begun::Addresses(addresses)) => self.race(key, addresses, now),
             Ok(Begun::Name(name)) => {
                 session.peer = PeerState::Waiting(None);
                 if let Err(error) = self.lanes.resolve(&name, key) {
@@ -104,24 +102,26 @@ impl Reactor {
         }
     }
 
-    fn resolved(&mut self, key: Key, addresses: Result<Vec<IpAddr>, String>, now: Instant) {
+    fn resolved(&mut self, key: Key, addresses: Result<Vec<SocketAddr>, String>, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         match (addresses, session.target.as_deref()) {
-            (Ok(addresses), Some(&Target::Udp { port, .. })) => match dial::udp(&addresses, port) {
-                Ok(peer) => self.connected(key, peer, now),
-                Err(error) => self.not_connected(key, &error, now),
-            },
+            (Ok(addresses), Some(&Target::Udp { port, .. })) => {
+                match dial::udp(&dial::at_port(addresses, port)) {
+                    Ok(peer) => self.connected(key, peer, now),
+                    Err(error) => self.not_connected(key, &error, now),
+                }
+            }
             (Ok(addresses), Some(&Target::Tcp { port, .. })) => {
-                self.race(key, addresses, port, now);
+                self.race(key, dial::at_port(addresses, port), now);
             }
             (Ok(_), _) => {}
             (Err(why), _) => session.connection.not_connected(why, now, &mut self.turn),
         }
     }
 
-    fn race(&mut self, key: Key, addresses: Vec<IpAddr>, port: u16, now: Instant) {
+    fn race(&mut self, key: Key, addresses: Vec<SocketAddr>, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.peer = PeerState::Racing(Box::new(Race::new(addresses, port)));
+        session.peer = PeerState::Racing(Box::new(Race::new(addresses)));
         self.attempt(key, now);
     }
 
@@ -132,7 +132,7 @@ impl Reactor {
         let registry = self.poll.registry();
         let standing = race.attempt(now, |socket, place| {
             let token = session::token(key, FIRST_PEER + place);
-            registry.register(socket, token, Interest::READABLE | Interest::WRITABLE)
+            registry.register(socket, token, ALL)
         });
         if let Standing::Lost(error) = standing {
             self.not_connected(key, &error, now);
@@ -145,7 +145,7 @@ impl Reactor {
         let PeerState::Racing(race) = &mut session.peer else { return };
         let open = event.is_writable() && !event.is_write_closed() && !event.is_error();
         match race.event(socket - FIRST_PEER, open) {
-            Some(Ok(socket)) => self.won(key, socket, now),
+            Some(Ok(stream)) => self.won(key, stream, socket, now),
             Some(Err(error)) => {
                 race.failed(error);
                 self.attempt(key, now);
@@ -154,16 +154,14 @@ impl Reactor {
         }
     }
 
-    fn won(&mut self, key: Key, socket: TcpStream, now: Instant) {
+    fn won(&mut self, key: Key, stream: TcpStream, socket: usize, now: Instant) {
         // Small writes must not wait for the acknowledgement of earlier ones.
-        if let Err(error) = socket.set_nodelay(true) {
+        if let Err(error) = stream.set_nodelay(true) {
             return self.not_connected(key, &error, now);
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.peer_ready.writable = true;
-        session.peer = PeerState::Connected(Link::Tcp(socket));
-        session.log_start();
-        session.connection.connected(now, &mut self.turn);
+        session.set_peer(Link::Tcp(stream), socket);
+        self.open(key, now);
     }
 
     /// A peer that needs no race is there.
@@ -173,16 +171,50 @@ impl Reactor {
             return self.not_connected(key, &error, now);
         }
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.peer_ready = Ready { writable: true, ..Ready::default() };
-        session.peer = PeerState::Connected(peer);
-        session.log_start();
+        session.set_peer(peer, FIRST_PEER);
+        self.open(key, now);
+    }
+
+    /// The peer is there: the client is told, unless something stands against it after all.
+    fn open(&mut self, key: Key, now: Instant) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
         session.connection.connected(now, &mut self.turn);
+        if session.connection.was_open() {
+            session.log_start();
+        } else {
+            session.peer = PeerState::None;
+        }
     }
 
     fn not_connected(&mut self, key: Key, error: &io::Error, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.peer = PeerState::None;
-        session.connection.not_connected(error.to_string(), now, &mut self.turn);
+        let why = error.to_string();
+        if is_exhaustion(error) {
+            session.connection.exhausted(why, now, &mut self.turn);
+        } else {
+            session.connection.not_connected(why, now, &mut self.turn);
+        }
+    }
+
+    /// Nobody waits for the session's peer any more: what was begun to find and reach it is given
+    /// up, and what the lanes have not begun is taken back.
+    pub(super) fn stop_reaching(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if let Some(ticket) = session.query.take() {
+            self.lanes.forget_query(ticket);
+        }
+        match (&session.peer, session.target.as_deref()) {
+            (PeerState::None | PeerState::Connected(_), _) => return,
+            (
+                PeerState::Waiting(None),
+                Some(Target::Tcp { host, .. } | Target::Udp { host, .. }),
+            ) => {
+                self.lanes.forget_name(host, key);
+            }
+            _ => {}
+        }
+        session.peer = PeerState::None;
     }
 
     /// Goes on with a dial whose time has come.

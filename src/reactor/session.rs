@@ -9,7 +9,7 @@ use mio::Token;
 use mio::event::Event;
 
 use super::dial::Race;
-use super::lanes::Cancel;
+use super::lanes::Ticket;
 use super::slab::Key;
 use super::socket::Link;
 use super::wheel::Tick;
@@ -55,11 +55,14 @@ pub(super) struct Session {
     pub(super) target: Option<Box<Target>>,
     pub(super) client_ready: Ready,
     pub(super) peer_ready: Ready,
+    /// Which of the session's sockets the connected peer is.
+    pub(super) peer_socket: Option<usize>,
     /// The wheel's entry that counts, zero for none.
     pub(super) entered: Tick,
     /// Whether it is in the list of those that have more to do.
     pub(super) listed: bool,
-    pub(super) query: Option<Cancel>,
+    /// The query that a lane makes for it.
+    pub(super) query: Option<Ticket>,
     pub(super) announced: bool,
     /// Whether it counts against the limits.
     pub(super) admitted: bool,
@@ -76,6 +79,7 @@ impl Session {
             // A fresh socket takes a write; what there is to read, its first event says.
             client_ready: Ready { writable: true, ..Ready::default() },
             peer_ready: Ready::default(),
+            peer_socket: None,
             entered: 0,
             listed: false,
             query: None,
@@ -84,12 +88,18 @@ impl Session {
         }
     }
 
-    /// Remembers what an event says.
+    /// Remembers what an event says of the client or the connected peer. Attempts to reach the
+    /// peer that were lost have events too, and nothing of them is true of the one that won.
     pub(super) fn note(&mut self, socket: usize, event: &Event) {
-        let ready = if socket == CLIENT { &mut self.client_ready } else { &mut self.peer_ready };
+        let ready = match socket {
+            CLIENT => &mut self.client_ready,
+            _ if Some(socket) == self.peer_socket => &mut self.peer_ready,
+            _ => return,
+        };
         ready.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
         ready.hung_up |= event.is_read_closed() || event.is_error();
+        ready.reads_in_pieces |= event.is_priority();
     }
 
     /// One turn; returns whether there is more to do at once.
@@ -104,6 +114,41 @@ impl Session {
             self.connection.hung_up();
         }
         again
+    }
+
+    /// Takes all sockets for ready: events may be among those that one poll did not bring. A FIFO
+    /// is left out, since without a writer it reads like one at its end.
+    pub(super) fn look_again(&mut self) {
+        (self.client_ready.readable, self.client_ready.writable) = (true, true);
+        if let PeerState::Connected(peer) = &self.peer {
+            self.peer_ready.writable = true;
+            self.peer_ready.readable |= !peer.is_fifo();
+        }
+    }
+
+    /// Bytes that the kernel still holds for sides that were given their end of stream.
+    pub(super) fn under_way(&self) -> usize {
+        let of = |side, link: &Link| {
+            if self.connection.is_lingering(side) { link.unacknowledged() } else { 0 }
+        };
+        let peer = match &self.peer {
+            PeerState::Connected(peer) => of(Side::Peer, peer),
+            _ => 0,
+        };
+        of(Side::Client, &self.client) + peer
+    }
+
+    /// The peer behind `link` is there; its events are those of `socket`.
+    pub(super) fn set_peer(&mut self, link: Link, socket: usize) {
+        let reads_in_pieces = link.reads_in_pieces();
+        self.peer_ready = Ready { writable: true, reads_in_pieces, ..Ready::default() };
+        self.peer_socket = Some(socket);
+        self.peer = PeerState::Connected(link);
+    }
+
+    /// Whether the connection's own deadline has passed.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.connection.deadline().is_some_and(|at| at <= now)
     }
 
     /// When something is due.
@@ -143,14 +188,6 @@ impl fmt::Display for Session {
         match &self.target {
             Some(target) => write!(f, "{client} -> {target}"),
             None => write!(f, "{client}"),
-        }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(query) = &self.query {
-            query.cancel();
         }
     }
 }

@@ -9,8 +9,13 @@ use mio::event::Source;
 use mio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
+use super::outq;
 use crate::conn::pump::{DATAGRAM_TOO_BIG, Socket};
+
+/// All there is to know of a socket, once: readiness is remembered, never asked for again.
+pub(super) const ALL: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
 /// One end of a connection, as the pump sees it.
 pub(super) enum Link {
@@ -24,18 +29,37 @@ pub(super) enum Link {
 }
 
 impl Link {
-    /// Registers for all there is to know, once: readiness is remembered, never asked for again.
+    /// Registers it for [`ALL`].
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> Result<()> {
-        let both = Interest::READABLE | Interest::WRITABLE;
         match self {
-            Self::Tcp(socket) => socket.register(registry, token, both),
-            Self::Unix(socket) => socket.register(registry, token, both),
-            Self::Udp(socket) => socket.register(registry, token, both),
-            Self::UnixDatagram(socket) => socket.register(registry, token, both),
+            Self::Tcp(socket) => socket.register(registry, token, ALL),
+            Self::Unix(socket) => socket.register(registry, token, ALL),
+            Self::Udp(socket) => socket.register(registry, token, ALL),
+            Self::UnixDatagram(socket) => socket.register(registry, token, ALL),
             Self::FifoTx(file) | Self::FifoRx(file) => {
-                SourceFd(&file.as_raw_fd()).register(registry, token, both)
+                SourceFd(&file.as_raw_fd()).register(registry, token, ALL)
             }
             Self::Closed => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Whether a read may stop before all that is there: where a descriptor was passed along
+    /// (unix(7)), or behind each write into a FIFO in packet mode (pipe(2)). TCP does so at urgent
+    /// data only, which has an event of its own.
+    pub(super) fn reads_in_pieces(&self) -> bool {
+        matches!(self, Self::Unix(_) | Self::FifoRx(_))
+    }
+
+    pub(super) fn is_fifo(&self) -> bool {
+        matches!(self, Self::FifoTx(_) | Self::FifoRx(_))
+    }
+
+    /// Bytes written that the other end does not have yet, and would lose by a reset: of TCP, since
+    /// the others deliver what was written whatever happens.
+    pub(super) fn unacknowledged(&self) -> usize {
+        match self {
+            Self::Tcp(socket) => outq::unacknowledged(socket),
+            _ => 0,
         }
     }
 
@@ -53,7 +77,12 @@ impl Socket for Link {
         match self {
             Self::Tcp(socket) => socket.read(buffer),
             Self::Unix(socket) => socket.read(buffer),
-            Self::Udp(socket) => socket.recv(buffer),
+            // An ICMP message about the path says that an earlier datagram was too long for it; the
+            // kernel cuts the later ones up.
+            Self::Udp(socket) => match socket.recv(buffer).map_err(datagram_error) {
+                Err(error) if error.kind() == DATAGRAM_TOO_BIG => socket.recv(buffer),
+                result => result,
+            },
             Self::UnixDatagram(socket) => socket.recv(buffer),
             Self::FifoRx(file) => file.read(buffer),
             // All there is to learn of a FIFO's readers is that the last one left.
@@ -61,8 +90,9 @@ impl Socket for Link {
         }
     }
 
-    fn write(&mut self, parts: &[IoSlice<'_>]) -> Result<usize> {
+    fn write(&mut self, parts: &[IoSlice<'_>], last: bool) -> Result<usize> {
         match self {
+            Self::Tcp(socket) if last => write_last(socket, parts),
             Self::Tcp(socket) => write_parts(socket, parts),
             Self::Unix(socket) => write_parts(socket, parts),
             Self::FifoTx(file) => write_parts(file, parts),
@@ -105,6 +135,12 @@ fn write_parts(socket: &mut impl Write, parts: &[IoSlice<'_>]) -> Result<usize> 
         [part] => socket.write(part),
         parts => socket.write_vectored(parts),
     }
+}
+
+/// MSG_MORE (send(2)): the segment waits for the FIN, which then needs none of its own, and the
+/// other end is woken once.
+fn write_last(socket: &TcpStream, parts: &[IoSlice<'_>]) -> Result<usize> {
+    SockRef::from(socket).send_vectored_with_flags(parts, libc::MSG_MORE | libc::MSG_NOSIGNAL)
 }
 
 /// EMSGSIZE has no stable [`ErrorKind`].

@@ -115,7 +115,7 @@ impl Reactor {
         let local = listener.local_addr().map_err(failed("listening socket"))?;
         info!("listening on {local}, back end {}", backend.name());
         Ok(Self {
-            lanes: Lanes::new(Arc::new(waker), config.query_threads),
+            lanes: Lanes::new(&Arc::new(waker), config.query_threads),
             config: Rc::new(config),
             backend: Arc::new(backend),
             poll,
@@ -133,15 +133,19 @@ impl Reactor {
         })
     }
 
-    /// Ends what is left and the back end. A `query` that still runs keeps its back end: calling
-    /// `cleanup` under it would be worse than not calling it.
+    /// Ends what is left and the back end. A `query` that still runs keeps its back end, for good:
+    /// calling `cleanup` under it, or on its thread while the process ends, would be worse than not
+    /// calling it.
     fn clean_up(&mut self) {
         for key in self.sessions.keys() {
             self.close(key);
         }
         match Arc::get_mut(&mut self.backend) {
             Some(backend) => backend.cleanup(),
-            None => warn!("back end {} still answers a query; not cleaned up", self.backend.name()),
+            None => {
+                std::mem::forget(Arc::clone(&self.backend));
+                warn!("back end {} still answers a query; not cleaned up", self.backend.name());
+            }
         }
     }
 }

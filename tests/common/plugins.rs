@@ -49,3 +49,22 @@ fn run(command: &mut Command) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
 }
+
+/// Compiler flags for each header that a plug-in may have been written against: ours, and that of
+/// the first websocksy where it is present.
+pub(crate) fn headers() -> Vec<Vec<String>> {
+    let seed = Path::new("../shared/seed");
+    let mut headers = vec![Vec::new()];
+    if seed.join("websocksy.h").exists() {
+        // It asks for nettle, of which it uses nothing.
+        let stubs = scratch("nettle");
+        fs::create_dir(stubs.join("nettle")).unwrap();
+        for name in ["sha1.h", "base64.h"] {
+            fs::write(stubs.join("nettle").join(name), "").unwrap();
+        }
+        headers.push([&stubs, seed].map(|path| format!("-I{}", path.display())).to_vec());
+    } else {
+        println!("{} has no websocksy.h: only our own header is tested", seed.display());
+    }
+    headers
+}

@@ -14,6 +14,10 @@
 #include <unistd.h>
 #include <websocksy.h>
 
+#ifndef WS_ENVELOPE_PREFIX
+int core_register_framing(char* name, ws_framing framing); /* the first header has only the later's */
+#endif
+
 static char peer_host[256];
 static unsigned long allocated, freed, complaints;
 

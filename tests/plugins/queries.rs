@@ -1,7 +1,8 @@
 //! Queries: what they see, how long they may take, and what is left at the end.
 
-use super::{Innocent, address, connect, refused, request, text, with_plugin};
-use crate::common::{Client, Daemon, End, Event, PATIENCE, Peer, open, reset, upgrade};
+use super::{Innocent, address, connect, refused, request, text};
+use crate::common::plugins::{compile, headers, scratch};
+use crate::common::{Client, Daemon, End, Event, PATIENCE, Peer, eventually, open, reset, upgrade};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::thread;
@@ -9,18 +10,29 @@ use std::time::{Duration, Instant};
 
 /// The daemon with `tests/plugins/probe.c` in front of `peer`.
 fn probed(test: &str, peer: &Peer, arguments: &[&str]) -> Daemon {
-    let directory = with_plugin(test, "backend_probe.so", "plugins/probe.c");
+    probed_with(test, &[], peer, arguments)
+}
+
+/// The same, `probe.c` being compiled with these flags.
+fn probed_with(test: &str, flags: &[String], peer: &Peer, arguments: &[&str]) -> Daemon {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let directory = scratch(test);
+    compile(&directory, "backend_probe.so", "plugins/probe.c", &flags);
     let peer = format!("peer={}", address(peer));
     let probe = ["--plugins", text(&directory), "-b", "probe", "-c", &peer];
     Daemon::start(&[&probe, arguments].concat())
 }
 
 /// G30: a query sees the endpoint as sent, each subprotocol once, the fields in their order and
-/// case, and a `websocket` with true fields.
+/// case, and a `websocket` with true fields; G31: against whichever header it was compiled.
 #[test]
 fn a_query_sees_the_client() {
+    headers().iter().for_each(|header| sees_the_client(header));
+}
+
+fn sees_the_client(header: &[String]) {
     let echo = Peer::echo();
-    let daemon = probed("sees", &echo, &[]);
+    let daemon = probed_with("sees", header, &echo, &[]);
     let head = request(
         "/counting?0&B=%20",
         &[
@@ -117,6 +129,33 @@ fn a_client_may_leave_during_its_query() {
     assert_eq!(echo.dials(), 1, "nobody is there to be connected");
 }
 
+/// Clients that leave while their queries wait for their turn leave nothing behind, not even until
+/// that turn comes.
+#[test]
+fn queries_of_clients_that_left_are_taken_back() {
+    const CROWD: usize = 50;
+    let echo = Peer::echo();
+    let daemon = probed("crowd", &echo, &["--query-timeout", "20"]);
+    let mut first = open(daemon.port());
+    first.write_all(request("/counting?4000", &[]).as_bytes()).unwrap();
+    daemon.wait_for_log("?4000");
+    let start = Instant::now();
+    let before = daemon.fds();
+    let crowd: Vec<TcpStream> = (0..CROWD)
+        .map(|_| {
+            let mut stream = open(daemon.port());
+            stream.write_all(request("/counting?1", &[]).as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    eventually("each holds a socket and its duplicate", || daemon.fds() == before + 2 * CROWD);
+    drop(crowd);
+    eventually("all are gone", || daemon.fds() == before);
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    upgrade(&mut first, b"");
+    assert!(!daemon.log().iter().any(|line| line.contains("?1 ")), "nobody is asked for them");
+}
+
 /// At the end `cleanup` is called; not under a query that still runs, and the end does not wait.
 #[test]
 fn the_end_of_a_back_end() {
@@ -152,12 +191,17 @@ fn ends_as_told(mut stream: TcpStream) {
 }
 
 /// C-04, G17 to G19: what a framing function allocates for a session is given back once, however
-/// the session ends, and it is called as it was promised.
+/// the session ends, and it is called as it was promised; G31: whichever header it was compiled
+/// against.
 #[test]
 fn framing_data_is_freed_once() {
+    headers().iter().for_each(|header| framing_data_is_freed(header));
+}
+
+fn framing_data_is_freed(header: &[String]) {
     const ROUNDS: usize = 20;
     let peer = Peer::serve(ends_as_told);
-    let mut daemon = probed("freed", &peer, &["--drain-timeout", "1"]);
+    let mut daemon = probed_with("freed", header, &peer, &["--drain-timeout", "1"]);
     let session = || {
         let mut client = connect(&daemon, &request("/counting", &[]));
         assert_eq!(client.message(), (2, b"hello.".to_vec()));

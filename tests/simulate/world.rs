@@ -67,7 +67,7 @@ impl Socket for Fake {
         Ok(n)
     }
 
-    fn write(&mut self, parts: &[IoSlice<'_>]) -> Result<usize> {
+    fn write(&mut self, parts: &[IoSlice<'_>], _last: bool) -> Result<usize> {
         assert!(!self.shut, "a write after the shutdown");
         if self.broken {
             return Err(ErrorKind::BrokenPipe.into());
