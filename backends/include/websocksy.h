@@ -209,13 +209,18 @@ typedef struct {
  * Ours: an encoder, the other way of a framing. The framing function cuts what comes from the
  * peer; the encoder marks where a message that goes to the peer begins and ends.
  *
- *   length  Bytes of the message; 0 where it is not known yet (WS_ENVELOPE_STREAM).
+ * It is called twice a message: for the prefix, when the message begins, and for the suffix, when
+ * it ends. WS_ENVELOPE_SIZED means that both calls have the same length, the message's.
+ *
+ *   length  Bytes of the message; with WS_ENVELOPE_STREAM those of its first fragment in the first
+ *           call and of its last fragment in the second, so no more than a hint.
  *   opcode  ws_frame_text or ws_frame_binary.
  *   config  The framing's configuration. May be null.
  *   out     To be filled in; all zero. Null in the one call at the start of a connection that only
  *           asks what will be returned.
  *
- * Returns one of WS_ENVELOPE_*. A negative number ends the connection with close code 1011.
+ * Returns one of WS_ENVELOPE_*. Anything else in the call that only asks refuses the client with
+ * 500; a negative number later on ends the connection with close code 1011.
  */
 typedef int (*ws_encoder)(uint64_t length, ws_operation opcode, const char* config,
 	ws_envelope* out);
