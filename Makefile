@@ -1,5 +1,5 @@
 # Each target says what it needs; `make check` is what CI runs, but for the browser.
-.PHONY: build test check bench fuzz conformance e2e backends check-plugins demo \
+.PHONY: build test check bench fuzz conformance e2e backends check-exports check-plugins demo \
 	bench-bridges bench-rivals rootfs install clean
 
 PREFIX ?= /usr/local
@@ -19,7 +19,7 @@ check:
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 	SIM_SEEDS=100000 cargo test --profile checked --test simulate -- --nocapture
-	$(MAKE) check-plugins conformance
+	$(MAKE) check-exports check-plugins conformance
 
 # Micro-benches, each beside the crate one would take otherwise.
 bench:
@@ -52,6 +52,10 @@ backends:
 	for name in backend_file $(FRAMINGS); do \
 		install -m 755 target/plugin/lib$$name.so target/plugins/$$name.so || exit 1; \
 	done
+
+# What plug-ins call is in the release binary too, which is optimised at link time.
+check-exports: build
+	WEBSOCKSY_BINARY=$(CURDIR)/target/release/websocksy cargo test --test exports
 
 # The example plug-ins under AddressSanitizer; these and the bundled ones under valgrind, if it is
 # installed.

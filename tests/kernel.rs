@@ -106,6 +106,25 @@ fn a_full_poll_costs_its_own_session() {
     echoes(&mut Client::connect(daemon.port()));
 }
 
+/// H66, E03: a peer that cannot be dialled because something of ours is used up is no bad gateway: 503
+/// (RFC 9110 §15.6.4).
+#[test]
+fn what_is_used_up_is_503() {
+    let directory = shim("socket");
+    let peer = Peer::echo();
+    for (name, number, status) in [
+        ("EMFILE", "24", 503),
+        ("ENFILE", "23", 503),
+        ("ENOBUFS", "105", 503),
+        ("EACCES", "13", 502),
+    ] {
+        let daemon = above(&directory, &[("SHIM_SOCKET", number)], &["-c", &host(&peer)]);
+        assert_eq!(refused(&daemon, BASE), status, "{name}");
+        let reason = if status == 503 { "out of resources" } else { "peer not reached" };
+        daemon.wait_for_log(&format!("refused with {status}: {reason}"));
+    }
+}
+
 /// P21, S10: a debugger comes and goes, signals at half of all calls: nothing is lost or doubled.
 #[test]
 fn interrupted_calls_are_made_again() {

@@ -6,6 +6,7 @@
  *   SHIM_EPOLL=PATH       while there is a file PATH with a number in it, that many epoll_ctl calls
  *                         that add a descriptor succeed, the next fails with ENOSPC, and the file
  *                         is gone
+ *   SHIM_SOCKET=N         every socket for IPv4 but the first, the listener, fails with it
  *   SHIM_INTERRUPTS=1     half of the calls that wait, read or write are interrupted
  *
  * And it looks up names under .test, the top-level domain that is nobody's (RFC 6761, 6.2).
@@ -77,6 +78,16 @@ int epoll_ctl(int poll, int operation, int fd, struct epoll_event* event) {
 		return -1;
 	}
 	return REAL(epoll_ctl)(poll, operation, fd, event);
+}
+
+int socket(int domain, int type, int protocol) {
+	static int calls;
+
+	if(number("SHIM_SOCKET") && domain == AF_INET && calls++) {
+		errno = number("SHIM_SOCKET");
+		return -1;
+	}
+	return REAL(socket)(domain, type, protocol);
 }
 
 int epoll_wait(int poll, struct epoll_event* events, int most, int timeout) {
