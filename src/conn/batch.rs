@@ -34,6 +34,12 @@ impl Batch {
         self.length
     }
 
+    /// How many parts it has.
+    #[must_use]
+    pub(super) fn pieces(&self) -> usize {
+        self.parts.len()
+    }
+
     /// Whether nothing was added: an empty datagram counts as something.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {

@@ -85,6 +85,13 @@ impl Turn {
         }
     }
 
+    fn batch(&mut self, side: Side) -> &mut Batch {
+        match side {
+            Side::Client => &mut self.to_client,
+            Side::Peer => &mut self.to_peer,
+        }
+    }
+
     /// A turn that knows the time of day (RFC 9110 §6.6.1: who has a clock dates its answers).
     #[must_use]
     pub fn with_clock(self, clock: fn() -> SystemTime) -> Self {

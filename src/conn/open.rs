@@ -123,10 +123,7 @@ impl Connection {
     fn late_pong(&mut self, side: Side, turn: &mut Turn) {
         let Phase::Open(session) = &self.phase else { return };
         let inside = side == Side::Peer && session.inbound.inside_frame();
-        let batch = match side {
-            Side::Client => &mut turn.to_client,
-            Side::Peer => &mut turn.to_peer,
-        };
+        let batch = turn.batch(side);
         let lane = &mut self.half_mut(side).lane;
         if inside || !lane.queue.is_empty() || lane.end != End::Open {
             return;

@@ -15,6 +15,8 @@ use super::{Connection, Side, Turn};
 pub const DATAGRAM_TOO_BIG: ErrorKind = ErrorKind::FileTooLarge;
 /// Pieces of one vectored write; more go in a further one. POSIX guarantees 16, Linux takes 1,024.
 const SLICES: usize = 64;
+/// A message with its header, which is what most turns write: no need to set up 64.
+const FEW_SLICES: usize = 2;
 /// Datagrams of one turn: each costs a system call of its own.
 const DATAGRAMS: usize = 16;
 /// Reads of one turn from a stream that is read in pieces: the second mostly finds it empty, and
@@ -174,15 +176,11 @@ fn write<S: Socket>(
     now: Instant,
 ) {
     write_waiting(connection, side, port, turn, now);
-    let batch = std::mem::take(match side {
-        Side::Client => &mut turn.to_client,
-        Side::Peer => &mut turn.to_peer,
-    });
-    let batch = write_batch(connection, side, port, batch, turn, now);
-    match side {
-        Side::Client => turn.to_client = batch,
-        Side::Peer => turn.to_peer = batch,
+    if turn.batch(side).is_empty() {
+        return;
     }
+    let batch = std::mem::take(turn.batch(side));
+    *turn.batch(side) = write_batch(connection, side, port, batch, turn, now);
 }
 
 fn write_waiting<S: Socket>(
@@ -220,7 +218,7 @@ fn write_waiting<S: Socket>(
     }
 }
 
-/// Writes `batch` if nothing waits before it; returns it empty.
+/// Writes `batch`, which holds something, if nothing waits before it; returns it empty.
 fn write_batch<S: Socket>(
     connection: &mut Connection,
     side: Side,
@@ -229,9 +227,6 @@ fn write_batch<S: Socket>(
     turn: &mut Turn,
     now: Instant,
 ) -> Batch {
-    if batch.is_empty() {
-        return batch;
-    }
     if connection.is_datagram(side) {
         send_all(connection, side, port, &batch, turn, now);
     } else {
@@ -241,13 +236,14 @@ fn write_batch<S: Socket>(
             && connection.waiting(side).is_none()
             && connection.is_writable(side)
         {
-            let (slices, count, length) = gather(&batch, &turn.buffer, sent);
-            let last = connection.ends_with_this(side) && sent + length == batch.len();
-            match port.socket.write(&slices[..count], last) {
-                Ok(n) => {
-                    port.ready.writable = n == length;
-                    sent += n;
-                }
+            let last = connection.ends_with_this(side);
+            let written = if batch.pieces() <= FEW_SLICES {
+                write_slices::<FEW_SLICES, S>(port, &batch, &turn.buffer, sent, last)
+            } else {
+                write_slices::<SLICES, S>(port, &batch, &turn.buffer, sent, last)
+            };
+            match written {
+                Ok(n) => sent += n,
                 Err(error) => {
                     if let Some(kind) = write_error(port.ready, error.kind()) {
                         connection.write_failed(side, kind, now, turn);
@@ -265,20 +261,26 @@ fn write_batch<S: Socket>(
     batch
 }
 
-/// Up to [`SLICES`] pieces of what is left of a batch, how many they are, and their length.
-fn gather<'a>(
-    batch: &'a Batch,
-    lent: &'a [u8],
+/// Writes up to `N` pieces of what is left of a batch behind its first `sent` bytes; `last` says that
+/// nothing follows the batch.
+fn write_slices<const N: usize, S: Socket>(
+    port: &mut Port<'_, S>,
+    batch: &Batch,
+    lent: &[u8],
     sent: usize,
-) -> ([IoSlice<'a>; SLICES], usize, usize) {
-    let mut slices = [IoSlice::new(&[]); SLICES];
+    last: bool,
+) -> Result<usize> {
+    let mut slices = [IoSlice::new(&[]); N];
     let (mut count, mut length) = (0, 0);
     for (slot, part) in slices.iter_mut().zip(skip(batch, lent, sent)) {
         *slot = IoSlice::new(part);
         count += 1;
         length += part.len();
     }
-    (slices, count, length)
+    let last = last && sent + length == batch.len();
+    let written = port.socket.write(&slices[..count], last)?;
+    port.ready.writable = written == length;
+    Ok(written)
 }
 
 /// The parts of a batch without its first `sent` bytes.
