@@ -318,9 +318,13 @@ fn the_kernels_bytes_reach_a_slow_peer_that_talks() {
         }
         sender.send(total).unwrap();
     });
-    let daemon = Daemon::before(&peer, "binary", &["--close-timeout", "0.5"]);
+    let arguments = ["--close-timeout", "0.5", "--write-timeout", "2", "-k", "2.5"];
+    let daemon = Daemon::before(&peer, "binary", &arguments);
     let payload = noise(3 << 20, 13);
     let mut client = Client::connect(daemon.port());
+    // A deadline that was served long before does not count.
+    assert!(matches!(client.event(), Event::Ping(_)));
+    client.frame(0x8a, b"");
     client.send(&frame(0x82, &payload));
     assert_eq!(client.close_now(), Some(1000));
     assert_eq!(received.recv_timeout(PATIENCE).unwrap(), payload.len());

@@ -49,11 +49,14 @@ impl Connection {
     /// socket of one that goes on sending would reset it, and so destroy them: while they become
     /// fewer there is time, as much as a queue of ours would have.
     pub fn still_under_way(&mut self, bytes: usize, now: Instant) {
+        if self.ending.is_none() {
+            return;
+        }
         let (before, since) = self.under_way;
         let since = if bytes < before { now } else { since };
         self.under_way = (bytes, since);
         let stalled = after(since, self.config.deadlines.write).is_some_and(|at| at <= now);
-        if self.ending.is_some() && bytes > 0 && !stalled {
+        if bytes > 0 && !stalled {
             self.restart_due(now);
         }
     }

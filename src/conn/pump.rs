@@ -77,10 +77,12 @@ pub fn pump<C: Socket, P: Socket>(
     read(connection, Side::Client, client, turn, now);
     settle(connection, client, &mut peer, turn, now);
     if let Some(port) = &mut peer {
-        let reads = match () {
-            () if connection.is_datagram(Side::Peer) => DATAGRAMS,
-            () if port.ready.reads_in_pieces => PIECES,
-            () => 1,
+        let reads = if connection.is_datagram(Side::Peer) {
+            DATAGRAMS
+        } else if port.ready.reads_in_pieces {
+            PIECES
+        } else {
+            1
         };
         for _ in 0..reads {
             read(connection, Side::Peer, port, turn, now);
