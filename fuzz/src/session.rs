@@ -145,6 +145,7 @@ impl Session {
             b't' => self.world.wait(Duration::from_millis(script.word().into())),
             b's' => self.world.step(|world, now, turn| world.connection.shut_down(now, turn)),
             b'x' => self.spurious(script.byte()),
+            b'm' => self.world.peer(|peer| peer.set_largest(credit(script))),
             _ => {}
         }
     }

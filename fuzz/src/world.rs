@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use websocksy::backend::{Answer, QueryError, Target};
 use websocksy::config::Config;
-use websocksy::conn::pump::{Port, Ready, Socket, pump};
+use websocksy::conn::pump::{DATAGRAM_TOO_BIG, Port, Ready, Socket, pump};
 use websocksy::conn::{Action, Connection, Side, TURN_BYTES, Turn};
 use websocksy::framing::Choice;
 use websocksy::proto::handshake::Upgrade;
@@ -49,10 +49,17 @@ pub(super) struct Wire {
     credit: usize,
     /// Errors that come before anything else.
     errors: VecDeque<ErrorKind>,
+    /// The largest datagram that it takes.
+    largest: usize,
+    /// What the attempts to send one datagram failed with: the first error may be about an earlier
+    /// one, so there is a second.
+    failures: Vec<ErrorKind>,
+    /// A datagram was too large.
+    pub(super) too_large: bool,
     ready: Ready,
     /// All that was read from it; of datagrams, each after its length.
     pub(super) read: Vec<u8>,
-    /// All that was written to it, likewise.
+    /// All that was written to it, likewise, with the datagrams that were lost.
     pub(super) written: Vec<u8>,
     /// How much had been written when the connection gave it up.
     given_up: Option<usize>,
@@ -68,6 +75,9 @@ impl Wire {
             end: None,
             credit: usize::MAX,
             errors: VecDeque::new(),
+            largest: usize::MAX,
+            failures: Vec::new(),
+            too_large: false,
             ready: Ready { writable: true, ..Ready::default() },
             read: Vec::new(),
             written: Vec::new(),
@@ -108,6 +118,11 @@ impl Wire {
         self.ready.writable |= credit > 0;
     }
 
+    /// From now on larger datagrams than this are too large.
+    pub(super) fn set_largest(&mut self, largest: usize) {
+        self.largest = largest;
+    }
+
     pub(super) fn is_datagram(&self) -> bool {
         self.datagrams
     }
@@ -122,6 +137,20 @@ impl Wire {
     /// Whether a read would give something.
     fn is_readable(&self) -> bool {
         !self.inbox.is_empty() || self.end.is_some()
+    }
+
+    fn try_to_send(&mut self, length: usize) -> Result<()> {
+        self.fail()?;
+        if self.credit < length.max(1) {
+            self.credit = 0;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        // A full socket does not say it: the datagram waits, and then it is too large.
+        if length > self.largest {
+            return Err(DATAGRAM_TOO_BIG.into());
+        }
+        self.credit -= length.max(1);
+        Ok(())
     }
 
     fn fail(&mut self) -> Result<()> {
@@ -175,14 +204,19 @@ impl Socket for Wire {
 
     fn send(&mut self, datagram: &[u8]) -> Result<()> {
         assert!(!self.shut && self.datagrams, "sent after the end");
-        self.fail()?;
-        if self.credit < datagram.len().max(1) {
-            self.credit = 0;
-            return Err(ErrorKind::WouldBlock.into());
+        assert!(!self.too_large, "sent after a datagram that was too large");
+        let sent = self.try_to_send(datagram.len());
+        match sent.as_ref().map_err(Error::kind) {
+            Ok(()) => {}
+            Err(ErrorKind::WouldBlock | ErrorKind::Interrupted) => self.failures.clear(),
+            Err(kind) => self.failures.push(kind),
         }
-        self.credit -= datagram.len().max(1);
-        Self::log(&mut self.written, true, datagram);
-        Ok(())
+        if sent.is_ok() || self.failures.len() == 2 {
+            self.too_large = matches!(self.failures[..], [_, DATAGRAM_TOO_BIG]);
+            self.failures.clear();
+            Self::log(&mut self.written, true, datagram);
+        }
+        sent
     }
 
     fn shutdown(&mut self) -> Result<()> {

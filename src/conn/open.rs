@@ -59,7 +59,10 @@ impl Connection {
                 self.restart_due(now);
             }
         }
-        self.late_pong(Side::Peer, turn);
+        // A fault may lie inside a frame, which then never ends.
+        if fed.is_ok() {
+            self.late_pong(Side::Peer, turn);
+        }
         match fed {
             Ok(None) => {}
             Ok(Some(Closed(code))) => self.client_closed(code, now, turn),

@@ -27,8 +27,8 @@ const PIECES: usize = 2;
 pub trait Socket {
     /// Reads into `buffer`: bytes of a stream, with 0 at its end, or one datagram.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
-    /// Writes bytes of a stream. After the `last` ones nothing follows but the shutdown, at once:
-    /// they may wait for it, to go together.
+    /// Writes bytes of a stream. After the `last` ones the shutdown follows in the same turn, and
+    /// seldom anything before it: they may wait for it, to go together.
     fn write(&mut self, parts: &[IoSlice<'_>], last: bool) -> Result<usize>;
     /// Sends one datagram.
     fn send(&mut self, datagram: &[u8]) -> Result<()>;
@@ -348,9 +348,9 @@ fn send<S: Socket>(port: &mut Port<'_, S>, datagram: &[u8]) -> Sending {
             }
             // Still writable: it is tried again at once.
             Err(ErrorKind::Interrupted) => return Sending { gone: false, error: told },
-            Err(kind) if first && is_refusal(kind) => told = Some(kind),
+            Err(kind) if is_refusal(kind) => told = Some(kind),
             Err(DATAGRAM_TOO_BIG) if first => {}
-            Err(kind) => return Sending { gone: true, error: told.or(Some(kind)) },
+            Err(kind) => return Sending { gone: true, error: Some(kind) },
         }
     }
     Sending { gone: true, error: told }
