@@ -1,73 +1,59 @@
 //! What a simulated client sends, and what of it the peer is due.
 
-/// A small generator of numbers, the same on every machine (xorshift64*).
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        // Neighbouring seeds must not give neighbouring numbers, and zero gives only zeros.
-        Self((seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-
-    pub(crate) fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.next() as u8).collect()
-    }
-
-    /// A length: mostly small, seldom past every buffer of the bridge.
-    pub(crate) fn length(&mut self) -> usize {
-        let bound = [1, 8, 126, 200, 2_000, 20_000, 70_000, 300_000][self.skewed(8)];
-        self.below(bound) as usize
-    }
-
-    fn skewed(&mut self, bound: u64) -> usize {
-        self.below(bound).min(self.below(bound)) as usize
-    }
-}
+use crate::frames::{self, BINARY, CLOSE, CONTINUATION, FIN, PING, Ping, TEXT, WRONG};
+use crate::kind::Kind;
+use crate::random::Random;
 
 pub(crate) const HEAD: &[u8] = b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 
+/// The largest UDP payload over IPv4.
+pub(crate) const MAX_DATAGRAM: usize = 65_507;
+
+/// A data frame of the client's.
+struct Frame {
+    /// Where its payload begins and ends in the stream.
+    start: usize,
+    end: usize,
+    /// How much the peer is due when its header was read, and when all of it was.
+    begun: usize,
+    ended: usize,
+}
+
 /// A client's whole stream.
 pub(crate) struct Script {
+    kind: Kind,
     pub(crate) stream: Vec<u8>,
-    /// (end in `stream`, payload) of each data frame, in order; a payload begins where its header
-    /// ends and is contiguous.
-    frames: Vec<(usize, Vec<u8>)>,
-    /// Where the stream stops to count: behind a close frame or inside a wrong one.
-    pub(crate) ends_at: Option<usize>,
-    pub(crate) close: Option<u16>,
-    pub(crate) pings: usize,
+    frames: Vec<Frame>,
+    /// All that a stream to the peer carries.
+    pub(crate) out: Vec<u8>,
+    /// All messages: what a datagram peer gets, and where each ends in the stream.
+    pub(crate) messages: Vec<(usize, Vec<u8>)>,
+    /// Behind a close frame or a fault nothing counts.
+    pub(crate) is_over: bool,
+    /// The code of the close frame, if there is one.
+    pub(crate) close: Option<Option<u16>>,
+    pub(crate) pings: Vec<Ping>,
 }
 
 impl Script {
-    pub(crate) fn new(random: &mut Random) -> Self {
+    pub(crate) fn new(kind: Kind, random: &mut Random) -> Self {
         let mut script = Self {
+            kind,
             stream: HEAD.to_vec(),
             frames: Vec::new(),
-            ends_at: None,
+            out: Vec::new(),
+            messages: Vec::new(),
+            is_over: false,
             close: None,
-            pings: 0,
+            pings: Vec::new(),
         };
         for _ in 0..random.below(12) {
             script.message(random);
         }
         match random.below(4) {
+            _ if script.is_over => {}
             0 => {}
             1 => script.fault(random),
             _ => script.close(random),
@@ -75,143 +61,111 @@ impl Script {
         script
     }
 
-    /// The payload bytes among the first `n` of the stream.
-    pub(crate) fn payload(&self, n: usize) -> Vec<u8> {
-        let mut all = Vec::new();
-        for (end, payload) in &self.frames {
-            let start = end - payload.len();
-            all.extend_from_slice(&payload[..n.saturating_sub(start).min(payload.len())]);
+    /// How much of `out` the peer is due when `n` bytes of the stream were read; of datagrams, how
+    /// many messages.
+    pub(crate) fn due(&self, n: usize) -> usize {
+        if self.kind == Kind::Datagrams {
+            return self.messages.partition_point(|(end, _)| *end <= n);
         }
-        all
+        match self.frame(n) {
+            Some(frame) if n < frame.end => frame.begun + n - frame.start,
+            Some(frame) => frame.ended,
+            None => 0,
+        }
+    }
+
+    /// Whether byte `n` of the stream lies in the payload of a data frame.
+    pub(crate) fn is_inside(&self, n: usize) -> bool {
+        self.frame(n).is_some_and(|frame| n < frame.end)
+    }
+
+    /// The last frame whose header lies in the first `n` bytes.
+    fn frame(&self, n: usize) -> Option<&Frame> {
+        let begun = self.frames.partition_point(|frame| frame.start <= n);
+        begun.checked_sub(1).map(|last| &self.frames[last])
     }
 
     fn message(&mut self, random: &mut Random) {
+        let kind = if random.one_in(3) { TEXT } else { BINARY };
         let pieces = 1 + random.below(3) * random.below(2);
+        let mut message = Vec::new();
         for piece in 0..pieces {
-            let opcode = if piece == 0 { 2 } else { 0 };
+            if self.is_over {
+                return;
+            }
+            let fin = if piece + 1 == pieces { FIN } else { 0 };
+            let opcode = if piece == 0 { kind } else { CONTINUATION };
             let length = random.length();
-            let payload = random.bytes(length);
-            self.frame(random, piece + 1 == pieces, opcode, &payload);
-            self.frames.push((self.stream.len(), payload));
+            let payload = if kind == TEXT { random.text(length) } else { random.bytes(length) };
+            message.extend_from_slice(&payload);
+            if self.kind == Kind::Datagrams && message.len() > MAX_DATAGRAM {
+                return self.too_big(random, fin | opcode, payload.len());
+            }
+            self.data(random, fin | opcode, &payload, &message);
             if random.one_in(3) {
-                let length = random.below(126) as usize;
-                let payload = random.bytes(length);
-                self.frame(random, true, 9, &payload);
-                self.pings += 1;
+                self.ping(random);
             }
         }
     }
 
+    /// A data frame, which may end `message`.
+    fn data(&mut self, random: &mut Random, first: u8, payload: &[u8], message: &[u8]) {
+        self.frame_of(random, first, payload);
+        if self.kind == Kind::Frames {
+            self.out.extend(frames::header(first, 0, payload.len()));
+        }
+        let begun = self.out.len();
+        self.out.extend_from_slice(payload);
+        let end = self.stream.len();
+        if first & FIN != 0 {
+            self.messages.push((end, message.to_vec()));
+            if let Kind::Separator(separator) = self.kind {
+                self.out.extend_from_slice(separator);
+            }
+        }
+        let (start, ended) = (end - payload.len(), self.out.len());
+        self.frames.push(Frame { start, end, begun, ended });
+    }
+
+    fn ping(&mut self, random: &mut Random) {
+        let length = random.below(126) as usize;
+        let payload = random.bytes(length);
+        self.frame_of(random, FIN | PING, &payload);
+        self.pings.push(Ping { end: self.stream.len(), payload });
+    }
+
     fn close(&mut self, random: &mut Random) {
-        let code = 3000 + random.below(2000) as u16;
-        self.frame(random, true, 8, &code.to_be_bytes());
+        let code = (!random.one_in(4)).then(|| 3000 + random.below(2000) as u16);
+        let payload = code.map_or_else(Vec::new, |code| code.to_be_bytes().to_vec());
+        self.frame_of(random, FIN | CLOSE, &payload);
         self.close = Some(code);
         self.end(random);
     }
 
     fn fault(&mut self, random: &mut Random) {
-        self.stream.extend_from_slice(&[0xf2, 0x80]);
+        self.stream.extend_from_slice(&[WRONG, 0x80]);
+        self.end(random);
+    }
+
+    /// A frame that makes its message larger than a datagram: its header is the fault.
+    fn too_big(&mut self, random: &mut Random, first: u8, length: usize) {
+        self.stream.extend(frames::header(first, 0x80, length));
+        self.stream.extend(random.bytes(4));
         self.end(random);
     }
 
     /// What comes behind the end is noise that must reach nobody.
     fn end(&mut self, random: &mut Random) {
-        self.ends_at = Some(self.stream.len());
+        self.is_over = true;
         let length = random.length();
         let noise = random.bytes(length);
         self.stream.extend_from_slice(&noise);
     }
 
-    fn frame(&mut self, random: &mut Random, fin: bool, opcode: u8, payload: &[u8]) {
+    fn frame_of(&mut self, random: &mut Random, first: u8, payload: &[u8]) {
         let key = random.bytes(4);
-        self.stream.push(u8::from(fin) << 7 | opcode);
-        match payload.len() {
-            n @ 0..126 => self.stream.push(0x80 | n as u8),
-            n @ 126..65_536 => {
-                self.stream.push(0x80 | 126);
-                self.stream.extend_from_slice(&(n as u16).to_be_bytes());
-            }
-            n => {
-                self.stream.push(0x80 | 127);
-                self.stream.extend_from_slice(&(n as u64).to_be_bytes());
-            }
-        }
+        self.stream.extend(frames::header(first, 0x80, payload.len()));
         self.stream.extend_from_slice(&key);
         self.stream.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
     }
-}
-
-/// What the client was sent: the answer to its handshake, then frames, read strictly.
-#[derive(Default, Debug)]
-pub(crate) struct Heard {
-    pub(crate) status: Option<u16>,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) pongs: usize,
-    pub(crate) close: Option<Option<u16>>,
-    /// Bytes of a frame that is not complete.
-    pub(crate) rest: usize,
-}
-
-impl Heard {
-    pub(crate) fn read(bytes: &[u8]) -> Self {
-        let mut heard = Self::default();
-        let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-            heard.rest = bytes.len();
-            return heard;
-        };
-        let text = std::str::from_utf8(&bytes[..head]).expect("the answer is text");
-        heard.status = Some(text[9..12].parse().expect("a status"));
-        if heard.status == Some(101) {
-            heard.frames(&bytes[head + 4..]);
-        }
-        heard
-    }
-
-    fn frames(&mut self, mut bytes: &[u8]) {
-        while let Some(((first, payload), length)) = frame(bytes) {
-            assert!(self.close.is_none(), "a frame behind the close frame");
-            match first {
-                0x82 => self.payload.extend_from_slice(payload),
-                0x8a => self.pongs += 1,
-                0x89 => assert!(payload.len() <= 125),
-                0x88 => {
-                    assert!(payload.is_empty() || (2..=125).contains(&payload.len()));
-                    let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-                    self.close = Some(code);
-                }
-                _ => panic!("a frame that begins with {first:#x}"),
-            }
-            bytes = &bytes[length..];
-        }
-        self.rest = bytes.len();
-        if self.rest > 0 && bytes[0] == 0x82 {
-            // Part of a message's bytes may wait while their frame's header is out already.
-            let header = match bytes.get(1) {
-                Some(126) => 4,
-                Some(127) => 10,
-                _ => 2,
-            };
-            self.payload.extend_from_slice(bytes.get(header..).unwrap_or_default());
-        }
-    }
-}
-
-/// One frame of a server: its first byte and payload, and its length.
-fn frame(bytes: &[u8]) -> Option<((u8, &[u8]), usize)> {
-    let (&first, &second) = (bytes.first()?, bytes.get(1)?);
-    assert!(second & 0x80 == 0, "a masked frame");
-    let (length, header) = match second {
-        126 => (usize::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?)), 4),
-        127 => (u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?) as usize, 10),
-        n => (usize::from(n), 2),
-    };
-    let minimal = if length < 126 {
-        2
-    } else if length < 65_536 {
-        4
-    } else {
-        10
-    };
-    assert_eq!(header, minimal, "a length in more bytes than it needs");
-    Some(((first, bytes.get(header..header + length)?), header + length))
 }

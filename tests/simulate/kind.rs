@@ -1,0 +1,74 @@
+//! The kinds of session: what the peer is, and what becomes of messages on the way.
+
+use websocksy::backend::{Answer, Target};
+use websocksy::framing::{self, Choice};
+
+use crate::random::Random;
+
+/// What is bridged to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// A stream of payloads, over TCP.
+    Tcp,
+    /// The same over a Unix socket.
+    Unix,
+    /// RFC 6455 frames both ways, over TCP.
+    Frames,
+    /// Messages that end in these bytes both ways, over TCP.
+    Separator(&'static [u8]),
+    /// One message is one datagram both ways, over UDP.
+    Datagrams,
+}
+
+impl Kind {
+    /// How many there are that have a name of their own.
+    pub(crate) const COUNT: usize = 5;
+    pub(crate) const NAMES: [&str; Self::COUNT] = ["tcp", "unix", "frames", "separator", "udp"];
+
+    pub(crate) fn any(random: &mut Random) -> Self {
+        match random.below(6) {
+            0 => Self::Tcp,
+            1 => Self::Unix,
+            2 => Self::Frames,
+            3 if random.one_in(2) => Self::Separator(b"\n"),
+            3 => Self::Separator(b"\r\n"),
+            _ => Self::Datagrams,
+        }
+    }
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Tcp => 0,
+            Self::Unix => 1,
+            Self::Frames => 2,
+            Self::Separator(_) => 3,
+            Self::Datagrams => 4,
+        }
+    }
+
+    /// Reads of a Unix socket stop where a descriptor was passed along, TCP's at urgent data.
+    pub(crate) fn reads_in_pieces(self, random: &mut Random) -> bool {
+        self == Self::Unix || self != Self::Datagrams && random.one_in(2)
+    }
+
+    pub(crate) fn answer(self) -> Answer {
+        let host = || String::from("127.0.0.1");
+        let target = match self {
+            Self::Unix => Target::UnixStream("/s".into()),
+            Self::Datagrams => Target::Udp { host: host(), port: 1 },
+            _ => Target::Tcp { host: host(), port: 1 },
+        };
+        Answer { target, framing: self.framing(), protocol: None }
+    }
+
+    fn framing(self) -> Choice {
+        let separator = |config| framing::check("separator", Some(config)).ok();
+        let framing = match self {
+            Self::Frames => framing::by_name("rfc6455"),
+            Self::Separator(b"\n") => separator("add:\\n"),
+            Self::Separator(_) => separator("add:\\r\\n"),
+            _ => framing::by_name("binary"),
+        };
+        framing.expect("a built-in")
+    }
+}
