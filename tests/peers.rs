@@ -7,7 +7,7 @@ mod common;
 
 use common::{
     BASE, Blackhole, Client, Daemon, Digest, End, Event, PATIENCE, Peer, Received, answer, frame,
-    free_port, noise, open, reset, upgrade, within,
+    free_port, header, noise, open, reset, upgrade, within,
 };
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpStream};
@@ -328,6 +328,57 @@ fn the_kernels_bytes_reach_a_slow_peer_that_talks() {
     client.send(&frame(0x82, &payload));
     assert_eq!(client.close_now(), Some(1000));
     assert_eq!(received.recv_timeout(PATIENCE).unwrap(), payload.len());
+}
+
+/// P13, P18: what the kernel holds for a client counts as well when the peer was the one to end: the
+/// client has time as long as it takes some.
+#[test]
+fn the_kernels_bytes_reach_a_slow_client() {
+    let payload = noise(2 << 20, 14);
+    let header = header(0x82, 0, payload.len() as u64);
+    let peer = Peer::speaks([&header[..], &payload, b"\x88\x02\x03\xe8"].concat());
+    let daemon = Daemon::before(&peer, "rfc6455", &["--close-timeout", "0.5"]);
+    let mut client = Client::connect(daemon.port());
+    // What the client's own kernel has is nobody's business.
+    socket2::SockRef::from(client.stream()).set_recv_buffer_size(32 << 10).unwrap();
+    let mut received = Vec::new();
+    while let Event::Data(_, _, piece) = client.event() {
+        received.extend_from_slice(&piece);
+        // A socket that is closed too early answers this with a reset.
+        client.try_send(&frame(0x8a, b""));
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    assert_eq!(Digest::of(&received), Digest::of(&payload));
+}
+
+/// P18: and no longer.
+#[test]
+fn a_client_that_takes_nothing_is_not_waited_for() {
+    let peer = Peer::speaks(noise(200 << 10, 17));
+    let arguments = ["--close-timeout", "0.5", "--write-timeout", "2"];
+    let daemon = Daemon::before(&peer, "binary", &arguments);
+    let mute = Client::connect(daemon.port());
+    let start = Instant::now();
+    let ended = || daemon.log().iter().any(|line| line.contains("ended: peer closed"));
+    assert!(within(Duration::from_secs(6), ended), "it is waited for, for ever");
+    assert!(start.elapsed() > Duration::from_millis(1500), "{:?}", start.elapsed());
+    drop(mute);
+}
+
+/// What the kernel holds for a client that was reset means nothing, though no read says so because
+/// the client has sent more than is read from one that has closed.
+#[test]
+fn a_reset_client_is_not_waited_for() {
+    let peer = Peer::speaks(noise(200 << 10, 15)); // more than the client's kernel takes
+    let arguments = ["--close-timeout", "0.5", "--write-timeout", "0"];
+    let daemon = Daemon::before(&peer, "binary", &arguments);
+    let mut client = Client::connect(daemon.port());
+    client.close(1000);
+    client.stream().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    client.try_send(&noise(16 << 20, 16));
+    client.reset();
+    let gone = || daemon.log().iter().any(|line| line.contains("ended: "));
+    assert!(within(Duration::from_secs(5), gone), "{:?}", daemon.log());
 }
 
 /// A peer that talks on after its client has left is not read for nobody.

@@ -109,7 +109,8 @@ pub struct Deadlines {
     /// A ping goes out after this long without a byte from the client, and the client is dropped
     /// after as long again; zero for no pings.
     pub ping: Duration,
-    /// For the client's close frame after ours, and for the goodbye of either socket.
+    /// For the client's close frame after ours, and for the goodbye of either socket; anew with
+    /// data that still moves.
     pub close: Duration,
     /// A side that has bytes waiting and takes none for this long is given up; zero for never.
     pub write: Duration,

@@ -21,25 +21,13 @@ use super::batch::stage_frame;
 use super::ending::{ClientFault, FramingTrouble};
 use super::inbound::{self, Wrap};
 use super::lane::End;
-use super::pump::DATAGRAM_TOO_BIG;
+use super::pump::{DATAGRAM_TOO_BIG, is_refusal};
 use super::{Connection, Ending, Intake, Phase, Side, Turn};
 use crate::proto::frame::{CloseCode, Opcode, close_payload};
 use crate::proto::handshake;
 
 /// How many refusals in a row a datagram peer may answer with: one that restarts comes back.
 const REFUSALS: u8 = 3;
-
-/// Whether this is what ICMP, or a route that is missing, says of a datagram (udp(7), ip(7)).
-pub(super) fn is_refusal(error: ErrorKind) -> bool {
-    matches!(
-        error,
-        ErrorKind::ConnectionRefused
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown
-            | ErrorKind::PermissionDenied
-    )
-}
 
 impl Connection {
     /// `side`'s stream ended, or failed with `error`.
@@ -50,12 +38,12 @@ impl Connection {
                 self.ending.get_or_insert(Ending::Left);
                 self.over = true;
             }
-            (Side::Peer, Phase::Open(session)) => {
-                if session.wrap == Wrap::Datagram && error.is_some_and(is_refusal) {
-                    return self.refused_datagram(now, turn);
+            (Side::Peer, Phase::Open(session)) => match error {
+                Some(kind) if session.wrap == Wrap::Datagram && is_refusal(kind) => {
+                    self.refused_datagram(kind, now, turn);
                 }
-                self.peer_gone(error, now, turn);
-            }
+                error => self.peer_gone(error, now, turn),
+            },
             (Side::Peer, _) => {}
         }
     }
@@ -90,7 +78,7 @@ impl Connection {
     /// A datagram was not sent. No end of the peer's will be read that could say more.
     fn send_failed(&mut self, error: ErrorKind, now: Instant, turn: &mut Turn) {
         match error {
-            kind if is_refusal(kind) => self.refused_datagram(now, turn),
+            kind if is_refusal(kind) => self.refused_datagram(kind, now, turn),
             DATAGRAM_TOO_BIG => {
                 self.peer.lane.kill();
                 let fault = ClientFault(inbound::Fault::TooBig);
@@ -101,11 +89,11 @@ impl Connection {
     }
 
     /// A datagram was refused: the peer may be restarting, or its network.
-    fn refused_datagram(&mut self, now: Instant, turn: &mut Turn) {
+    fn refused_datagram(&mut self, error: ErrorKind, now: Instant, turn: &mut Turn) {
         let Phase::Open(session) = &mut self.phase else { return };
         session.refusals += 1;
         if session.refusals >= REFUSALS {
-            self.peer_gone(Some(ErrorKind::ConnectionRefused), now, turn);
+            self.peer_gone(Some(error), now, turn);
         }
     }
 

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::batch::stage_frame;
-use super::lane::End;
 use super::{Connection, Ending, Intake, Phase, Side, Turn};
 use crate::proto::frame::Opcode;
 
@@ -45,15 +44,16 @@ impl Connection {
         if self.ending.is_none() || flows { self.due } else { None }
     }
 
-    /// The kernel still holds `bytes` for a side that was given its end of stream. To close the
-    /// socket of one that goes on sending would reset it, and so destroy them: while they become
-    /// fewer there is time, as much as a queue of ours would have.
+    /// The kernel still holds `bytes` for the sides that [are lingering](Self::is_lingering). To
+    /// close the socket of one that goes on sending would reset it, and so destroy them: while their
+    /// number changes there is time, as there would be for a queue of ours. A refusal is short, and
+    /// who does not take it in time does without.
     pub fn still_under_way(&mut self, bytes: usize, now: Instant) {
-        if self.ending.is_none() {
+        if self.ending.is_none() || !self.was_open() {
             return;
         }
         let (before, since) = self.under_way;
-        let since = if bytes < before { now } else { since };
+        let since = if bytes == before { since } else { now };
         self.under_way = (bytes, since);
         let stalled = after(since, self.config.deadlines.write).is_some_and(|at| at <= now);
         if bytes > 0 && !stalled {
@@ -61,11 +61,12 @@ impl Connection {
         }
     }
 
-    /// Whether what was written to `side` matters until the kernel has handed it on.
+    /// Whether what was written to `side` of an ending session matters until the kernel has handed
+    /// it on.
     #[must_use]
     pub fn is_lingering(&self, side: Side) -> bool {
         let half = self.half(side);
-        half.intake != Intake::Ended && half.lane.end == End::Done && !half.lane.given_up
+        self.ending.is_some() && half.intake != Intake::Ended && !half.lane.given_up
     }
 
     fn phase_over(&mut self, now: Instant, turn: &mut Turn) {
@@ -121,4 +122,21 @@ impl Connection {
 /// Zero stands for "never".
 fn after(start: Instant, wait: Duration) -> Option<Instant> {
     (!wait.is_zero()).then(|| start + wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_refusal_is_not_waited_for() {
+        let (now, mut turn) = (Instant::now(), Turn::new());
+        let mut connection = Connection::new(Rc::new(Config::default()), now);
+        connection.turn_away("too many clients", now, &mut turn);
+        let due = connection.deadline();
+        connection.still_under_way(100, due.unwrap());
+        assert_eq!(connection.deadline(), due);
+    }
 }

@@ -175,7 +175,7 @@ struct Session {
     answers_fin: bool,
     /// Our close frame went out; nothing may follow it (RFC 6455 §5.5.1).
     close_sent: bool,
-    /// ICMP refusals since the last datagram.
+    /// Refusals since the last datagram.
     refusals: u8,
 }
 
@@ -195,8 +195,8 @@ pub struct Connection {
     moved: Instant,
     ending: Option<Ending>,
     action: Option<Action>,
-    /// What the kernel still held for the two sides when the close time-out last ran out, bytes,
-    /// and since when it was no less.
+    /// How many bytes the kernel still held for the two sides when the close time-out last ran out,
+    /// and since when it was as many.
     under_way: (usize, Instant),
     /// A deadline cut it off, or nothing is left to do.
     over: bool,

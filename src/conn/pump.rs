@@ -8,11 +8,22 @@ use std::io::{ErrorKind, IoSlice, Result};
 use std::time::Instant;
 
 use super::batch::Batch;
-use super::closing::is_refusal;
 use super::{Connection, Side, Turn};
 
 /// What [`Socket::send`] fails with when a datagram is larger than the socket takes (EMSGSIZE).
 pub const DATAGRAM_TOO_BIG: ErrorKind = ErrorKind::FileTooLarge;
+/// Whether this is what ICMP, or a route that is missing, says of a datagram (udp(7), ip(7)).
+pub(super) fn is_refusal(error: ErrorKind) -> bool {
+    matches!(
+        error,
+        ErrorKind::ConnectionRefused
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::PermissionDenied
+    )
+}
+
 /// Pieces of one vectored write; more go in a further one. POSIX guarantees 16, Linux takes 1,024.
 const SLICES: usize = 64;
 /// A message with its header, which is what most turns write: no need to set up 64.
@@ -49,6 +60,8 @@ pub struct Ready {
     pub hung_up: bool,
     /// A read may give less than is there: reads go on until one finds nothing.
     pub reads_in_pieces: bool,
+    /// It was reset, or failed otherwise.
+    pub failed: bool,
 }
 
 /// A socket and its readiness.
@@ -59,8 +72,9 @@ pub struct Port<'a, S> {
     pub ready: &'a mut Ready,
 }
 
-/// One turn of one connection: writes what waits and what `turn` holds, reads each side at most
-/// once (a bound for the sake of all the others), writes what came of it.
+/// One turn of one connection: writes what waits and what `turn` holds, reads each side once (a
+/// bound for the sake of all the others; [`DATAGRAMS`] and [`PIECES`] are its exceptions), writes
+/// what came of it.
 ///
 /// Returns whether there is more to do at once; if not, only an event or a deadline brings work.
 pub fn pump<C: Socket, P: Socket>(

@@ -10,7 +10,8 @@ use log::warn;
 use mio::net::TcpStream;
 
 use super::Reactor;
-use super::listener::{ACCEPT_PAUSE, ACCEPTS, BACKLOG, is_exhaustion};
+use super::limits::is_exhaustion;
+use super::listener::{ACCEPT_PAUSE, ACCEPTS, BACKLOG};
 use super::session::{self, CLIENT, Session};
 use super::slab::Key;
 use super::socket::Link;

@@ -19,9 +19,12 @@ use crate::backend::{Answer, Backend, QueryError, Request};
 /// up, so this is how many dead names it takes to delay a live one.
 const RESOLVERS: usize = 16;
 
+/// A name's addresses; the error is for all who waited.
+pub(super) type LookedUp = Result<Vec<SocketAddr>, Arc<io::Error>>;
+
 /// What comes back.
 pub(super) enum Done {
-    Resolved { name: String, addresses: Result<Vec<SocketAddr>, String> },
+    Resolved { name: String, addresses: LookedUp },
     Answered { key: Key, request: Request, answer: Result<Answer, QueryError> },
 }
 
@@ -64,7 +67,7 @@ impl Lanes {
         }
         let job_name = name.to_owned();
         let ticket = self.names.run(Box::new(move || {
-            let addresses = look_up(&job_name).map_err(|error| error.to_string());
+            let addresses = look_up(&job_name).map_err(Arc::new);
             Done::Resolved { name: job_name, addresses }
         }))?;
         self.waiting.insert(name.to_owned(), LookUp { ticket, keys: vec![key] });
@@ -207,6 +210,39 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lanes() -> Lanes {
+        let poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let mut lanes = Lanes::new(&waker, 1);
+        lanes.names.most = 1;
+        lanes
+    }
+
+    /// A job that takes until the sender is gone, and has begun.
+    fn busy(pool: &mut Pool) -> (Ticket, Sender<()>) {
+        let ((end, ended), (begin, begun)) = (channel(), channel());
+        let ticket = pool.run(Box::new(move || {
+            begin.send(()).unwrap();
+            let _ = ended.recv();
+            Done::Resolved { name: String::new(), addresses: Ok(Vec::new()) }
+        }));
+        begun.recv().unwrap();
+        (ticket.unwrap(), end)
+    }
+
+    #[test]
+    fn a_look_up_is_taken_back_when_the_last_one_leaves() {
+        let mut lanes = lanes();
+        let (begun, _end) = busy(&mut lanes.names);
+        let keys = [1, 2].map(|index| Key { index, generation: 0 });
+        keys.iter().for_each(|key| lanes.resolve("a.test", *key).unwrap());
+        lanes.forget_name("a.test", keys[0]);
+        assert_eq!(lanes.waiting["a.test"].keys, [keys[1]]);
+        lanes.forget_name("a.test", keys[1]);
+        assert!(lanes.waiting.is_empty() && lock(&lanes.names.shared.queue).jobs.is_empty());
+        assert!(!lanes.names.cancel(begun), "what has begun goes on");
+    }
 
     #[test]
     fn an_address_keeps_its_zone() {

@@ -1,4 +1,4 @@
-//! The limit on open descriptors.
+//! What the system gives us no more than so much of.
 #![allow(unsafe_code)] // getrlimit(2) and setrlimit(2) have no safe wrapper in std
 
 use std::io;
@@ -16,4 +16,9 @@ pub(super) fn raise_descriptor_limit() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Whether a call failed because something is used up that others will give back.
+pub(super) fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

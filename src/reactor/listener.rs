@@ -53,8 +53,3 @@ fn socket(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
 }
-
-/// Whether accepting failed because something is used up that others will give back.
-pub(super) fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
-}

@@ -172,6 +172,10 @@ impl Reactor {
         }
         let mut due: Vec<(Tick, Key)> = Vec::new();
         self.wheel.serve(now, &mut due);
+        if !due.is_empty() {
+            // An answer that is here is not too late, though its event may be in the next poll.
+            self.take_in(now);
+        }
         for (tick, key) in due {
             let Some(session) = self.sessions.get_mut(key) else { continue };
             if session.entered != tick {

@@ -9,8 +9,8 @@ use mio::net::TcpStream;
 
 use super::Reactor;
 use super::dial::{self, Begun, Race, Standing};
-use super::lanes::Done;
-use super::listener::is_exhaustion;
+use super::lanes::{Done, LookedUp};
+use super::limits::is_exhaustion;
 use super::session::{self, PeerState};
 use super::slab::Key;
 use super::socket::{ALL, Link};
@@ -94,7 +94,7 @@ impl Reactor {
             Ok(Begun::Name(name)) => {
                 session.peer = PeerState::Waiting(None);
                 if let Err(error) = self.lanes.resolve(&name, key) {
-                    self.not_connected(key, &error, now);
+                    session.connection.exhausted(error.to_string(), now, &mut self.turn);
                 }
             }
             Ok(Begun::Later) => session.peer = PeerState::Waiting(Some(now + dial::RETRY_DELAY)),
@@ -102,7 +102,7 @@ impl Reactor {
         }
     }
 
-    fn resolved(&mut self, key: Key, addresses: Result<Vec<SocketAddr>, String>, now: Instant) {
+    fn resolved(&mut self, key: Key, addresses: LookedUp, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         match (addresses, session.target.as_deref()) {
             (Ok(addresses), Some(&Target::Udp { port, .. })) => {
@@ -115,7 +115,7 @@ impl Reactor {
                 self.race(key, dial::at_port(addresses, port), now);
             }
             (Ok(_), _) => {}
-            (Err(why), _) => session.connection.not_connected(why, now, &mut self.turn),
+            (Err(error), _) => self.not_connected(key, &error, now),
         }
     }
 
@@ -205,7 +205,7 @@ impl Reactor {
             self.lanes.forget_query(ticket);
         }
         match (&session.peer, session.target.as_deref()) {
-            (PeerState::None | PeerState::Connected(_), _) => return,
+            (PeerState::None | PeerState::Connected(..), _) => return,
             (
                 PeerState::Waiting(None),
                 Some(Target::Tcp { host, .. } | Target::Udp { host, .. }),
@@ -220,6 +220,9 @@ impl Reactor {
     /// Goes on with a dial whose time has come.
     pub(super) fn dial_due(&mut self, key: Key, now: Instant) {
         let Some(session) = self.sessions.get_mut(key) else { return };
+        if session.connection.ending().is_some() {
+            return;
+        }
         match &session.peer {
             PeerState::Racing(race) if race.next_at.is_some_and(|at| at <= now) => {
                 self.attempt(key, now);

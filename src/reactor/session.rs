@@ -44,7 +44,8 @@ pub(super) enum PeerState {
     Racing(Box<Race>),
     /// A name that is looked up, or a Unix socket that is full, until the time given.
     Waiting(Option<Instant>),
-    Connected(Link),
+    /// The peer, and which of the session's sockets it is.
+    Connected(Link, usize),
 }
 
 pub(super) struct Session {
@@ -55,8 +56,6 @@ pub(super) struct Session {
     pub(super) target: Option<Box<Target>>,
     pub(super) client_ready: Ready,
     pub(super) peer_ready: Ready,
-    /// Which of the session's sockets the connected peer is.
-    pub(super) peer_socket: Option<usize>,
     /// The wheel's entry that counts, zero for none.
     pub(super) entered: Tick,
     /// Whether it is in the list of those that have more to do.
@@ -79,7 +78,6 @@ impl Session {
             // A fresh socket takes a write; what there is to read, its first event says.
             client_ready: Ready { writable: true, ..Ready::default() },
             peer_ready: Ready::default(),
-            peer_socket: None,
             entered: 0,
             listed: false,
             query: None,
@@ -91,14 +89,15 @@ impl Session {
     /// Remembers what an event says of the client or the connected peer. Attempts to reach the
     /// peer that were lost have events too, and nothing of them is true of the one that won.
     pub(super) fn note(&mut self, socket: usize, event: &Event) {
-        let ready = match socket {
-            CLIENT => &mut self.client_ready,
-            _ if Some(socket) == self.peer_socket => &mut self.peer_ready,
+        let ready = match self.peer {
+            _ if socket == CLIENT => &mut self.client_ready,
+            PeerState::Connected(_, peer) if peer == socket => &mut self.peer_ready,
             _ => return,
         };
         ready.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
         ready.hung_up |= event.is_read_closed() || event.is_error();
+        ready.failed |= event.is_error();
         ready.reads_in_pieces |= event.is_priority();
     }
 
@@ -106,7 +105,7 @@ impl Session {
     pub(super) fn pump(&mut self, turn: &mut Turn, now: Instant) -> bool {
         let mut client = Port { socket: &mut self.client, ready: &mut self.client_ready };
         let peer = match &mut self.peer {
-            PeerState::Connected(socket) => Some(Port { socket, ready: &mut self.peer_ready }),
+            PeerState::Connected(socket, _) => Some(Port { socket, ready: &mut self.peer_ready }),
             _ => None,
         };
         let again = pump(&mut self.connection, &mut client, peer, turn, now);
@@ -116,34 +115,35 @@ impl Session {
         again
     }
 
-    /// Takes all sockets for ready: events may be among those that one poll did not bring. A FIFO
-    /// is left out, since without a writer it reads like one at its end.
+    /// Takes both sides for ready: events may be among those that one poll did not bring. A FIFO is
+    /// left out, since without a writer it reads like one at its end.
     pub(super) fn look_again(&mut self) {
         (self.client_ready.readable, self.client_ready.writable) = (true, true);
-        if let PeerState::Connected(peer) = &self.peer {
+        if let PeerState::Connected(peer, _) = &self.peer {
             self.peer_ready.writable = true;
             self.peer_ready.readable |= !peer.is_fifo();
         }
     }
 
-    /// Bytes that the kernel still holds for sides that were given their end of stream.
+    /// Bytes that the kernel still holds for sides that an ending session goes on reading. A socket
+    /// that was reset keeps its number for good, and it means nothing.
     pub(super) fn under_way(&self) -> usize {
-        let of = |side, link: &Link| {
-            if self.connection.is_lingering(side) { link.unacknowledged() } else { 0 }
+        let of = |side, link: &Link, ready: &Ready| {
+            let counts = self.connection.is_lingering(side) && !ready.failed;
+            if counts { link.unacknowledged() } else { 0 }
         };
         let peer = match &self.peer {
-            PeerState::Connected(peer) => of(Side::Peer, peer),
+            PeerState::Connected(peer, _) => of(Side::Peer, peer, &self.peer_ready),
             _ => 0,
         };
-        of(Side::Client, &self.client) + peer
+        of(Side::Client, &self.client, &self.client_ready) + peer
     }
 
     /// The peer behind `link` is there; its events are those of `socket`.
     pub(super) fn set_peer(&mut self, link: Link, socket: usize) {
         let reads_in_pieces = link.reads_in_pieces();
         self.peer_ready = Ready { writable: true, reads_in_pieces, ..Ready::default() };
-        self.peer_socket = Some(socket);
-        self.peer = PeerState::Connected(link);
+        self.peer = PeerState::Connected(link, socket);
     }
 
     /// Whether the connection's own deadline has passed.
