@@ -220,7 +220,7 @@ typedef struct {
  *           asks what will be returned.
  *
  * Returns one of WS_ENVELOPE_*. Anything else in the call that only asks refuses the client with
- * 500; a negative number later on ends the connection with close code 1011.
+ * 500, and later on ends the connection with close code 1011.
  */
 typedef int (*ws_encoder)(uint64_t length, ws_operation opcode, const char* config,
 	ws_envelope* out);
