@@ -373,6 +373,7 @@ fn a_reset_client_is_not_waited_for() {
     let arguments = ["--close-timeout", "0.5", "--write-timeout", "0"];
     let daemon = Daemon::before(&peer, "binary", &arguments);
     let mut client = Client::connect(daemon.port());
+    socket2::SockRef::from(client.stream()).set_recv_buffer_size(16 << 10).unwrap();
     client.close(1000);
     client.stream().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     client.try_send(&noise(16 << 20, 16));
