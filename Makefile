@@ -13,7 +13,7 @@ build:
 test:
 	cargo test --workspace
 
-# All that can be checked without a browser: about ten minutes on two cores.
+# All that can be checked without a browser: about seven minutes on two cores.
 check:
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets -- -D warnings
