@@ -6,10 +6,10 @@ use super::script::{Script, pieces};
 use super::wire::{Reader, frame, may_close_with};
 use super::world::{Bridge, End, World};
 use std::rc::Rc;
-use websocksy::abi::PEER_BUFFER_SIZE;
 use websocksy::backend::Target;
 use websocksy::config::Config;
-use websocksy::framing::{self, Choice};
+use websocksy::framing::{self, Selection};
+use websocksy_abi::PEER_BUFFER_SIZE;
 
 /// The pattern of the longest pieces.
 const WHOLE: u8 = 0xff;
@@ -27,7 +27,7 @@ struct Outcome {
 }
 
 /// Gives the pieces to a session one by one, then the end of the stream.
-fn play<'a>(choice: &Choice, pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
+fn play<'a>(choice: &Selection, pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
     let target = Target::Tcp { host: "h".into(), port: 1 };
     let bridge = Bridge { target, framing: choice.clone() };
     let mut world = World::new(&Rc::new(Config::default()), bridge);
@@ -51,7 +51,7 @@ fn sent(world: &World) -> ToClient {
 }
 
 /// The same stream in one read, in pieces, and byte by byte or, if it is long, in small pieces.
-fn every_way(choice: &Choice, stream: &[u8], pattern: u8) -> [Outcome; 3] {
+fn every_way(choice: &Selection, stream: &[u8], pattern: u8) -> [Outcome; 3] {
     let small = if stream.len() < 5_000 { 0 } else { 0xdd };
     [WHOLE, pattern, small].map(|pattern| play(choice, pieces(stream, pattern)))
 }
@@ -131,7 +131,7 @@ fn unescape(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn delimited(
-    choice: &Choice,
+    choice: &Selection,
     delimiter: &[u8],
     is_text: fn(&[u8]) -> bool,
     mut script: Script<'_>,

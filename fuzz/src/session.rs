@@ -143,7 +143,7 @@ impl Session {
             b'R' => self.world.peer(|peer| peer.finish(End::Reset)),
             b'w' => self.world.wait(Duration::MAX),
             b't' => self.world.wait(Duration::from_millis(script.word().into())),
-            b's' => self.world.step(|world, now, turn| world.connection.shut_down(now, turn)),
+            b's' => self.world.step(|world, scratch| world.connection.shut_down(scratch)),
             b'x' => self.spurious(script.byte()),
             b'm' => self.world.peer(|peer| peer.set_largest(credit(script))),
             _ => {}

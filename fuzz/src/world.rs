@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use websocksy::backend::{Answer, QueryError, Target};
 use websocksy::config::Config;
-use websocksy::conn::pump::{DATAGRAM_TOO_BIG, Port, Ready, Socket, pump};
-use websocksy::conn::{Action, Connection, Side, TURN_BYTES, Turn};
-use websocksy::framing::Choice;
+use websocksy::conn::pump::{DATAGRAM_TOO_BIG, Endpoint, Ready, Socket, pump};
+use websocksy::conn::{Action, Connection, Scratch, Side, TURN_BYTES};
+use websocksy::framing::Selection;
 use websocksy::proto::handshake::Upgrade;
 
 /// A request that is let in.
@@ -29,7 +29,7 @@ const MAX_DATAGRAM: usize = 65_507;
 
 thread_local! {
     /// As in the reactor, one for all connections: what one leaves there the next must not see.
-    static TURN: RefCell<Turn> = RefCell::new(Turn::new());
+    static TURN: RefCell<Scratch> = RefCell::new(Scratch::new(Instant::now()));
 }
 
 /// How a stream ends.
@@ -236,7 +236,7 @@ impl Socket for Wire {
 /// What the back end answers.
 pub(super) struct Bridge {
     pub(super) target: Target,
-    pub(super) framing: Choice,
+    pub(super) framing: Selection,
 }
 
 /// A connection and what is around it.
@@ -265,31 +265,32 @@ impl World {
     }
 
     /// Does something to the connection, and then all that is to be done at once.
-    pub(super) fn step(&mut self, act: impl FnOnce(&mut Self, Instant, &mut Turn)) {
-        TURN.with_borrow_mut(|turn| {
-            act(self, self.now, turn);
-            self.settle(turn);
+    pub(super) fn step(&mut self, act: impl FnOnce(&mut Self, &mut Scratch)) {
+        TURN.with_borrow_mut(|scratch| {
+            scratch.now = self.now;
+            act(self, scratch);
+            self.settle(scratch);
         });
         self.check();
     }
 
     /// Something happens to the client's socket.
     pub(super) fn client(&mut self, act: impl FnOnce(&mut Wire)) {
-        self.step(|world, _, _| act(&mut world.client));
+        self.step(|world, _| act(&mut world.client));
     }
 
     /// Something happens to the peer's socket, if there is one.
     pub(super) fn peer(&mut self, act: impl FnOnce(&mut Wire)) {
-        self.step(|world, _, _| _ = world.peer.as_mut().map(act));
+        self.step(|world, _| _ = world.peer.as_mut().map(act));
     }
 
-    fn settle(&mut self, turn: &mut Turn) {
+    fn settle(&mut self, scratch: &mut Scratch) {
         for _ in 0..TURNS {
             let mut client = self.client.ready;
             let mut peer = self.peer.as_ref().map(|wire| wire.ready).unwrap_or_default();
-            let port = self.peer.as_mut().map(|socket| Port { socket, ready: &mut peer });
-            let mut client_port = Port { socket: &mut self.client, ready: &mut client };
-            let again = pump(&mut self.connection, &mut client_port, port, turn, self.now);
+            let port = self.peer.as_mut().map(|socket| Endpoint { socket, ready: &mut peer });
+            let mut client_port = Endpoint { socket: &mut self.client, ready: &mut client };
+            let again = pump(&mut self.connection, &mut client_port, port, scratch);
             self.client.ready = client;
             if let Some(wire) = &mut self.peer {
                 wire.ready = peer;
@@ -318,42 +319,44 @@ impl World {
 
     /// The back end answers, and the peer is there; or nothing was asked.
     pub(super) fn grant(&mut self) {
-        self.step(|world, now, turn| {
+        self.step(|world, scratch| {
             let Some(upgrade) = world.asked.take() else { return };
             let Bridge { target, framing } = &world.bridge;
             let answer =
                 Answer { target: target.clone(), framing: framing.clone(), protocol: None };
-            world.connection.answered(upgrade, Ok(answer), now, turn);
+            world.connection.answered(upgrade, Ok(answer), scratch);
         });
-        self.step(|world, now, turn| {
+        self.step(|world, scratch| {
             if std::mem::take(&mut world.dialled) {
                 let datagrams = is_datagram(&world.bridge.target);
                 world.peer = Some(Wire::new(datagrams));
-                world.connection.connected(now, turn);
+                world.connection.connected(scratch);
             }
         });
     }
 
     /// The back end names nobody, or the peer is not there.
     pub(super) fn deny(&mut self) {
-        self.step(|world, now, turn| {
+        self.step(|world, scratch| {
             if let Some(upgrade) = world.asked.take() {
-                world.connection.answered(upgrade, Err(QueryError::NoPeer), now, turn);
+                world.connection.answered(upgrade, Err(QueryError::NoPeer), scratch);
             } else if std::mem::take(&mut world.dialled) {
-                world.connection.not_connected("refused".into(), now, turn);
+                world.connection.not_connected("refused".into(), scratch);
             }
         });
     }
 
     /// Time passes, at most to the next deadline; what is due is done.
     pub(super) fn wait(&mut self, at_most: Duration) {
-        self.step(|world, now, turn| {
+        self.step(|world, scratch| {
             let due = world.connection.deadline();
-            let longest = due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
-            world.now = now + longest.min(at_most);
+            let longest =
+                due.map_or(Duration::ZERO, |due| due.saturating_duration_since(world.now));
+            world.now += longest.min(at_most);
             let now = world.now;
+            scratch.now = now;
             if due.is_some_and(|due| due <= now) && !world.connection.finished() {
-                world.connection.expired(now, turn);
+                world.connection.expired(scratch);
             }
         });
     }

@@ -1,6 +1,6 @@
 //! Framing functions: when is a peer's stream a message, and what goes around a message to it?
 
-use crate::abi::ws_envelope;
+use websocksy_abi::ws_envelope;
 
 /// Cuts the stream of one peer into messages. There is one value for each session.
 ///

@@ -4,11 +4,11 @@
 //! in an executable that has none of them.
 #![allow(unsafe_code)]
 
-use crate::abi::{ws_encoder, ws_framing};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::transmute;
 use core::ptr::{NonNull, fn_addr_eq, null};
 use std::ffi::CString;
+use websocksy_abi::{ws_encoder, ws_framing};
 
 type CoreFraming = unsafe extern "C" fn(*const c_char) -> Option<ws_framing>;
 type CoreRegisterFraming = unsafe extern "C" fn(*const c_char, ws_framing) -> c_int;
@@ -74,7 +74,7 @@ mod tests {
             _: u64,
             _: u32,
             _: *const c_char,
-            _: *mut crate::abi::ws_envelope,
+            _: *mut websocksy_abi::ws_envelope,
         ) -> c_int {
             0
         }

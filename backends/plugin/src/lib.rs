@@ -67,7 +67,6 @@
 //! freed exactly once; a panic ends the session it happened in and never unwinds into C (build
 //! with `panic = "unwind"`, which is Cargo's default).
 
-mod abi;
 mod backend;
 mod framing;
 mod host;
@@ -84,7 +83,7 @@ pub use host::framing_exists;
 pub use log::log;
 
 /// The longest view of a peer's stream that [`Framing::cut`] is given, bytes.
-pub const PEER_BUFFER_SIZE: usize = 16_384;
+pub const PEER_BUFFER_SIZE: usize = websocksy_abi::PEER_BUFFER_SIZE;
 
 /// Exports a [`Backend`] as the symbols `init`, `configure`, `query` and `cleanup`.
 ///

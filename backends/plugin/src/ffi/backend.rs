@@ -2,9 +2,6 @@
 #![allow(unsafe_code)]
 
 use super::{guarded, text};
-use crate::abi::{
-    PEER_TRANSPORT_DETECT, WEBSOCKSY_API_VERSION, websocket, ws_http_header, ws_peer_info,
-};
 use crate::log::log_for;
 use crate::{Backend, Client, Peer, host};
 use core::ffi::{CStr, c_char};
@@ -12,6 +9,9 @@ use core::ptr::null_mut;
 use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 use std::sync::{PoisonError, RwLock};
+use websocksy_abi::{
+    PEER_TRANSPORT_DETECT, WEBSOCKSY_API_VERSION, websocket, ws_http_header, ws_peer_info,
+};
 
 /// Where a shared object keeps its one back end: read by `query`, written by the others.
 pub type Slot<B> = RwLock<Option<B>>;
@@ -236,7 +236,8 @@ mod tests {
     /// A query as the core asks it.
     fn ask(slot: &Slot<Mirror>, endpoint: &CStr, ws: *const websocket) -> ws_peer_info {
         let protocols = [c"a".as_ptr(), c"b".as_ptr()];
-        let headers = [ws_http_header { tag: c"Host".as_ptr(), value: c"h".as_ptr() }];
+        let headers =
+            [ws_http_header { tag: c"Host".as_ptr().cast_mut(), value: c"h".as_ptr().cast_mut() }];
         // SAFETY: arrays and strings as long as said, alive until the call returns.
         unsafe { query(slot, endpoint.as_ptr(), 2, protocols.as_ptr(), 1, headers.as_ptr(), ws) }
     }
@@ -303,7 +304,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         for (fd, has_address) in [(client.as_raw_fd(), true), (-1, false)] {
-            let ws = websocket { ws_fd: fd };
+            let ws = websocket { ws_fd: fd, ..websocket::blank() };
             let info = ask(&slot, c"/e?q", &raw const ws);
             assert_eq!(info.protocol, 2, "none of the two");
             let [seen, ..] = strings(&info);

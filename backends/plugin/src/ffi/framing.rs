@@ -2,14 +2,14 @@
 #![allow(unsafe_code)]
 
 use super::{guarded, text};
-use crate::abi::{
-    WS_ENVELOPE_NONE, WS_ENVELOPE_SIZED, WS_ENVELOPE_STREAM, WS_FRAME_BINARY, WS_FRAME_DISCARD,
-    WS_FRAME_TEXT, ws_encoder, ws_envelope, ws_operation,
-};
 use crate::log::log_for;
 use crate::{Encoder, Framing, Message, Verdict, host, log};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::null_mut;
+use websocksy_abi::{
+    WS_ENVELOPE_NONE, WS_ENVELOPE_SIZED, WS_ENVELOPE_STREAM, WS_FRAME_BINARY, WS_FRAME_DISCARD,
+    WS_FRAME_TEXT, ws_encoder, ws_envelope, ws_operation,
+};
 
 /// A framing function's answer to a stream or a configuration that makes no sense.
 const FAULT: i64 = -1;

@@ -6,9 +6,9 @@
 pub mod backend;
 pub mod framing;
 
-pub use crate::abi::{websocket, ws_http_header, ws_peer_info};
 pub use backend::Slot;
 pub use core::ffi::c_char;
+pub use websocksy_abi::{websocket, ws_http_header, ws_peer_info};
 
 use core::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,9 +1,11 @@
-//! The C contract: types, limits and function types of `backends/include/websocksy.h`.
+//! The C contract, written once for daemon and plug-ins: types, limits and function types of
+//! `backends/include/websocksy.h`.
 //!
 //! Layout and names are those of API version 1, byte for byte; the asserts at the end hold them.
 //! Enumerations that C code hands to us are plain integers here: a plug-in may return any value,
 //! and a Rust `enum` with a value outside its list would be undefined behaviour.
 
+use core::ptr::null_mut;
 use libc::{c_char, c_int, c_uint, c_void, size_t};
 
 /// What `init` of a back end must return.
@@ -139,6 +141,41 @@ pub struct websocket {
     pub peer_framing_data: *mut c_void,
 }
 
+impl websocket {
+    /// A connection of which nothing is known: what C has after `calloc`, and no descriptors.
+    #[must_use]
+    pub const fn blank() -> Self {
+        const NO_HEADER: ws_http_header = ws_http_header { tag: null_mut(), value: null_mut() };
+        const NO_PEER: ws_peer_info = ws_peer_info {
+            transport: PEER_TRANSPORT_DETECT,
+            host: null_mut(),
+            port: null_mut(),
+            framing: None,
+            framing_config: null_mut(),
+            protocol: 0,
+        };
+        Self {
+            ws_fd: -1,
+            read_buffer: [0; WS_MAX_LINE],
+            read_buffer_offset: 0,
+            state: WS_NEW,
+            headers: 0,
+            header: [NO_HEADER; WS_HEADER_LIMIT],
+            request_path: null_mut(),
+            websocket_version: 0,
+            socket_key: null_mut(),
+            want_upgrade: 0,
+            protocols: 0,
+            protocol: null_mut(),
+            peer: NO_PEER,
+            peer_fd: -1,
+            peer_buffer: [0; PEER_BUFFER_SIZE],
+            peer_buffer_offset: 0,
+            peer_framing_data: null_mut(),
+        }
+    }
+}
+
 /// `init` of a back end: returns [`WEBSOCKSY_API_VERSION`].
 #[allow(non_camel_case_types)]
 pub type ws_backend_init = unsafe extern "C" fn() -> u64;
@@ -187,7 +224,7 @@ pub const WS_ENVELOPE_SIZED: c_int = 2;
 
 /// Ours: what goes to the peer around one message of the client.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(non_camel_case_types)]
 pub struct ws_envelope {
     /// Bytes used of `prefix`.
