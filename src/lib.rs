@@ -14,11 +14,12 @@
 //!
 //! `docs/architecture.md` draws it, with the way of one byte and the invariants.
 
-pub mod abi;
 pub mod backend;
 pub mod config;
 pub mod conn;
 pub mod framing;
 pub mod logging;
+mod net;
+mod offload;
 pub mod proto;
 pub mod reactor;

@@ -30,7 +30,7 @@ const TURN: u64 = 256;
 const _: () = assert!(websocksy::conn::TURN_BYTES as u64 == TURN * 1024);
 /// What a peer gave and no message was found in.
 const KEPT: u64 = 16;
-const _: () = assert!(websocksy::abi::PEER_BUFFER_SIZE as u64 == KEPT * 1024);
+const _: () = assert!(websocksy_abi::PEER_BUFFER_SIZE as u64 == KEPT * 1024);
 /// A request head, the buffer of which may have grown to twice what came.
 const HEAD: u64 = 130;
 /// What the loop has once for all: batches, log lines.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::bridges::{Bridge, Job};
 use crate::dial::Target;
 use crate::load;
-use crate::peer::{Habit, Peers};
+use crate::peer::{Behaviour, Peers};
 use crate::usage::Span;
 
 /// One load, and the rows of the report it fills.
@@ -199,12 +199,12 @@ impl Case {
     }
 
     /// What the peer does in this case.
-    pub(crate) fn habit(&self) -> Habit {
+    pub(crate) fn behaviour(&self) -> Behaviour {
         match self.load {
-            Load::Upload { .. } => Habit::Drain,
-            Load::Download { text: false } => Habit::FloodNoise,
-            Load::Download { text: true } => Habit::FloodText,
-            _ => Habit::Echo,
+            Load::Upload { .. } => Behaviour::Drain,
+            Load::Download { text: false } => Behaviour::FloodNoise,
+            Load::Download { text: true } => Behaviour::FloodText,
+            _ => Behaviour::Echo,
         }
     }
 
@@ -212,7 +212,7 @@ impl Case {
     pub(crate) fn job(&self, peers: &Peers) -> Job {
         let pings = if self.is_long() { PING_INTERVAL } else { 0 };
         let auto = matches!(self.load, Load::Download { text: true });
-        Job { peer: peers.port(self.habit()), auto, pings }
+        Job { peer: peers.port(self.behaviour()), auto, pings }
     }
 
     /// Drives the bridge; one value for each row.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::tape::Tape;
-use crate::ws::{self, Ear, Speech};
+use crate::pattern::Pattern;
+use crate::ws::{self, Receiver, Speech};
 
 /// After this long without an answer a bridge has failed.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,13 +24,13 @@ pub(crate) struct Target {
     /// What it speaks to clients.
     pub(crate) speech: Speech,
     /// The payload that crosses it.
-    pub(crate) tape: Tape,
+    pub(crate) pattern: Pattern,
 }
 
 /// An open connection; blocking, until a load takes it over.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
-    pub(crate) ear: Ear,
+    pub(crate) receiver: Receiver,
 }
 
 impl Target {
@@ -40,7 +40,8 @@ impl Target {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let mut client = Client { stream, ear: Ear::new(self.speech, self.tape.clone()) };
+        let mut client =
+            Client { stream, receiver: Receiver::new(self.speech, self.pattern.clone()) };
         if self.speech == Speech::WebSocket {
             client.upgrade()?;
         }
@@ -52,9 +53,9 @@ impl Target {
         (0..count).map(|_| self.open()).collect()
     }
 
-    /// The tape as the client sends it, in messages of `size` bytes.
+    /// The pattern as the client sends it, in messages of `size` bytes.
     pub(crate) fn wire(&self, size: usize) -> Vec<u8> {
-        ws::encode(self.speech, self.tape.next(), size)
+        ws::encode(self.speech, self.pattern.next(), size)
     }
 }
 
@@ -66,7 +67,7 @@ impl Client {
             self.read_into(&mut head)?;
             if let Some(end) = head.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 ws::check_response(&head[..end])?;
-                return self.ear.hear(&head[end + 4..]);
+                return self.receiver.hear(&head[end + 4..]);
             }
         }
     }
@@ -74,8 +75,8 @@ impl Client {
     /// Sends one message and waits until `size` bytes have come back.
     pub(crate) fn echo(&mut self, message: &[u8], size: usize) -> io::Result<()> {
         self.stream.write_all(message)?;
-        let due = self.ear.heard + size as u64;
-        while self.ear.heard < due {
+        let due = self.receiver.heard + size as u64;
+        while self.receiver.heard < due {
             self.hear_once()?;
         }
         Ok(())
@@ -86,7 +87,7 @@ impl Client {
     pub(crate) fn close(mut self, speech: Speech) -> io::Result<()> {
         if speech == Speech::WebSocket {
             self.stream.write_all(&ws::close_frame())?;
-            while !self.ear.closed {
+            while !self.receiver.closed {
                 match self.hear_once() {
                     Err(error) if HUNG_UP.contains(&error.kind()) => break,
                     heard => heard?,
@@ -104,7 +105,7 @@ impl Client {
     fn hear_once(&mut self) -> io::Result<()> {
         let mut bytes = Vec::new();
         self.read_into(&mut bytes)?;
-        self.ear.hear(&bytes)
+        self.receiver.hear(&bytes)
     }
 
     fn read_into(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {

@@ -17,12 +17,12 @@ mod dial;
 mod json;
 mod load;
 mod machine;
+mod pattern;
 mod peer;
+mod poll_loop;
 mod relay;
 mod report;
 mod results;
-mod rota;
-mod tape;
 mod usage;
 mod ws;
 
@@ -34,9 +34,9 @@ use std::time::{Duration, Instant};
 use bridges::{BRIDGES, Bridge, OPTIONAL};
 use cases::{CASES, Case};
 use dial::Target;
-use peer::{Habit, Peers};
+use pattern::Pattern;
+use peer::{Behaviour, Peers};
 use results::{Results, Run};
-use tape::Tape;
 use usage::Span;
 
 fn main() -> ExitCode {
@@ -94,21 +94,27 @@ impl Plan {
 
     fn carry_out(&self) -> io::Result<()> {
         pin_to(self.load_cpu)?;
-        let (noise, text) = (Tape::new(tape::noise()), Tape::new(tape::text()));
+        let (noise, text) = (Pattern::new(pattern::noise()), Pattern::new(pattern::text()));
         let peers = Peers::start(noise.clone(), text.clone())?;
         let mut results = Results::default();
         for case in &self.cases {
-            let tape = if case.habit() == Habit::FloodText { &text } else { &noise };
-            self.measure(case, tape, &peers, &mut results);
+            let pattern = if case.behaviour() == Behaviour::FloodText { &text } else { &noise };
+            self.measure(case, pattern, &peers, &mut results);
         }
         self.publish(&results)
     }
 
     /// Every bridge in turn, then again, so that what disturbs the machine disturbs all alike.
-    fn measure(&self, case: &'static Case, tape: &Tape, peers: &Peers, results: &mut Results) {
+    fn measure(
+        &self,
+        case: &'static Case,
+        pattern: &Pattern,
+        peers: &Peers,
+        results: &mut Results,
+    ) {
         for round in 1..=case.rounds(self.rounds) {
             for bridge in self.bridges.iter().filter(|bridge| case.suits(bridge)) {
-                let outcome = self.run(case, bridge, tape.clone(), peers);
+                let outcome = self.run(case, bridge, pattern.clone(), peers);
                 let shown = match &outcome {
                     Ok(run) => format!("{:.3?}", run.values),
                     Err(error) => error.to_string(),
@@ -119,9 +125,16 @@ impl Plan {
         }
     }
 
-    fn run(&self, case: &Case, bridge: &Bridge, tape: Tape, peers: &Peers) -> io::Result<Run> {
+    fn run(
+        &self,
+        case: &Case,
+        bridge: &Bridge,
+        pattern: Pattern,
+        peers: &Peers,
+    ) -> io::Result<Run> {
         let running = bridge.start(&case.job(peers), self.bridge_cpu)?;
-        let target = Target { pid: running.pid(), port: running.port, speech: bridge.speech, tape };
+        let target =
+            Target { pid: running.pid(), port: running.port, speech: bridge.speech, pattern };
         let _ = peers.take_fault();
         let begin = Instant::now();
         let values = case.run(bridge, &target, peers, self.span)?;

@@ -8,13 +8,13 @@ pub(crate) const PERIOD: usize = 256 * 1024;
 
 /// A place in the endless repetition of some bytes.
 #[derive(Clone)]
-pub(crate) struct Tape {
+pub(crate) struct Pattern {
     bytes: Arc<[u8]>,
     at: usize,
 }
 
-impl Tape {
-    /// A tape at its beginning.
+impl Pattern {
+    /// A pattern at its beginning.
     pub(crate) fn new(bytes: Arc<[u8]>) -> Self {
         Self { bytes, at: 0 }
     }
@@ -29,7 +29,7 @@ impl Tape {
         self.at = (self.at + count) % self.bytes.len();
     }
 
-    /// Moves on by what was heard, and says whether it was what the tape holds.
+    /// Moves on by what was heard, and says whether it was what the pattern holds.
     pub(crate) fn follows(&mut self, mut heard: &[u8]) -> bool {
         while !heard.is_empty() {
             let run = heard.len().min(self.next().len());
@@ -83,9 +83,9 @@ mod tests {
 
     #[test]
     fn a_wrong_byte_is_noticed_across_the_seam() {
-        let mut tape = Tape::new(Arc::from(*b"abcd"));
-        assert!(tape.follows(b"abcdabcdab"));
-        assert!(tape.follows(b"cda"));
-        assert!(!tape.follows(b"bcdx"));
+        let mut pattern = Pattern::new(Arc::from(*b"abcd"));
+        assert!(pattern.follows(b"abcdabcdab"));
+        assert!(pattern.follows(b"cda"));
+        assert!(!pattern.follows(b"bcdx"));
     }
 }

@@ -12,26 +12,27 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use crate::rota::{read_some, write_some};
-use crate::tape::Tape;
+use crate::pattern::Pattern;
+use crate::poll_loop::{read_some, write_some};
 
 /// Bytes of one read; the socket's buffer is larger, the second-level cache is too.
 const READ: usize = 256 * 1024;
 
 /// What a peer does with a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Habit {
+pub(crate) enum Behaviour {
     /// Sends back what it receives.
     Echo,
-    /// Receives the tape, verifies it, and answers nothing.
+    /// Receives the pattern, verifies it, and answers nothing.
     Drain,
-    /// Sends the noise tape as fast as it is taken.
+    /// Sends the noise pattern as fast as it is taken.
     FloodNoise,
-    /// Sends the text tape as fast as it is taken.
+    /// Sends the text pattern as fast as it is taken.
     FloodText,
 }
 
-const HABITS: [Habit; 4] = [Habit::Echo, Habit::Drain, Habit::FloodNoise, Habit::FloodText];
+const HABITS: [Behaviour; 4] =
+    [Behaviour::Echo, Behaviour::Drain, Behaviour::FloodNoise, Behaviour::FloodText];
 
 /// The peers' thread, which lives as long as the program, as seen from the load.
 pub(crate) struct Peers {
@@ -47,7 +48,7 @@ struct Shared {
 
 impl Peers {
     /// Binds the listeners and starts the thread.
-    pub(crate) fn start(noise: Tape, text: Tape) -> io::Result<Self> {
+    pub(crate) fn start(noise: Pattern, text: Pattern) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let mut crowd = Crowd::new(noise, text, Arc::clone(&shared))?;
         let ports = crowd.ports()?;
@@ -59,9 +60,9 @@ impl Peers {
         Ok(Self { ports, shared })
     }
 
-    /// Where the peer with this habit listens.
-    pub(crate) fn port(&self, habit: Habit) -> u16 {
-        self.ports.get(&(habit as u8)).copied().unwrap_or_default()
+    /// Where the peer with this behaviour listens.
+    pub(crate) fn port(&self, behaviour: Behaviour) -> u16 {
+        self.ports.get(&(behaviour as u8)).copied().unwrap_or_default()
     }
 
     /// Payload bytes that reached the draining peer, of all its connections.
@@ -88,14 +89,14 @@ struct Crowd {
     members: HashMap<Token, Member>,
     next: usize,
     ready: Vec<Token>,
-    noise: Tape,
-    text: Tape,
+    noise: Pattern,
+    text: Pattern,
     buffer: Vec<u8>,
     shared: Arc<Shared>,
 }
 
 impl Crowd {
-    fn new(noise: Tape, text: Tape, shared: Arc<Shared>) -> io::Result<Self> {
+    fn new(noise: Pattern, text: Pattern, shared: Arc<Shared>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listeners = Vec::new();
         for index in 0..HABITS.len() {
@@ -111,8 +112,8 @@ impl Crowd {
     }
 
     fn ports(&self) -> io::Result<HashMap<u8, u16>> {
-        let address = |(habit, listener): (&Habit, &TcpListener)| {
-            Ok((*habit as u8, listener.local_addr()?.port()))
+        let address = |(behaviour, listener): (&Behaviour, &TcpListener)| {
+            Ok((*behaviour as u8, listener.local_addr()?.port()))
         };
         HABITS.iter().zip(&self.listeners).map(address).collect()
     }
@@ -127,7 +128,7 @@ impl Crowd {
             }
             for token in events.iter().map(mio::event::Event::token) {
                 match HABITS.get(token.0) {
-                    Some(habit) => self.accept(token.0, *habit)?,
+                    Some(behaviour) => self.accept(token.0, *behaviour)?,
                     None => self.mark_ready(token),
                 }
             }
@@ -143,7 +144,7 @@ impl Crowd {
         }
     }
 
-    fn accept(&mut self, listener: usize, habit: Habit) -> io::Result<()> {
+    fn accept(&mut self, listener: usize, behaviour: Behaviour) -> io::Result<()> {
         loop {
             let mut stream = match self.listeners[listener].accept() {
                 Ok((stream, _)) => stream,
@@ -155,8 +156,8 @@ impl Crowd {
             self.next += 1;
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, token, interest)?;
-            let tape = if habit == Habit::FloodText { &self.text } else { &self.noise };
-            self.members.insert(token, Member::new(stream, habit, tape.clone()));
+            let pattern = if behaviour == Behaviour::FloodText { &self.text } else { &self.noise };
+            self.members.insert(token, Member::new(stream, behaviour, pattern.clone()));
         }
     }
 
@@ -185,22 +186,22 @@ impl Crowd {
 /// One connection of a peer.
 struct Member {
     stream: TcpStream,
-    habit: Habit,
-    tape: Tape,
+    behaviour: Behaviour,
+    pattern: Pattern,
     unsent: Vec<u8>,
 }
 
 impl Member {
-    fn new(stream: TcpStream, habit: Habit, tape: Tape) -> Self {
-        Self { stream, habit, tape, unsent: Vec::new() }
+    fn new(stream: TcpStream, behaviour: Behaviour, pattern: Pattern) -> Self {
+        Self { stream, behaviour, pattern, unsent: Vec::new() }
     }
 
     /// Does one read or one write; true if there may be more to do without another event.
     fn turn(&mut self, buffer: &mut [u8], drained: &AtomicU64) -> io::Result<bool> {
-        match self.habit {
-            Habit::Echo => self.echo(buffer),
-            Habit::Drain => self.drain(buffer, drained),
-            Habit::FloodNoise | Habit::FloodText => self.flood(buffer),
+        match self.behaviour {
+            Behaviour::Echo => self.echo(buffer),
+            Behaviour::Drain => self.drain(buffer, drained),
+            Behaviour::FloodNoise | Behaviour::FloodText => self.flood(buffer),
         }
     }
 
@@ -218,20 +219,20 @@ impl Member {
 
     fn drain(&mut self, buffer: &mut [u8], drained: &AtomicU64) -> io::Result<bool> {
         let Some(count) = read_some(&mut self.stream, buffer)? else { return Ok(false) };
-        if !self.tape.follows(&buffer[..count]) {
+        if !self.pattern.follows(&buffer[..count]) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "wrong bytes reached the peer"));
         }
         drained.fetch_add(count as u64, Relaxed);
         Ok(count == buffer.len())
     }
 
-    /// Writes the tape. Nothing is expected, so a read only tells whether the bridge has gone.
+    /// Writes the pattern. Nothing is expected, so a read only tells whether the bridge has gone.
     fn flood(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        let Some(count) = write_some(&mut self.stream, self.tape.next())? else {
+        let Some(count) = write_some(&mut self.stream, self.pattern.next())? else {
             read_some(&mut self.stream, buffer)?;
             return Ok(false);
         };
-        self.tape.advance(count);
+        self.pattern.advance(count);
         Ok(true)
     }
 }

@@ -10,13 +10,13 @@ use mio::{Events, Interest, Poll, Token};
 const NAP: Duration = Duration::from_millis(20);
 
 /// Streams, numbered from 0, and which of them may make progress.
-pub(crate) struct Rota {
+pub(crate) struct PollLoop {
     poll: Poll,
     events: Events,
     ready: Vec<bool>,
 }
 
-impl Rota {
+impl PollLoop {
     /// Watches `streams` for `interest`.
     pub(crate) fn new<'a>(
         streams: impl IntoIterator<Item = &'a mut TcpStream>,

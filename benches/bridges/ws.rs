@@ -1,9 +1,9 @@
 //! The client's half of RFC 6455, as much as a load generator needs: an opening request, masked
-//! frames out, and an ear for what comes back.
+//! frames out, and an receiver for what comes back.
 
 use std::io;
 
-use crate::tape::Tape;
+use crate::pattern::Pattern;
 
 /// What the client and the bridge say to each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,10 +86,10 @@ pub(crate) fn encode(speech: Speech, payload: &[u8], size: usize) -> Vec<u8> {
     wire
 }
 
-/// Listens to a bridge: takes frames apart and holds their payload against the tape.
-pub(crate) struct Ear {
+/// Listens to a bridge: takes frames apart and holds their payload against the pattern.
+pub(crate) struct Receiver {
     frames: Option<Frames>,
-    tape: Tape,
+    pattern: Pattern,
     /// Payload bytes heard so far, all of them right.
     pub(crate) heard: u64,
     /// Text messages among them.
@@ -100,17 +100,17 @@ pub(crate) struct Ear {
     pub(crate) closed: bool,
 }
 
-impl Ear {
-    /// Expects the bytes of `tape`.
-    pub(crate) fn new(speech: Speech, tape: Tape) -> Self {
+impl Receiver {
+    /// Expects the bytes of `pattern`.
+    pub(crate) fn new(speech: Speech, pattern: Pattern) -> Self {
         let frames = (speech == Speech::WebSocket).then(Frames::default);
-        Self { frames, tape, heard: 0, texts: 0, pongs: Vec::new(), closed: false }
+        Self { frames, pattern, heard: 0, texts: 0, pongs: Vec::new(), closed: false }
     }
 
     /// Takes in what was read.
     ///
     /// # Errors
-    /// Bytes that are not those of the tape, or that no WebSocket server may send.
+    /// Bytes that are not those of the pattern, or that no WebSocket server may send.
     pub(crate) fn hear(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(mut frames) = self.frames.take() else { return self.payload(bytes) };
         let mut rest = bytes;
@@ -144,7 +144,7 @@ impl Ear {
 
     /// At a frame's first payload byte, and behind its last.
     fn boundary(&mut self, frames: &mut Frames) -> io::Result<()> {
-        if frames.opcode == TEXT && !self.tape.at_char_boundary() {
+        if frames.opcode == TEXT && !self.pattern.at_char_boundary() {
             return Err(io::Error::other("a text message is cut inside a character"));
         }
         if frames.left > 0 {
@@ -162,7 +162,7 @@ impl Ear {
     }
 
     fn payload(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if !self.tape.follows(bytes) {
+        if !self.pattern.follows(bytes) {
             return Err(io::Error::other("wrong bytes came out of the bridge"));
         }
         self.heard += bytes.len() as u64;
@@ -238,21 +238,26 @@ mod tests {
     #[test]
     fn frames_are_heard_however_they_are_cut() {
         for size in 1..=STREAM.len() {
-            let mut ear = Ear::new(Speech::WebSocket, Tape::new(Arc::from(*b"abcd")));
+            let mut receiver = Receiver::new(Speech::WebSocket, Pattern::new(Arc::from(*b"abcd")));
             for part in STREAM.chunks(size) {
-                ear.hear(part).unwrap();
+                receiver.hear(part).unwrap();
             }
-            assert_eq!((ear.heard, ear.texts, ear.closed), (4, 1, true), "chunks of {size}");
-            assert_eq!(ear.pongs.len(), 7, "chunks of {size}");
+            assert_eq!(
+                (receiver.heard, receiver.texts, receiver.closed),
+                (4, 1, true),
+                "chunks of {size}"
+            );
+            assert_eq!(receiver.pongs.len(), 7, "chunks of {size}");
         }
     }
 
     #[test]
     fn what_no_server_may_send_is_refused() {
         for wrong in [&b"\x82\x01x"[..], b"\xC2\x01a", b"\x82\x81aaaaa", b"\x81\x01a"] {
-            let mut ear = Ear::new(Speech::WebSocket, Tape::new("aé".as_bytes().into()));
-            ear.tape.advance(usize::from(wrong[0] == 0x81));
-            let heard = ear.hear(wrong).and_then(|()| ear.hear(b"\x81\x01\xC3"));
+            let mut receiver =
+                Receiver::new(Speech::WebSocket, Pattern::new("aé".as_bytes().into()));
+            receiver.pattern.advance(usize::from(wrong[0] == 0x81));
+            let heard = receiver.hear(wrong).and_then(|()| receiver.hear(b"\x81\x01\xC3"));
             assert!(heard.is_err(), "{wrong:x?}");
         }
     }

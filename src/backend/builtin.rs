@@ -1,9 +1,9 @@
 //! The back end without a plug-in: one peer for everybody, from the configuration.
 
 use super::Answer;
-use super::addr::{self, AddressError, Target, Transport};
 use super::error::{BadAnswer, ConfigureError, QueryError};
-use crate::framing::{self, Choice, ConfigFault};
+use super::target::{self, AddressError, Scheme, Target};
+use crate::framing::{self, ConfigFault, Selection};
 use crate::proto::handshake::Upgrade;
 
 /// The port for a host that has none and no `port` beside it: VNC's, display 0.
@@ -47,8 +47,8 @@ impl Settings {
 
     pub(super) fn check(&self) -> Result<(), ConfigureError> {
         self.target().map_err(ConfigureError::Address)?;
-        self.choice().map_err(ConfigureError::Framing)?;
-        if addr::lacks_scheme(Transport::Detect, &self.host) {
+        self.selection().map_err(ConfigureError::Framing)?;
+        if target::lacks_scheme(Scheme::Detect, &self.host) {
             log::warn!("peer {:?} has no scheme and is taken for tcp", self.host);
         }
         Ok(())
@@ -57,20 +57,22 @@ impl Settings {
     pub(super) fn query(&self, upgrade: &Upgrade) -> Result<Answer, QueryError> {
         Ok(Answer {
             target: self.target().map_err(QueryError::Address)?,
-            framing: self.choice().map_err(|fault| QueryError::Bad(BadAnswer::Framing(fault)))?,
+            framing: self
+                .selection()
+                .map_err(|fault| QueryError::Bad(BadAnswer::Framing(fault)))?,
             protocol: self.protocol(upgrade),
         })
     }
 
     fn target(&self) -> Result<Target, AddressError> {
-        let parse = |port| Target::parse(Transport::Detect, &self.host, port);
+        let parse = |port| Target::parse(Scheme::Detect, &self.host, port);
         match parse(self.port.as_deref()) {
             Err(AddressError::NoPort) => parse(Some(DEFAULT_PORT)),
             result => result,
         }
     }
 
-    fn choice(&self) -> Result<Choice, ConfigFault> {
+    fn selection(&self) -> Result<Selection, ConfigFault> {
         framing::check(&self.framing, self.framing_config.as_deref())
     }
 

@@ -1,10 +1,10 @@
 //! What can go wrong with a back end, by when it does.
 
-use super::addr::AddressError;
-use crate::abi::{WEBSOCKSY_API_VERSION, peer_transport};
+use super::target::AddressError;
 use crate::framing::ConfigFault;
 use std::path::PathBuf;
 use std::{fmt, io};
+use websocksy_abi::{WEBSOCKSY_API_VERSION, peer_transport};
 
 /// Why a plug-in, or a directory of them, is not loaded.
 #[derive(Debug)]

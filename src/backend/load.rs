@@ -1,12 +1,12 @@
 //! Which files are loaded as plug-ins.
 
 use super::error::LoadError;
-use super::library;
-use super::table::Table;
-use crate::abi::WEBSOCKSY_API_VERSION;
+use super::object;
+use super::vtable::Vtable;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use websocksy_abi::WEBSOCKSY_API_VERSION;
 
 /// What the file name of a back end begins with; other plug-ins bring framings.
 const BACKEND_PREFIX: &str = "backend_";
@@ -15,14 +15,14 @@ const BACKEND_PREFIX: &str = "backend_";
 const WORLD_WRITABLE: u32 = 0o002;
 
 /// Loads `backend_NAME.so`, and initialises it.
-pub(super) fn backend(dir: &Path, name: &str) -> Result<Table, LoadError> {
+pub(super) fn backend(dir: &Path, name: &str) -> Result<Vtable, LoadError> {
     if name.is_empty() || name.contains(['/', '\0']) {
         return Err(LoadError::Name(name.into()));
     }
     check_directory(dir)?;
     let path = dir.join(format!("{BACKEND_PREFIX}{name}.so"));
     check_file(&path)?;
-    let table = library::backend(&path)?;
+    let table = object::backend(&path)?;
     match table.init() {
         WEBSOCKSY_API_VERSION => Ok(table),
         version => Err(LoadError::Version(path, version)),
@@ -42,7 +42,7 @@ pub fn load_framings(dir: &Path) -> Result<(), LoadError> {
     paths.retain(|path| is_framing(path));
     paths.sort();
     for path in paths {
-        match check_file(&path).and_then(|()| library::framing(&path)) {
+        match check_file(&path).and_then(|()| object::framing(&path)) {
             Ok(()) => log::debug!("loaded {}", path.display()),
             Err(error) => log::warn!("plug-in skipped: {error}"),
         }

@@ -3,24 +3,24 @@
 //! The life of a back end: [`Backend::builtin`] or [`Backend::load`], [`Backend::configure`] for
 //! each key, [`Backend::check`], any number of [`Backend::query`], [`Backend::cleanup`].
 
-mod addr;
 mod builtin;
 mod error;
-mod library;
 mod load;
-mod table;
-mod view;
+mod object;
+mod query_args;
+mod target;
+mod vtable;
 
-pub use addr::{AddressError, Target, Transport};
 pub use error::{BadAnswer, ConfigureError, LoadError, QueryError};
 pub use load::load_framings;
+pub use target::{AddressError, Scheme, Target};
 
-use crate::framing::Choice;
+use crate::framing::Selection;
 use crate::proto::handshake::Upgrade;
 use builtin::Settings;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use table::Table;
+use vtable::Vtable;
 
 /// All that a query needs, to be sent to the thread that makes it and back.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub struct Answer {
     /// Where it is.
     pub target: Target,
     /// What cuts its stream.
-    pub framing: Choice,
+    pub framing: Selection,
     /// Which of the offered subprotocols the bridge speaks.
     pub protocol: Option<usize>,
 }
@@ -53,7 +53,7 @@ enum Kind {
 
 struct Plugin {
     name: String,
-    table: Table,
+    table: Vtable,
     cleaned: bool,
 }
 

@@ -2,8 +2,7 @@
 #![allow(unsafe_code)] // to load a plug-in is to run it
 
 use super::error::LoadError;
-use super::table::Table;
-use crate::abi::ws_backend;
+use super::vtable::Vtable;
 use libc::{Dl_info, RTLD_LOCAL, RTLD_NOW, c_void};
 use libloading::os::unix;
 use std::ffi::{CStr, OsStr};
@@ -11,27 +10,28 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use websocksy_abi::ws_backend;
 
 /// A loaded plug-in. It stays loaded as long as the process does: a framing function, a thread of
 /// its own or a destructor of a thread's data may still run its code.
-struct Library<'a> {
+struct Object<'a> {
     path: &'a Path,
     handle: ManuallyDrop<unix::Library>,
 }
 
 /// Loads a plug-in for what its constructors do.
 pub(super) fn framing(path: &Path) -> Result<(), LoadError> {
-    Library::open(path).map(drop)
+    Object::open(path).map(drop)
 }
 
 /// Loads a back end's functions.
-pub(super) fn backend(path: &Path) -> Result<Table, LoadError> {
-    let library = Library::open(path)?;
+pub(super) fn backend(path: &Path) -> Result<Vtable, LoadError> {
+    let library = Object::open(path)?;
     let missing = |symbol| LoadError::Missing(path.into(), symbol);
     // SAFETY: functions of these names have these types: that is the contract of a back end. The
     // library is never unloaded.
     unsafe {
-        Ok(Table::new(ws_backend {
+        Ok(Vtable::new(ws_backend {
             init: library.own("init").ok_or_else(|| missing("init"))?,
             config: library.own("configure"),
             query: library.own("query").ok_or_else(|| missing("query"))?,
@@ -40,7 +40,7 @@ pub(super) fn backend(path: &Path) -> Result<Table, LoadError> {
     }
 }
 
-impl<'a> Library<'a> {
+impl<'a> Object<'a> {
     fn open(path: &'a Path) -> Result<Self, LoadError> {
         // All symbols now: one that is missing is an error here, not a crash of some session.
         // SAFETY: what the constructors do is the plug-in's own; the operator trusts its code.

@@ -1,29 +1,21 @@
 //! What a query shows to C code: a loan that ends with the call.
 
 use super::Request;
-use crate::abi::{PEER_BUFFER_SIZE, WS_HEADER_LIMIT, WS_HTTP, WS_MAX_LINE};
-use crate::abi::{websocket, ws_http_header, ws_peer_info};
 use crate::proto::http::Field;
 use libc::{c_char, size_t};
 use std::os::fd::AsRawFd;
 use std::ptr;
+use websocksy_abi::{WS_HEADER_LIMIT, WS_HTTP};
+use websocksy_abi::{websocket, ws_http_header};
 
 /// `Connection: Upgrade` and `Upgrade: websocket` were both there.
 const WANT_UPGRADE: u32 = 3;
 /// RFC 6455 §4.1
 const VERSION: u32 = 13;
 const NO_HEADER: ws_http_header = ws_http_header { tag: ptr::null_mut(), value: ptr::null_mut() };
-const NO_PEER: ws_peer_info = ws_peer_info {
-    transport: 0,
-    host: ptr::null_mut(),
-    port: ptr::null_mut(),
-    framing: None,
-    framing_config: ptr::null_mut(),
-    protocol: 0,
-};
 
 /// The arguments of a query, on memory of their own that the plug-in may write to.
-pub(super) struct View {
+pub(super) struct QueryArgs {
     /// Holds every string; the pointers below point into it.
     _text: Vec<u8>,
     endpoint: *mut c_char,
@@ -33,7 +25,7 @@ pub(super) struct View {
     websocket: Box<websocket>,
 }
 
-impl View {
+impl QueryArgs {
     pub(super) fn new(request: &Request) -> Self {
         let upgrade = &request.upgrade;
         let mut text = upgrade.bytes().to_vec();
@@ -46,7 +38,12 @@ impl View {
             endpoint: at(upgrade.endpoint_at()),
             protocols: upgrade.protocols_at().iter().map(|offset| at(*offset)).collect(),
             headers,
-            websocket: Box::new(blank()),
+            websocket: Box::new(websocket {
+                state: WS_HTTP,
+                websocket_version: VERSION,
+                want_upgrade: WANT_UPGRADE,
+                ..websocket::blank()
+            }),
         };
         view.fill(request, at(upgrade.key_at()));
         view
@@ -90,28 +87,5 @@ impl View {
 
     pub(super) fn websocket(&mut self) -> *mut websocket {
         &raw mut *self.websocket
-    }
-}
-
-/// A connection between its head and its peer.
-fn blank() -> websocket {
-    websocket {
-        ws_fd: -1,
-        read_buffer: [0; WS_MAX_LINE],
-        read_buffer_offset: 0,
-        state: WS_HTTP,
-        headers: 0,
-        header: [NO_HEADER; WS_HEADER_LIMIT],
-        request_path: ptr::null_mut(),
-        websocket_version: VERSION,
-        socket_key: ptr::null_mut(),
-        want_upgrade: WANT_UPGRADE,
-        protocols: 0,
-        protocol: ptr::null_mut(),
-        peer: NO_PEER,
-        peer_fd: -1,
-        peer_buffer: [0; PEER_BUFFER_SIZE],
-        peer_buffer_offset: 0,
-        peer_framing_data: ptr::null_mut(),
     }
 }

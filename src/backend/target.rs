@@ -1,10 +1,10 @@
 //! Where a peer is, from the strings that a back end names it with.
 
-use crate::abi;
 use std::fmt;
 use std::mem::{offset_of, size_of};
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
+use websocksy_abi as abi;
 
 /// The longest path of a Unix socket: what `sun_path` holds beside its NUL.
 const LONGEST_SOCKET_PATH: usize =
@@ -42,7 +42,7 @@ pub enum Target {
 
 /// How a peer is reached: [`abi::peer_transport`], checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
+pub enum Scheme {
     /// By the scheme in the host; TCP when it has none.
     Detect,
     /// `tcp://host:port`
@@ -59,7 +59,7 @@ pub enum Transport {
     UnixDatagram,
 }
 
-impl Transport {
+impl Scheme {
     /// The transport behind a C value, if it is one.
     pub fn from_abi(value: abi::peer_transport) -> Option<Self> {
         Some(match value {
@@ -131,8 +131,8 @@ fn quote(text: &str) -> String {
 }
 
 /// Whether [`Target::parse`] takes this for TCP only for want of a scheme.
-pub(super) fn lacks_scheme(transport: Transport, host: &str) -> bool {
-    transport == Transport::Detect && !host.contains("://")
+pub(super) fn lacks_scheme(transport: Scheme, host: &str) -> bool {
+    transport == Scheme::Detect && !host.contains("://")
 }
 
 impl Target {
@@ -141,16 +141,12 @@ impl Target {
     ///
     /// # Errors
     /// The part that is wrong.
-    pub fn parse(
-        transport: Transport,
-        host: &str,
-        port: Option<&str>,
-    ) -> Result<Self, AddressError> {
+    pub fn parse(transport: Scheme, host: &str, port: Option<&str>) -> Result<Self, AddressError> {
         if host.is_empty() {
             return Err(AddressError::Empty);
         }
         match transport {
-            Transport::Detect => {
+            Scheme::Detect => {
                 let (transport, rest) = detect(host)?;
                 Self::locate(transport, rest, port)
             }
@@ -158,29 +154,29 @@ impl Target {
         }
     }
 
-    fn locate(transport: Transport, rest: &str, port: Option<&str>) -> Result<Self, AddressError> {
+    fn locate(transport: Scheme, rest: &str, port: Option<&str>) -> Result<Self, AddressError> {
         Ok(match transport {
-            Transport::Detect | Transport::Tcp => {
+            Scheme::Detect | Scheme::Tcp => {
                 let (host, port) = authority(rest, port)?;
                 Self::Tcp { host, port }
             }
-            Transport::Udp => {
+            Scheme::Udp => {
                 let (host, port) = authority(rest, port)?;
                 Self::Udp { host, port }
             }
-            Transport::UnixStream => Self::UnixStream(socket_path(rest)?),
-            Transport::UnixDatagram => Self::UnixDatagram(socket_path(rest)?),
-            Transport::FifoTx => Self::FifoTx(path(rest)?),
-            Transport::FifoRx => Self::FifoRx(path(rest)?),
+            Scheme::UnixStream => Self::UnixStream(socket_path(rest)?),
+            Scheme::UnixDatagram => Self::UnixDatagram(socket_path(rest)?),
+            Scheme::FifoTx => Self::FifoTx(path(rest)?),
+            Scheme::FifoRx => Self::FifoRx(path(rest)?),
         })
     }
 }
 
 /// The transport by the scheme in `host`, and what follows the scheme.
-fn detect(host: &str) -> Result<(Transport, &str), AddressError> {
-    let Some((scheme, rest)) = host.split_once("://") else { return Ok((Transport::Tcp, host)) };
+fn detect(host: &str) -> Result<(Scheme, &str), AddressError> {
+    let Some((scheme, rest)) = host.split_once("://") else { return Ok((Scheme::Tcp, host)) };
     let unknown = || AddressError::Scheme(scheme.into());
-    Ok((Transport::from_scheme(scheme).ok_or_else(unknown)?, rest))
+    Ok((Scheme::from_scheme(scheme).ok_or_else(unknown)?, rest))
 }
 
 fn authority(text: &str, given: Option<&str>) -> Result<(String, u16), AddressError> {

@@ -1,23 +1,23 @@
 //! The calls into a back end, and the reading of what it returns.
 #![allow(unsafe_code)] // C functions are called through pointers, and return some
 
-use super::addr::{self, Target, Transport};
 use super::error::{BadAnswer, ConfigureError, QueryError};
-use super::library;
-use super::view::View;
+use super::object;
+use super::query_args::QueryArgs;
+use super::target::{self, Scheme, Target};
 use super::{Answer, Request};
-use crate::abi::{ws_backend, ws_peer_info};
-use crate::framing::Choice;
+use crate::framing::Selection;
 use libc::{c_char, size_t};
 use std::ffi::{CStr, CString};
+use websocksy_abi::{ws_backend, ws_peer_info};
 
 /// The longest string taken from a back end, bytes; one that is not at its end there has none.
 const LONGEST_TEXT: size_t = 65_536;
 
 /// The functions of a loaded back end.
-pub(super) struct Table(ws_backend);
+pub(super) struct Vtable(ws_backend);
 
-impl Table {
+impl Vtable {
     /// # Safety
     /// The functions keep the contract of [`ws_backend`], from any thread, though never from two
     /// at once unless the operator allows it; and their code is never unloaded.
@@ -41,7 +41,7 @@ impl Table {
     }
 
     pub(super) fn query(&self, request: &Request) -> Result<Answer, QueryError> {
-        let mut view = View::new(request);
+        let mut view = QueryArgs::new(request);
         // SAFETY: what `new` was promised; the view holds what its pointers point to until the
         // call is over.
         let info = unsafe {
@@ -79,10 +79,10 @@ impl Returned {
             return Err(QueryError::NoPeer);
         };
         let bad = QueryError::Bad(BadAnswer::Transport(self.0.transport));
-        let transport = Transport::from_abi(self.0.transport).ok_or(bad)?;
+        let transport = Scheme::from_abi(self.0.transport).ok_or(bad)?;
         let port = text("port", self.string("port", self.0.port)?)?;
         let target = Target::parse(transport, host, port).map_err(QueryError::Address)?;
-        if addr::lacks_scheme(transport, host) {
+        if target::lacks_scheme(transport, host) {
             log::warn!("peer {target} was named without a scheme and is taken for tcp");
         }
         let framing = self.framing()?;
@@ -91,11 +91,11 @@ impl Returned {
     }
 
     /// Its configuration is between the back end and the function: any bytes will do.
-    fn framing(&self) -> Result<Choice, QueryError> {
+    fn framing(&self) -> Result<Selection, QueryError> {
         let config = self.string("framing_config", self.0.framing_config)?.map(CStr::to_owned);
         // SAFETY: a back end returns functions that keep the contract, its own or those that
         // `core_framing` gave it; plug-ins are never unloaded.
-        Ok(unsafe { Choice::foreign(self.0.framing, config) })
+        Ok(unsafe { Selection::foreign(self.0.framing, config) })
     }
 
     fn string(&self, field: &'static str, at: *const c_char) -> Result<Option<&CStr>, QueryError> {
@@ -119,7 +119,7 @@ impl Drop for Returned {
         for (field, string) in [("host", host), ("port", port), ("framing_config", framing_config)]
         {
             // A literal or a variable; the first websocksy died of it.
-            if library::is_of_an_object(string.cast()) {
+            if object::is_of_an_object(string.cast()) {
                 log::warn!("the back end's {field} is not from malloc; it is not freed");
                 continue;
             }

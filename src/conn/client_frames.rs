@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::batch::Batch;
-use super::lane::Lane;
+use super::egress::Egress;
 use super::text::TextCheck;
-use crate::framing::{EnvelopeMode, Fault as FramingFault, Framer, Kind};
+use crate::framing::{EnvelopeMode, Framer, FramingFault, Kind};
 use crate::proto::frame::{
     self, CloseCode, FrameError, Header, MAX_CONTROL, MAX_HEADER, Masking, Opcode, Sequence,
 };
@@ -17,7 +17,7 @@ pub(super) const MAX_DATAGRAM: usize = 65_507;
 
 /// Why the client's frames are not forwarded any more.
 #[derive(Debug, PartialEq)]
-pub(super) enum Fault {
+pub enum ClientFault {
     /// The client broke the protocol.
     Frame(FrameError),
     /// A message had to be collected and is larger than [`MAX_DATAGRAM`].
@@ -28,7 +28,7 @@ pub(super) enum Fault {
     Framing(FramingFault),
 }
 
-impl From<FrameError> for Fault {
+impl From<FrameError> for ClientFault {
     fn from(error: FrameError) -> Self {
         Self::Frame(error)
     }
@@ -36,7 +36,7 @@ impl From<FrameError> for Fault {
 
 /// What the peer wants to see of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Wrap {
+pub(super) enum PeerEncoding {
     /// The payload as it comes.
     Bare,
     /// RFC 6455 §5 frames, unmasked.
@@ -50,12 +50,12 @@ pub(super) enum Wrap {
 }
 
 /// Where the decoded frames go.
-pub(super) struct Outlet<'a> {
+pub(super) struct Sinks<'a> {
     pub(super) framer: &'a Framer,
-    pub(super) wrap: Wrap,
+    pub(super) encoding: PeerEncoding,
     pub(super) to_peer: &'a mut Batch,
     pub(super) to_client: &'a mut Batch,
-    pub(super) client: &'a mut Lane,
+    pub(super) client: &'a mut Egress,
     /// Our close frame did not go out yet: pongs may.
     pub(super) may_answer: bool,
 }
@@ -75,7 +75,7 @@ struct Frame {
 }
 
 /// The decoder of one client's frames.
-pub(super) struct Inbound {
+pub(super) struct ClientFrames {
     partial: [u8; MAX_HEADER],
     partial_length: usize,
     frame: Option<Frame>,
@@ -86,7 +86,7 @@ pub(super) struct Inbound {
     control: Vec<u8>,
 }
 
-impl Inbound {
+impl ClientFrames {
     pub(super) fn new() -> Self {
         Self {
             partial: [0; MAX_HEADER],
@@ -104,8 +104,8 @@ impl Inbound {
     pub(super) fn feed(
         &mut self,
         input: &mut [u8],
-        out: &mut Outlet<'_>,
-    ) -> Result<Option<Closed>, Fault> {
+        out: &mut Sinks<'_>,
+    ) -> Result<Option<Closed>, ClientFault> {
         let mut at = 0;
         loop {
             let Some(mut frame) = self.frame.take() else {
@@ -171,31 +171,31 @@ impl Inbound {
     }
 
     /// A frame begins: is it allowed here, and what goes out before its payload?
-    fn begin(&mut self, header: Header, out: &mut Outlet<'_>) -> Result<Frame, Fault> {
+    fn begin(&mut self, header: Header, out: &mut Sinks<'_>) -> Result<Frame, ClientFault> {
         let first = !self.sequence.in_message();
         let opcode = self.sequence.accept(&header)?;
         if !opcode.is_control() {
-            match out.wrap {
-                Wrap::ReadOnly => return Err(Fault::ReadOnly),
-                Wrap::Frames => {
+            match out.encoding {
+                PeerEncoding::ReadOnly => return Err(ClientFault::ReadOnly),
+                PeerEncoding::Frames => {
                     let unmasked = Header { mask: None, ..header };
                     out.to_peer.stage(unmasked.encode().as_slice());
                 }
-                Wrap::Datagram => self.collect(&header)?,
-                Wrap::Envelope(EnvelopeMode::Sized) if !(first && header.fin) => {
+                PeerEncoding::Datagram => self.collect(&header)?,
+                PeerEncoding::Envelope(EnvelopeMode::Sized) if !(first && header.fin) => {
                     self.collect(&header)?;
                 }
-                Wrap::Envelope(_) if first => prefix(header.length, opcode, out)?,
-                Wrap::Envelope(_) | Wrap::Bare => {}
+                PeerEncoding::Envelope(_) if first => prefix(header.length, opcode, out)?,
+                PeerEncoding::Envelope(_) | PeerEncoding::Bare => {}
             }
         }
         Ok(Frame { header, opcode, key: header.mask.unwrap_or_default(), seen: 0 })
     }
 
     /// Whether a frame's payload still fits behind what is collected of its message.
-    fn collect(&self, header: &Header) -> Result<(), Fault> {
+    fn collect(&self, header: &Header) -> Result<(), ClientFault> {
         let room = (MAX_DATAGRAM - self.collected.len()) as u64;
-        if header.length > room { Err(Fault::TooBig) } else { Ok(()) }
+        if header.length > room { Err(ClientFault::TooBig) } else { Ok(()) }
     }
 
     /// A piece of a message's payload, unmasked.
@@ -205,8 +205,8 @@ impl Inbound {
         piece: Range<usize>,
         frame: &Frame,
         complete: bool,
-        out: &mut Outlet<'_>,
-    ) -> Result<(), Fault> {
+        out: &mut Sinks<'_>,
+    ) -> Result<(), ClientFault> {
         let last = complete && frame.header.fin;
         if frame.opcode == Opcode::Text {
             self.text.piece(&input[piece.clone()], last)?;
@@ -214,15 +214,15 @@ impl Inbound {
         // `begin` said which messages are collected; one that lies here whole need not be copied.
         let whole = last && frame.header.length == piece.len() as u64 && self.collected.is_empty();
         let fragmented = frame.header.opcode == Opcode::Continuation || !frame.header.fin;
-        match out.wrap {
-            Wrap::Datagram if whole && !fragmented => out.to_peer.lend(piece),
-            Wrap::Datagram => {
+        match out.encoding {
+            PeerEncoding::Datagram if whole && !fragmented => out.to_peer.lend(piece),
+            PeerEncoding::Datagram => {
                 self.collected.extend_from_slice(&input[piece]);
                 if last {
                     out.to_peer.stage_datagram(&std::mem::take(&mut self.collected));
                 }
             }
-            Wrap::Envelope(EnvelopeMode::Sized) if fragmented => {
+            PeerEncoding::Envelope(EnvelopeMode::Sized) if fragmented => {
                 self.collected.extend_from_slice(&input[piece]);
                 if last {
                     let message = std::mem::take(&mut self.collected);
@@ -231,14 +231,14 @@ impl Inbound {
                     suffix(message.len() as u64, frame.opcode, out)?;
                 }
             }
-            Wrap::Envelope(_) => {
+            PeerEncoding::Envelope(_) => {
                 out.to_peer.add(input, piece);
                 if last {
                     suffix(frame.header.length, frame.opcode, out)?;
                 }
             }
-            Wrap::Bare | Wrap::Frames => out.to_peer.add(input, piece),
-            Wrap::ReadOnly => {}
+            PeerEncoding::Bare | PeerEncoding::Frames => out.to_peer.add(input, piece),
+            PeerEncoding::ReadOnly => {}
         }
         Ok(())
     }
@@ -249,8 +249,8 @@ impl Inbound {
         piece: &[u8],
         frame: &Frame,
         complete: bool,
-        out: &mut Outlet<'_>,
-    ) -> Result<Option<Closed>, Fault> {
+        out: &mut Sinks<'_>,
+    ) -> Result<Option<Closed>, ClientFault> {
         debug_assert!(self.control.len() + piece.len() <= MAX_CONTROL, "decode() checks it");
         self.control.extend_from_slice(piece);
         if !complete {
@@ -270,15 +270,15 @@ impl Inbound {
 }
 
 /// What the framing's encoder puts before a message of `length` bytes.
-fn prefix(length: u64, opcode: Opcode, out: &mut Outlet<'_>) -> Result<(), Fault> {
-    let envelope = out.framer.envelope(length, kind(opcode)).map_err(Fault::Framing)?;
+fn prefix(length: u64, opcode: Opcode, out: &mut Sinks<'_>) -> Result<(), ClientFault> {
+    let envelope = out.framer.envelope(length, kind(opcode)).map_err(ClientFault::Framing)?;
     out.to_peer.stage(envelope.prefix());
     Ok(())
 }
 
 /// What it puts behind.
-fn suffix(length: u64, opcode: Opcode, out: &mut Outlet<'_>) -> Result<(), Fault> {
-    let envelope = out.framer.envelope(length, kind(opcode)).map_err(Fault::Framing)?;
+fn suffix(length: u64, opcode: Opcode, out: &mut Sinks<'_>) -> Result<(), ClientFault> {
+    let envelope = out.framer.envelope(length, kind(opcode)).map_err(ClientFault::Framing)?;
     out.to_peer.stage(envelope.suffix());
     Ok(())
 }

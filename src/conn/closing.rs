@@ -18,11 +18,10 @@ use std::io::ErrorKind;
 use std::time::Instant;
 
 use super::batch::stage_frame;
-use super::ending::{ClientFault, FramingTrouble};
-use super::inbound::{self, Wrap};
-use super::lane::End;
+use super::client_frames::{ClientFault, PeerEncoding};
+use super::egress::End;
 use super::pump::{DATAGRAM_TOO_BIG, is_refusal};
-use super::{Connection, Ending, Intake, Phase, Side, Turn};
+use super::{Connection, Ending, Intake, Phase, Scratch, Side};
 use crate::proto::frame::{CloseCode, Opcode, close_payload};
 use crate::proto::handshake;
 
@@ -31,18 +30,18 @@ const REFUSALS: u8 = 3;
 
 impl Connection {
     /// `side`'s stream ended, or failed with `error`.
-    pub fn ended(&mut self, side: Side, error: Option<ErrorKind>, now: Instant, turn: &mut Turn) {
+    pub fn ended(&mut self, side: Side, error: Option<ErrorKind>, scratch: &mut Scratch) {
         match (side, &self.phase) {
-            (Side::Client, Phase::Open(_) | Phase::Refused) => self.client_gone(error, now),
+            (Side::Client, Phase::Open(_) | Phase::Refused) => self.client_gone(error, scratch.now),
             (Side::Client, _) => {
                 self.ending.get_or_insert(Ending::Left);
-                self.over = true;
+                self.done = true;
             }
-            (Side::Peer, Phase::Open(session)) => match error {
-                Some(kind) if session.wrap == Wrap::Datagram && is_refusal(kind) => {
-                    self.refused_datagram(kind, now, turn);
+            (Side::Peer, Phase::Open(bridge)) => match error {
+                Some(kind) if bridge.encoding == PeerEncoding::Datagram && is_refusal(kind) => {
+                    self.refused_datagram(kind, scratch);
                 }
-                error => self.peer_gone(error, now, turn),
+                error => self.peer_gone(error, scratch),
             },
             (Side::Peer, _) => {}
         }
@@ -53,87 +52,87 @@ impl Connection {
     pub fn hung_up(&mut self) {
         if matches!(self.phase, Phase::Asking(_) | Phase::Dialling(_)) {
             self.ending.get_or_insert(Ending::Left);
-            self.over = true;
+            self.done = true;
         }
     }
 
     /// A write to `side` failed. What it sent before may still be readable, so reading goes on
     /// until it ends by itself.
-    pub fn write_failed(&mut self, side: Side, error: ErrorKind, now: Instant, turn: &mut Turn) {
+    pub fn write_failed(&mut self, side: Side, error: ErrorKind, scratch: &mut Scratch) {
         if self.is_datagram(side) {
-            return self.send_failed(error, now, turn);
+            return self.send_failed(error, scratch);
         }
         let unread = self.half(side).intake != Intake::Ended;
-        self.half_mut(side).lane.kill();
+        self.half_mut(side).egress.kill();
         if self.ending.is_some() {
-            self.restart_due(now);
+            self.restart_deadline(scratch.now);
         }
         match side {
             Side::Client => self.peer.discard(),
-            Side::Peer if !unread => self.peer_gone(Some(error), now, turn),
+            Side::Peer if !unread => self.peer_gone(Some(error), scratch),
             Side::Peer => {}
         }
     }
 
     /// A datagram was not sent. No end of the peer's will be read that could say more.
-    fn send_failed(&mut self, error: ErrorKind, now: Instant, turn: &mut Turn) {
+    fn send_failed(&mut self, error: ErrorKind, scratch: &mut Scratch) {
         match error {
-            kind if is_refusal(kind) => self.refused_datagram(kind, now, turn),
+            kind if is_refusal(kind) => self.refused_datagram(kind, scratch),
             DATAGRAM_TOO_BIG => {
-                self.peer.lane.kill();
-                let fault = ClientFault(inbound::Fault::TooBig);
-                self.end_client(Ending::ClientFault(fault), now, turn);
+                self.peer.egress.kill();
+                let fault = ClientFault::TooBig;
+                self.end_client(Ending::ClientFault(fault), scratch);
             }
-            kind => self.peer_gone(Some(kind), now, turn),
+            kind => self.peer_gone(Some(kind), scratch),
         }
     }
 
     /// A datagram was refused: the peer may be restarting, or its network.
-    fn refused_datagram(&mut self, error: ErrorKind, now: Instant, turn: &mut Turn) {
-        let Phase::Open(session) = &mut self.phase else { return };
-        session.refusals += 1;
-        if session.refusals >= REFUSALS {
-            self.peer_gone(Some(error), now, turn);
+    fn refused_datagram(&mut self, error: ErrorKind, scratch: &mut Scratch) {
+        let Phase::Open(bridge) = &mut self.phase else { return };
+        bridge.refusals += 1;
+        if bridge.refusals >= REFUSALS {
+            self.peer_gone(Some(error), scratch);
         }
     }
 
     /// Refuses a client before any work is done for it.
-    pub fn turn_away(&mut self, why: &'static str, now: Instant, turn: &mut Turn) {
-        self.refuse(Ending::Full(why), now, turn);
+    pub fn reject(&mut self, why: &'static str, scratch: &mut Scratch) {
+        self.refuse(Ending::Full(why), scratch);
     }
 
     /// Answers a handshake with a status, and lets the rest of the request go by unread.
-    pub(super) fn refuse(&mut self, ending: Ending, now: Instant, turn: &mut Turn) {
+    pub(super) fn refuse(&mut self, ending: Ending, scratch: &mut Scratch) {
         if let Some(status) = ending.status() {
             let mut response = Vec::with_capacity(512);
-            let date = turn.clock.map(|clock| clock());
+            let date = scratch.clock.map(|clock| clock());
             handshake::refuse(status, date, &mut response);
-            turn.to_client.stage(&response);
+            scratch.to_client.stage(&response);
         }
         self.ending.get_or_insert(ending);
         self.phase = Phase::Refused;
         self.client.discard();
-        self.client.lane.finish();
-        self.peer.lane.kill();
-        self.restart_due(now);
+        self.client.egress.finish();
+        self.peer.egress.kill();
+        self.restart_deadline(scratch.now);
     }
 
     /// The client's close frame: it is answered, and the connection ends (§5.5.1).
-    pub(super) fn client_closed(&mut self, code: Option<CloseCode>, now: Instant, turn: &mut Turn) {
+    pub(super) fn client_closed(&mut self, code: Option<CloseCode>, scratch: &mut Scratch) {
         if code.is_none() {
-            self.stage_close(None, turn);
+            self.stage_close(None, scratch);
         }
-        self.end_client(Ending::ClientClosed(code), now, turn);
+        self.end_client(Ending::ClientClosed(code), scratch);
     }
 
     /// Nothing that the client sends from here on counts; what it sent goes to the peer.
-    pub(super) fn end_client(&mut self, ending: Ending, now: Instant, turn: &mut Turn) {
-        self.stage_close(ending.close(), turn);
+    pub(super) fn end_client(&mut self, ending: Ending, scratch: &mut Scratch) {
+        self.stage_close(ending.close(), scratch);
         self.ending.get_or_insert(ending);
         self.client.discard();
-        self.client.lane.finish();
+        self.client.egress.finish();
         self.leave_peer();
-        self.restart_due(now);
+        self.restart_deadline(scratch.now);
     }
 
     /// The client's stream is at its end: abrupt, unless the close handshake came before.
@@ -142,58 +141,59 @@ impl Connection {
         self.ending.get_or_insert(ending);
         self.client.intake = Intake::Ended;
         if error.is_some() {
-            self.client.lane.kill()
+            self.client.egress.kill()
         } else {
-            self.client.lane.finish()
+            self.client.egress.finish()
         }
         self.leave_peer();
-        self.restart_due(now);
+        self.restart_deadline(now);
     }
 
     /// The peer gets its end of stream after what waits for it; what it still sends is forgotten.
     pub(super) fn leave_peer(&mut self) {
-        self.peer.lane.finish();
+        self.peer.egress.finish();
         self.peer.discard();
-        let Phase::Open(session) = &self.phase else { return };
-        if !session.answers_fin {
+        let Phase::Open(bridge) = &self.phase else { return };
+        if !bridge.answers_fin {
             self.peer.intake = Intake::Ended;
         }
     }
 
     /// The peer is at its end: the client gets what there is, then a close frame; what the client
     /// still sends goes to the peer, until it closes too.
-    fn peer_gone(&mut self, error: Option<ErrorKind>, now: Instant, turn: &mut Turn) {
+    fn peer_gone(&mut self, error: Option<ErrorKind>, scratch: &mut Scratch) {
         let intake = std::mem::replace(&mut self.peer.intake, Intake::Ended);
-        let Phase::Open(session) = &mut self.phase else { return };
-        let unwritable = self.peer.lane.end == End::Done && session.wrap != Wrap::ReadOnly;
+        let Phase::Open(bridge) = &mut self.phase else { return };
+        let unwritable =
+            self.peer.egress.end == End::Done && bridge.encoding != PeerEncoding::ReadOnly;
         let mut ending = match error {
             Some(kind) => Ending::PeerFailed(kind),
             None if unwritable => Ending::PeerFailed(ErrorKind::BrokenPipe),
             None => Ending::PeerEnded,
         };
         if intake == Intake::Live {
-            let tail = session.outbound.end(&mut session.framer, &mut turn.to_client);
+            let tail = bridge.to_client.end(&mut bridge.framer, &mut scratch.to_client);
             if let (Err(fault), Ending::PeerEnded) = (tail, &ending) {
-                ending = Ending::PeerFault(FramingTrouble(fault));
+                ending = Ending::PeerFault(fault);
             }
         }
         if matches!(ending, Ending::PeerFailed(_)) {
-            self.peer.lane.kill();
+            self.peer.egress.kill();
         }
-        self.close(ending, now, turn);
+        self.close(ending, scratch);
     }
 
     /// The peer is not to be listened to any more.
-    pub(super) fn drop_peer(&mut self, ending: Ending, now: Instant, turn: &mut Turn) {
+    pub(super) fn drop_peer(&mut self, ending: Ending, scratch: &mut Scratch) {
         self.leave_peer();
-        self.close(ending, now, turn);
+        self.close(ending, scratch);
     }
 
     /// Our close frame goes out and the client's is awaited.
-    pub(super) fn close(&mut self, ending: Ending, now: Instant, turn: &mut Turn) {
-        self.stage_close(ending.close(), turn);
+    pub(super) fn close(&mut self, ending: Ending, scratch: &mut Scratch) {
+        self.stage_close(ending.close(), scratch);
         if self.ending.is_none() {
-            self.restart_due(now);
+            self.restart_deadline(scratch.now);
         }
         self.ending.get_or_insert(ending);
         if self.client.intake == Intake::Ended {
@@ -202,34 +202,34 @@ impl Connection {
     }
 
     /// Ends the connection because the daemon does.
-    pub fn shut_down(&mut self, now: Instant, turn: &mut Turn) {
+    pub fn shut_down(&mut self, scratch: &mut Scratch) {
         match self.phase {
             Phase::Open(_) => {
                 self.peer.discard();
-                self.close(Ending::Shutdown, now, turn);
+                self.close(Ending::Shutdown, scratch);
             }
             Phase::Refused => {}
-            _ => self.refuse(Ending::Shutdown, now, turn),
+            _ => self.refuse(Ending::Shutdown, scratch),
         }
     }
 
-    fn stage_close(&mut self, close: Option<(CloseCode, &str)>, turn: &mut Turn) {
-        let Phase::Open(session) = &mut self.phase else { return };
-        if std::mem::replace(&mut session.close_sent, true) || self.client.lane.end != End::Open {
+    fn stage_close(&mut self, close: Option<(CloseCode, &str)>, scratch: &mut Scratch) {
+        let Phase::Open(bridge) = &mut self.phase else { return };
+        if std::mem::replace(&mut bridge.close_sent, true) || self.client.egress.end != End::Open {
             return;
         }
-        self.client.lane.late_pong = None;
+        self.client.egress.late_pong = None;
         match close {
             Some((code, reason)) => {
                 let payload = close_payload(code, reason);
-                stage_frame(&mut turn.to_client, Opcode::Close, payload.as_slice());
+                stage_frame(&mut scratch.to_client, Opcode::Close, payload.as_slice());
             }
-            None => stage_frame(&mut turn.to_client, Opcode::Close, &[]),
+            None => stage_frame(&mut scratch.to_client, Opcode::Close, &[]),
         }
     }
 
     /// The other side has the close time-out from `now` on.
-    pub(super) fn restart_due(&mut self, now: Instant) {
-        self.due = Some(now + self.config.deadlines.close);
+    pub(super) fn restart_deadline(&mut self, now: Instant) {
+        self.phase_deadline = Some(now + self.config.deadlines.close);
     }
 }

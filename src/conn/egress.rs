@@ -22,7 +22,7 @@ pub(super) enum End {
 }
 
 /// The way out to one side.
-pub(super) struct Lane {
+pub(super) struct Egress {
     pub(super) queue: Queue,
     pub(super) end: End,
     /// Nothing that was written here matters any more.
@@ -37,7 +37,7 @@ pub(super) struct Lane {
     credit: usize,
 }
 
-impl Lane {
+impl Egress {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             queue: Queue::default(),

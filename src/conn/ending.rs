@@ -4,10 +4,11 @@ use std::fmt;
 use std::io::ErrorKind;
 
 use super::Side;
-use super::frames::PeerFault;
-use super::{inbound, outbound};
+use super::client_frames::ClientFault;
+use super::peer_frames::PeerFrameFault;
+use super::to_client::PeerFault;
 use crate::backend::QueryError;
-use crate::framing::Fault;
+use crate::framing::FramingFault;
 use crate::proto::frame::CloseCode;
 use crate::proto::handshake::{Refused, Status};
 use crate::proto::http::HttpError;
@@ -26,7 +27,7 @@ pub enum Ending {
     /// What it takes to let the client in is used up; in words.
     Exhausted(String),
     /// The framing that the back end chose does not work.
-    Framing(Fault),
+    Framing(FramingFault),
     /// The back end did not answer in time.
     QueryTimeout,
     /// The peer could not be reached; in words.
@@ -52,7 +53,7 @@ pub enum Ending {
     /// The peer's connection failed.
     PeerFailed(ErrorKind),
     /// The peer's bytes could not be made into messages.
-    PeerFault(FramingTrouble),
+    PeerFault(PeerFault),
     /// This side took nothing for too long.
     Stalled(Side),
     /// No data either way for the time the operator allows.
@@ -62,14 +63,6 @@ pub enum Ending {
     /// The daemon ends.
     Shutdown,
 }
-
-/// See [`Ending::ClientFault`].
-#[derive(Debug)]
-pub struct ClientFault(pub(super) inbound::Fault);
-
-/// See [`Ending::PeerFault`].
-#[derive(Debug)]
-pub struct FramingTrouble(pub(super) outbound::Fault);
 
 impl Ending {
     /// The status of the answer when this happens before the 101.
@@ -92,23 +85,21 @@ impl Ending {
     /// (RFC 6455 §7.4.1); none for a client that is gone.
     #[must_use]
     pub fn close(&self) -> Option<(CloseCode, &'static str)> {
-        use inbound::Fault as In;
-        use outbound::Fault as Out;
         Some(match self {
             Self::ClientClosed(code) => (code.unwrap_or(CloseCode::NORMAL), ""),
-            Self::ClientFault(ClientFault(fault)) => match fault {
-                In::Frame(error) => (error.close_code(), "protocol error"),
-                In::TooBig => (CloseCode::TOO_BIG, "message too big for this peer"),
-                In::ReadOnly => (CloseCode::UNSUPPORTED, "this peer only sends"),
-                In::Framing(_) => (CloseCode::UNEXPECTED, "framing failed"),
+            Self::ClientFault(fault) => match fault {
+                ClientFault::Frame(error) => (error.close_code(), "protocol error"),
+                ClientFault::TooBig => (CloseCode::TOO_BIG, "message too big for this peer"),
+                ClientFault::ReadOnly => (CloseCode::UNSUPPORTED, "this peer only sends"),
+                ClientFault::Framing(_) => (CloseCode::UNEXPECTED, "framing failed"),
             },
             Self::PeerEnded => (CloseCode::NORMAL, "peer closed the connection"),
             Self::PeerClosed(code) => (*code, ""),
             Self::PeerFailed(_) => (CloseCode::UNEXPECTED, "peer connection failed"),
-            Self::PeerFault(FramingTrouble(fault)) => match fault {
-                Out::Framing(_) => (CloseCode::UNEXPECTED, "framing failed"),
-                Out::Unframed => (CloseCode::TOO_BIG, "peer message too big to frame"),
-                Out::Frames(_) => (CloseCode::UNEXPECTED, "peer broke the framing"),
+            Self::PeerFault(fault) => match fault {
+                PeerFault::Framing(_) => (CloseCode::UNEXPECTED, "framing failed"),
+                PeerFault::Unframed => (CloseCode::TOO_BIG, "peer message too big to frame"),
+                PeerFault::Frames(_) => (CloseCode::UNEXPECTED, "peer broke the framing"),
             },
             Self::Stalled(Side::Peer) => (CloseCode::UNEXPECTED, "peer takes nothing"),
             Self::Idle => (CloseCode::NORMAL, "idle"),
@@ -135,25 +126,23 @@ impl fmt::Display for Ending {
             Self::ClientClosed(None) => f.write_str("client closed without a code"),
             Self::ClientVanished => f.write_str("client ended without a close frame"),
             Self::ClientFailed(kind) => write!(f, "client connection failed: {kind}"),
-            Self::ClientFault(ClientFault(fault)) => match fault {
-                inbound::Fault::Frame(error) => write!(f, "client fault: {error}"),
-                inbound::Fault::TooBig => f.write_str("client message too big for this peer"),
-                inbound::Fault::ReadOnly => {
-                    f.write_str("client sent data, but the peer only sends")
-                }
-                inbound::Fault::Framing(fault) => write!(f, "framing fault: {fault}"),
+            Self::ClientFault(fault) => match fault {
+                ClientFault::Frame(error) => write!(f, "client fault: {error}"),
+                ClientFault::TooBig => f.write_str("client message too big for this peer"),
+                ClientFault::ReadOnly => f.write_str("client sent data, but the peer only sends"),
+                ClientFault::Framing(fault) => write!(f, "framing fault: {fault}"),
             },
             Self::Silent => f.write_str("client does not answer pings"),
             Self::PeerEnded => f.write_str("peer closed"),
             Self::PeerClosed(code) => write!(f, "peer closed with {}", code.get()),
             Self::PeerFailed(kind) => write!(f, "peer connection failed: {kind}"),
-            Self::PeerFault(FramingTrouble(fault)) => match fault {
-                outbound::Fault::Framing(fault) => write!(f, "framing fault: {fault}"),
-                outbound::Fault::Unframed => f.write_str("peer buffer full without a message"),
-                outbound::Fault::Frames(PeerFault::Frame(error)) => {
+            Self::PeerFault(fault) => match fault {
+                PeerFault::Framing(fault) => write!(f, "framing fault: {fault}"),
+                PeerFault::Unframed => f.write_str("peer buffer full without a message"),
+                PeerFault::Frames(PeerFrameFault::Frame(error)) => {
                     write!(f, "peer fault: {error}")
                 }
-                outbound::Fault::Frames(PeerFault::Cut) => {
+                PeerFault::Frames(PeerFrameFault::Cut) => {
                     f.write_str("peer fault: ended inside a message")
                 }
             },

@@ -1,7 +1,7 @@
 //! The bridge, sans-I/O: bytes and the time in, bytes, wants and one action out.
 //!
 //! A [`Connection`] is one client and its peer. The reactor (or a simulation) tells it what
-//! happened; what it has to say to either side stands in the [`Turn`] afterwards, and
+//! happened; what it has to say to either side stands in the [`Scratch`] afterwards, and
 //! [`pump`](pump::pump) carries bytes between it and two [`Socket`](pump::Socket)s.
 //!
 //! What holds at every moment:
@@ -13,34 +13,34 @@
 //! - Every connection that waits for a stranger has a deadline ([`Connection::deadline`]).
 
 mod batch;
+mod client_frames;
 mod closing;
 mod deadline;
+mod egress;
 mod ending;
-mod frames;
-mod inbound;
-mod lane;
-mod open;
 mod opening;
-mod outbound;
+mod peer_frames;
 pub mod pump;
 mod queue;
+mod relay;
 mod text;
+mod to_client;
 
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
 use batch::Batch;
+use client_frames::{ClientFrames, PeerEncoding};
+use egress::{Egress, End};
 pub use ending::Ending;
-use inbound::{Inbound, Wrap};
-use lane::{End, Lane};
-use outbound::Outbound;
+use to_client::ToClient;
 
-use crate::abi::{PEER_BUFFER_SIZE, WS_MAX_LINE};
 use crate::backend::{Answer, Target};
 use crate::config::Config;
-use crate::framing::{EnvelopeMode, Fault, Framer};
+use crate::framing::{EnvelopeMode, Framer, FramingFault};
 use crate::proto::handshake::Upgrade;
 use crate::proto::http::HeadParser;
+use websocksy_abi::{PEER_BUFFER_SIZE, WS_MAX_LINE};
 
 /// The most bytes that one read takes: bytes per system call decide what bulk costs.
 pub const TURN_BYTES: usize = 256 * 1024;
@@ -61,7 +61,9 @@ pub enum Side {
 }
 
 /// What one turn of the loop works with; one for all connections.
-pub struct Turn {
+pub struct Scratch {
+    /// When this turn of the loop began: the clock is read once a wake-up.
+    pub now: Instant,
     /// Where reads go.
     buffer: Box<[u8]>,
     /// What is to be written to the client.
@@ -72,12 +74,13 @@ pub struct Turn {
     clock: Option<fn() -> SystemTime>,
 }
 
-impl Turn {
+impl Scratch {
     /// A turn's memory. The buffer has room for what a connection kept, a read behind it, and the
     /// zero byte that the framing functions may read.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(now: Instant) -> Self {
         Self {
+            now,
             buffer: vec![0; PEER_BUFFER_SIZE + TURN_BYTES + 1].into_boxed_slice(),
             to_client: Batch::default(),
             to_peer: Batch::default(),
@@ -96,12 +99,6 @@ impl Turn {
     #[must_use]
     pub fn with_clock(self, clock: fn() -> SystemTime) -> Self {
         Self { clock: Some(clock), ..self }
-    }
-}
-
-impl Default for Turn {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -125,7 +122,7 @@ enum Intake {
 
 /// One side's share of a connection.
 struct Half {
-    lane: Lane,
+    egress: Egress,
     intake: Intake,
     /// Bytes read from this side since it was bridged.
     received: u64,
@@ -133,7 +130,7 @@ struct Half {
 
 impl Half {
     fn new(now: Instant, intake: Intake) -> Self {
-        Self { lane: Lane::new(now), intake, received: 0 }
+        Self { egress: Egress::new(now), intake, received: 0 }
     }
 
     fn discard(&mut self) {
@@ -147,12 +144,12 @@ impl Half {
 enum Phase {
     /// The request head is being read.
     Head(Box<HeadParser>),
-    /// The back end is asked; these frames came with the head.
+    /// The back end is requests; these frames came with the head.
     Asking(Vec<u8>),
     /// The peer is being reached.
     Dialling(Box<Opening>),
     /// Bridged, the close handshake included.
-    Open(Box<Session>),
+    Open(Box<Bridge>),
     /// Refused: the answer goes out.
     Refused,
 }
@@ -166,11 +163,11 @@ struct Opening {
 }
 
 /// A bridged client and peer.
-struct Session {
+struct Bridge {
     framer: Framer,
-    wrap: Wrap,
-    inbound: Inbound,
-    outbound: Outbound,
+    encoding: PeerEncoding,
+    client_frames: ClientFrames,
+    to_client: ToClient,
     /// Whether the peer ends its stream when we end ours: FIFOs and datagram sockets do not.
     answers_fin: bool,
     /// Our close frame went out; nothing may follow it (RFC 6455 §5.5.1).
@@ -186,40 +183,40 @@ pub struct Connection {
     client: Half,
     peer: Half,
     /// The deadline of the phase, if it has one.
-    due: Option<Instant>,
+    phase_deadline: Option<Instant>,
     /// When the client last gave a sign of life.
-    heard: Instant,
+    last_heard: Instant,
     /// When the ping went out that nothing has answered yet.
     pinged: Option<Instant>,
-    /// When data last moved, either way.
-    moved: Instant,
+    /// When data last last_data, either way.
+    last_data: Instant,
     ending: Option<Ending>,
     action: Option<Action>,
     /// How many bytes the kernel still held for the two sides when the close time-out last ran out,
     /// and since when it was as many.
-    under_way: (usize, Instant),
+    unacked: (usize, Instant),
     /// A deadline cut it off, or nothing is left to do.
-    over: bool,
+    done: bool,
 }
 
 impl Connection {
     /// A client that was just accepted.
     #[must_use]
     pub fn new(config: Rc<Config>, now: Instant) -> Self {
-        let due = Some(now + config.deadlines.handshake);
+        let phase_deadline = Some(now + config.deadlines.handshake);
         Self {
             config,
             phase: Phase::Head(Box::default()),
             client: Half::new(now, Intake::Live),
             peer: Half::new(now, Intake::Ended),
-            due,
-            heard: now,
+            phase_deadline,
+            last_heard: now,
             pinged: None,
-            moved: now,
+            last_data: now,
             ending: None,
             action: None,
-            under_way: (usize::MAX, now),
-            over: false,
+            unacked: (usize::MAX, now),
+            done: false,
         }
     }
 
@@ -234,13 +231,17 @@ impl Connection {
     }
 
     fn live_room(&self, side: Side) -> usize {
-        let room = self.half(side.other()).lane.room();
+        let room = self.half(side.other()).egress.room();
         match (&self.phase, side) {
             (Phase::Head(_), Side::Client) => WS_MAX_LINE,
-            (Phase::Open(session), Side::Client) if matches!(session.wrap, Wrap::Envelope(_)) => {
+            (Phase::Open(bridge), Side::Client)
+                if matches!(bridge.encoding, PeerEncoding::Envelope(_)) =>
+            {
                 room.min(ENVELOPE_TURN_BYTES)
             }
-            (Phase::Open(session), Side::Peer) if session.wrap == Wrap::Datagram && room > 0 => {
+            (Phase::Open(bridge), Side::Peer)
+                if bridge.encoding == PeerEncoding::Datagram && room > 0 =>
+            {
                 TURN_BYTES
             }
             (Phase::Open(_), _) => room,
@@ -252,15 +253,15 @@ impl Connection {
     #[must_use]
     pub fn is_datagram(&self, side: Side) -> bool {
         side == Side::Peer
-            && matches!(&self.phase, Phase::Open(session) if session.wrap == Wrap::Datagram)
+            && matches!(&self.phase, Phase::Open(bridge) if bridge.encoding == PeerEncoding::Datagram)
     }
 
     /// Puts what `side` gave before, and no message was found in yet, at the front of the turn's
     /// buffer; returns how many bytes that are. The next read goes behind it.
-    pub fn load(&self, side: Side, buffer: &mut [u8]) -> usize {
+    pub fn prefill(&self, side: Side, buffer: &mut [u8]) -> usize {
         match (&self.phase, side, self.peer.intake) {
-            (Phase::Open(session), Side::Peer, Intake::Live) => {
-                let kept = session.outbound.kept();
+            (Phase::Open(bridge), Side::Peer, Intake::Live) => {
+                let kept = bridge.to_client.kept();
                 buffer[..kept.len()].copy_from_slice(kept);
                 kept.len()
             }
@@ -271,24 +272,24 @@ impl Connection {
     /// What waits to be written to `side`: a stream's bytes, or the first datagram.
     #[must_use]
     pub fn waiting(&self, side: Side) -> Option<&[u8]> {
-        let queue = &self.half(side).lane.queue;
+        let queue = &self.half(side).egress.queue;
         (!queue.is_empty()).then(|| queue.front())
     }
 
     /// Whether `side`'s write end is to be shut down now; tell with [`shut`](Self::shut).
     #[must_use]
     pub fn shutdown_due(&self, side: Side) -> bool {
-        let lane = &self.half(side).lane;
-        lane.end == End::Due && lane.queue.is_empty()
+        let egress = &self.half(side).egress;
+        egress.end == End::Due && egress.queue.is_empty()
     }
 
     /// Whether nothing follows what is on its way to `side` now but the end of the stream.
     #[must_use]
     pub fn ends_with_this(&self, side: Side) -> bool {
-        self.half(side).lane.end == End::Due
+        self.half(side).egress.end == End::Due
     }
 
-    /// Whether `side` is still to be heard to its end.
+    /// Whether `side` is still to be last_heard to its end.
     #[must_use]
     pub fn is_read(&self, side: Side) -> bool {
         self.half(side).intake != Intake::Ended
@@ -296,14 +297,14 @@ impl Connection {
 
     /// `side`'s write end is shut down.
     pub fn shut(&mut self, side: Side) {
-        self.half_mut(side).lane.end = End::Done;
+        self.half_mut(side).egress.end = End::Done;
     }
 
     /// Nothing is left to do: the sockets can be closed.
     #[must_use]
     pub fn finished(&self) -> bool {
-        let done = |half: &Half| half.intake == Intake::Ended && half.lane.end == End::Done;
-        self.over || done(&self.client) && done(&self.peer)
+        let done = |half: &Half| half.intake == Intake::Ended && half.egress.end == End::Done;
+        self.done || done(&self.client) && done(&self.peer)
     }
 
     /// Why it ended, once it does.
@@ -356,14 +357,14 @@ impl Side {
 }
 
 /// What the peer wants to see of the client's messages.
-fn wrap(target: &Target, framer: &Framer) -> Result<Wrap, Fault> {
+fn encoding(target: &Target, framer: &Framer) -> Result<PeerEncoding, FramingFault> {
     Ok(match target {
-        Target::Udp { .. } | Target::UnixDatagram(_) => Wrap::Datagram,
-        Target::FifoRx(_) => Wrap::ReadOnly,
-        _ if framer.is_two_way_frames() => Wrap::Frames,
+        Target::Udp { .. } | Target::UnixDatagram(_) => PeerEncoding::Datagram,
+        Target::FifoRx(_) => PeerEncoding::ReadOnly,
+        _ if framer.is_two_way_frames() => PeerEncoding::Frames,
         _ => match framer.envelope_mode()? {
-            EnvelopeMode::None => Wrap::Bare,
-            mode => Wrap::Envelope(mode),
+            EnvelopeMode::None => PeerEncoding::Bare,
+            mode => PeerEncoding::Envelope(mode),
         },
     })
 }

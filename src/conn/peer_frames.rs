@@ -5,16 +5,16 @@
 //! that memory stays bounded and a close frame never has to wait for a frame that does not end.
 
 use super::batch::Batch;
-use super::outbound::Asked;
 use super::text::TextCheck;
-use crate::abi::PEER_BUFFER_SIZE;
+use super::to_client::ControlRequests;
 use crate::proto::frame::{
     self, CloseCode, FrameError, Header, MAX_HEADER, Masking, Opcode, Sequence,
 };
+use websocksy_abi::PEER_BUFFER_SIZE;
 
 /// What the peer did that this framing does not allow.
 #[derive(Debug, PartialEq)]
-pub(super) enum PeerFault {
+pub enum PeerFrameFault {
     /// A frame was wrong.
     Frame(FrameError),
     /// The stream ended inside a frame or a message.
@@ -45,19 +45,19 @@ impl PeerFrames {
         &mut self,
         bytes: &[u8],
         to_client: &mut Batch,
-        asked: &mut Asked,
-    ) -> Result<usize, PeerFault> {
+        requests: &mut ControlRequests,
+    ) -> Result<usize, PeerFrameFault> {
         let mut at = 0;
-        while at < bytes.len() && asked.close.is_none() {
+        while at < bytes.len() && requests.close.is_none() {
             if self.long.is_some() {
                 at += self.fragment(bytes, at, None, to_client)?;
                 continue;
             }
             let decoded = frame::decode(&bytes[at..], Masking::Forbidden);
-            let Some((header, n)) = decoded.map_err(PeerFault::Frame)? else { break };
+            let Some((header, n)) = decoded.map_err(PeerFrameFault::Frame)? else { break };
             let have = bytes.len() - at - n;
             if header.length <= have as u64 {
-                self.whole(&header, bytes, at + n, to_client, asked)?;
+                self.whole(&header, bytes, at + n, to_client, requests)?;
                 at += n + header.length as usize;
             } else if header.length > (PEER_BUFFER_SIZE - MAX_HEADER) as u64 && have > 0 {
                 let opcode = self.accept(&header)?;
@@ -72,15 +72,15 @@ impl PeerFrames {
     }
 
     /// The stream ended with `rest` unread.
-    pub(super) fn end(&self, rest: &[u8]) -> Result<(), PeerFault> {
+    pub(super) fn end(&self, rest: &[u8]) -> Result<(), PeerFrameFault> {
         if self.long.is_some() || self.sequence.in_message() || !rest.is_empty() {
-            return Err(PeerFault::Cut);
+            return Err(PeerFrameFault::Cut);
         }
         Ok(())
     }
 
-    fn accept(&mut self, header: &Header) -> Result<Opcode, PeerFault> {
-        self.sequence.accept(header).map_err(PeerFault::Frame)
+    fn accept(&mut self, header: &Header) -> Result<Opcode, PeerFrameFault> {
+        self.sequence.accept(header).map_err(PeerFrameFault::Frame)
     }
 
     /// A frame that lies in `bytes` whole, its payload from `at`.
@@ -90,21 +90,21 @@ impl PeerFrames {
         bytes: &[u8],
         at: usize,
         to_client: &mut Batch,
-        asked: &mut Asked,
-    ) -> Result<(), PeerFault> {
+        requests: &mut ControlRequests,
+    ) -> Result<(), PeerFrameFault> {
         let opcode = self.accept(header)?;
         let range = at..at + header.length as usize;
         let payload = &bytes[range.clone()];
         match opcode {
             Opcode::Close => {
-                let close = frame::parse_close(payload).map_err(PeerFault::Frame)?;
-                asked.close = Some(close.map_or(CloseCode::NORMAL, |(code, _)| code));
+                let close = frame::parse_close(payload).map_err(PeerFrameFault::Frame)?;
+                requests.close = Some(close.map_or(CloseCode::NORMAL, |(code, _)| code));
             }
-            Opcode::Ping => asked.ping = Some(payload.to_vec()),
+            Opcode::Ping => requests.ping = Some(payload.to_vec()),
             Opcode::Pong => {}
             _ => {
                 if opcode == Opcode::Text {
-                    self.text.piece(payload, header.fin).map_err(PeerFault::Frame)?;
+                    self.text.piece(payload, header.fin).map_err(PeerFrameFault::Frame)?;
                 }
                 to_client.stage(header.encode().as_slice());
                 to_client.add(bytes, range);
@@ -121,7 +121,7 @@ impl PeerFrames {
         at: usize,
         first: Option<Opcode>,
         to_client: &mut Batch,
-    ) -> Result<usize, PeerFault> {
+    ) -> Result<usize, PeerFrameFault> {
         let Some(long) = &mut self.long else { return Ok(0) };
         let n = usize::try_from(long.left).unwrap_or(usize::MAX).min(bytes.len() - at);
         long.left -= n as u64;
@@ -132,7 +132,7 @@ impl PeerFrames {
         }
         // A browser fails the connection over text that is not UTF-8: we blame the peer first.
         if text {
-            self.text.piece(&bytes[at..at + n], fin).map_err(PeerFault::Frame)?;
+            self.text.piece(&bytes[at..at + n], fin).map_err(PeerFrameFault::Frame)?;
         }
         let opcode = first.unwrap_or(Opcode::Continuation);
         let header = Header { fin, ..Header::whole(opcode, n as u64) };

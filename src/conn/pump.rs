@@ -1,14 +1,12 @@
 //! Carries bytes between a connection and its two sockets.
 //!
-//! Readiness is remembered ([`Ready`]) and wants are asked of the connection: a socket is
+//! Readiness is remembered ([`Ready`]) and wants are requests of the connection: a socket is
 //! registered once, for both directions, edge-triggered, and nothing is reregistered ever. What
 //! is ready and not wanted now is still known when it is wanted later.
 
-use std::io::{ErrorKind, IoSlice, Result};
-use std::time::Instant;
-
 use super::batch::Batch;
-use super::{Connection, Side, Turn};
+use super::{Connection, Scratch, Side};
+use std::io::{ErrorKind, IoSlice, Result};
 
 /// What [`Socket::send`] fails with when a datagram is larger than the socket takes (EMSGSIZE).
 pub const DATAGRAM_TOO_BIG: ErrorKind = ErrorKind::FileTooLarge;
@@ -45,7 +43,7 @@ pub trait Socket {
     fn send(&mut self, datagram: &[u8]) -> Result<()>;
     /// Ends the stream to the other side, and goes on reading.
     fn shutdown(&mut self) -> Result<()>;
-    /// Ends both ways; nothing else is asked of the socket after it.
+    /// Ends both ways; nothing else is requests of the socket after it.
     fn close(&mut self);
 }
 
@@ -65,7 +63,7 @@ pub struct Ready {
 }
 
 /// A socket and its readiness.
-pub struct Port<'a, S> {
+pub struct Endpoint<'a, S> {
     /// The socket.
     pub socket: &'a mut S,
     /// Its readiness.
@@ -79,31 +77,30 @@ pub struct Port<'a, S> {
 /// Returns whether there is more to do at once; if not, only an event or a deadline brings work.
 pub fn pump<C: Socket, P: Socket>(
     connection: &mut Connection,
-    client: &mut Port<'_, C>,
-    mut peer: Option<Port<'_, P>>,
-    turn: &mut Turn,
-    now: Instant,
+    client: &mut Endpoint<'_, C>,
+    mut peer: Option<Endpoint<'_, P>>,
+    scratch: &mut Scratch,
 ) -> bool {
-    write(connection, Side::Client, client, turn, now);
+    write(connection, Side::Client, client, scratch);
     if let Some(peer) = &mut peer {
-        write(connection, Side::Peer, peer, turn, now);
+        write(connection, Side::Peer, peer, scratch);
     }
-    read(connection, Side::Client, client, turn, now);
-    settle(connection, client, &mut peer, turn, now);
-    if let Some(port) = &mut peer {
+    read(connection, Side::Client, client, scratch);
+    settle(connection, client, &mut peer, scratch);
+    if let Some(endpoint) = &mut peer {
         let reads = if connection.is_datagram(Side::Peer) {
             DATAGRAMS
-        } else if port.ready.reads_in_pieces {
+        } else if endpoint.ready.reads_in_pieces {
             PIECES
         } else {
             1
         };
         for _ in 0..reads {
-            read(connection, Side::Peer, port, turn, now);
-            write(connection, Side::Client, client, turn, now);
+            read(connection, Side::Peer, endpoint, scratch);
+            write(connection, Side::Client, client, scratch);
         }
     }
-    settle(connection, client, &mut peer, turn, now);
+    settle(connection, client, &mut peer, scratch);
     let again = |side, ready: &Ready| {
         ready.readable && connection.room(side) > 0
             || ready.writable && connection.waiting(side).is_some()
@@ -114,15 +111,14 @@ pub fn pump<C: Socket, P: Socket>(
 /// Writes the turn to both sides and shuts down what is due.
 fn settle<C: Socket, P: Socket>(
     connection: &mut Connection,
-    client: &mut Port<'_, C>,
-    peer: &mut Option<Port<'_, P>>,
-    turn: &mut Turn,
-    now: Instant,
+    client: &mut Endpoint<'_, C>,
+    peer: &mut Option<Endpoint<'_, P>>,
+    scratch: &mut Scratch,
 ) {
     if let Some(peer) = peer {
-        write(connection, Side::Peer, peer, turn, now);
+        write(connection, Side::Peer, peer, scratch);
     }
-    write(connection, Side::Client, client, turn, now);
+    write(connection, Side::Client, client, scratch);
     shut_down(connection, Side::Client, client);
     match peer {
         Some(peer) => shut_down(connection, Side::Peer, peer),
@@ -131,15 +127,15 @@ fn settle<C: Socket, P: Socket>(
     }
 }
 
-fn shut_down<S: Socket>(connection: &mut Connection, side: Side, port: &mut Port<'_, S>) {
+fn shut_down<S: Socket>(connection: &mut Connection, side: Side, endpoint: &mut Endpoint<'_, S>) {
     if !connection.shutdown_due(side) {
         return;
     }
     if connection.is_read(side) {
         // It fails only when the other side is gone already, and then reads say so.
-        let _ = port.socket.shutdown();
+        let _ = endpoint.socket.shutdown();
     } else {
-        port.socket.close();
+        endpoint.socket.close();
     }
     connection.shut(side);
 }
@@ -147,37 +143,36 @@ fn shut_down<S: Socket>(connection: &mut Connection, side: Side, port: &mut Port
 fn read<S: Socket>(
     connection: &mut Connection,
     side: Side,
-    port: &mut Port<'_, S>,
-    turn: &mut Turn,
-    now: Instant,
+    endpoint: &mut Endpoint<'_, S>,
+    scratch: &mut Scratch,
 ) {
     let room = connection.room(side);
-    if room == 0 || !port.ready.readable {
+    if room == 0 || !endpoint.ready.readable {
         return;
     }
     let datagram = connection.is_datagram(side);
-    let kept = connection.load(side, &mut turn.buffer);
-    match port.socket.read(&mut turn.buffer[kept..kept + room]) {
+    let kept = connection.prefill(side, &mut scratch.buffer);
+    match endpoint.socket.read(&mut scratch.buffer[kept..kept + room]) {
         Ok(0) if !datagram => {
-            port.ready.readable = false;
-            connection.ended(side, None, now, turn);
+            endpoint.ready.readable = false;
+            connection.ended(side, None, scratch);
         }
         Ok(n) => {
-            // A stream that gave less than it was asked for has no more (epoll(7)), unless its
+            // A stream that gave less than it was requests for has no more (epoll(7)), unless its
             // end, or an error, is what comes next, or it is one that gives pieces.
-            let Ready { hung_up, reads_in_pieces, .. } = *port.ready;
-            port.ready.readable = datagram || n == room || hung_up || reads_in_pieces;
-            connection.received(side, kept + n, n, now, turn);
+            let Ready { hung_up, reads_in_pieces, .. } = *endpoint.ready;
+            endpoint.ready.readable = datagram || n == room || hung_up || reads_in_pieces;
+            connection.received(side, kept + n, n, scratch);
         }
         Err(error) => match error.kind() {
             ErrorKind::WouldBlock => {
-                port.ready.readable = false;
-                connection.found_empty(side, turn);
+                endpoint.ready.readable = false;
+                connection.found_empty(side, scratch);
             }
             ErrorKind::Interrupted => {}
             kind => {
-                port.ready.readable = datagram;
-                connection.ended(side, Some(kind), now, turn);
+                endpoint.ready.readable = datagram;
+                connection.ended(side, Some(kind), scratch);
             }
         },
     }
@@ -187,49 +182,47 @@ fn read<S: Socket>(
 fn write<S: Socket>(
     connection: &mut Connection,
     side: Side,
-    port: &mut Port<'_, S>,
-    turn: &mut Turn,
-    now: Instant,
+    endpoint: &mut Endpoint<'_, S>,
+    scratch: &mut Scratch,
 ) {
-    write_waiting(connection, side, port, turn, now);
-    if turn.batch(side).is_empty() {
+    write_waiting(connection, side, endpoint, scratch);
+    if scratch.batch(side).is_empty() {
         return;
     }
-    let batch = std::mem::take(turn.batch(side));
-    *turn.batch(side) = write_batch(connection, side, port, batch, turn, now);
+    let batch = std::mem::take(scratch.batch(side));
+    *scratch.batch(side) = write_batch(connection, side, endpoint, batch, scratch);
 }
 
 fn write_waiting<S: Socket>(
     connection: &mut Connection,
     side: Side,
-    port: &mut Port<'_, S>,
-    turn: &mut Turn,
-    now: Instant,
+    endpoint: &mut Endpoint<'_, S>,
+    scratch: &mut Scratch,
 ) {
     let datagrams = connection.is_datagram(side);
-    while let (true, Some(bytes)) = (port.ready.writable, connection.waiting(side)) {
+    while let (true, Some(bytes)) = (endpoint.ready.writable, connection.waiting(side)) {
         let length = bytes.len();
         let (taken, error) = if datagrams {
-            let Sending { gone, error } = send(port, bytes);
+            let Sending { gone, error } = send(endpoint, bytes);
             (gone.then_some(length), error)
         } else {
             let last = connection.ends_with_this(side);
-            match port.socket.write(&[IoSlice::new(bytes)], last) {
+            match endpoint.socket.write(&[IoSlice::new(bytes)], last) {
                 Ok(n) => {
-                    port.ready.writable = n == length;
+                    endpoint.ready.writable = n == length;
                     (Some(n), None)
                 }
-                Err(error) => (None, write_error(port.ready, error.kind())),
+                Err(error) => (None, write_error(endpoint.ready, error.kind())),
             }
         };
         if let Some(n) = taken {
-            connection.sent(side, n, now);
+            connection.sent(side, n, scratch.now);
             if connection.waiting(side).is_none() {
-                connection.drained(side, now, turn);
+                connection.drained(side, scratch);
             }
         }
         if let Some(kind) = error {
-            connection.write_failed(side, kind, now, turn);
+            connection.write_failed(side, kind, scratch);
         }
     }
 }
@@ -238,31 +231,30 @@ fn write_waiting<S: Socket>(
 fn write_batch<S: Socket>(
     connection: &mut Connection,
     side: Side,
-    port: &mut Port<'_, S>,
+    endpoint: &mut Endpoint<'_, S>,
     mut batch: Batch,
-    turn: &mut Turn,
-    now: Instant,
+    scratch: &mut Scratch,
 ) -> Batch {
     if connection.is_datagram(side) {
-        send_all(connection, side, port, &batch, turn, now);
+        send_all(connection, side, endpoint, &batch, scratch);
     } else {
         let mut sent = 0;
         while sent < batch.len()
-            && port.ready.writable
+            && endpoint.ready.writable
             && connection.waiting(side).is_none()
             && connection.is_writable(side)
         {
             let last = connection.ends_with_this(side);
             let written = if batch.pieces() <= FEW_SLICES {
-                write_slices::<FEW_SLICES, S>(port, &batch, &turn.buffer, sent, last)
+                write_slices::<FEW_SLICES, S>(endpoint, &batch, &scratch.buffer, sent, last)
             } else {
-                write_slices::<SLICES, S>(port, &batch, &turn.buffer, sent, last)
+                write_slices::<SLICES, S>(endpoint, &batch, &scratch.buffer, sent, last)
             };
             match written {
                 Ok(n) => sent += n,
                 Err(error) => {
-                    if let Some(kind) = write_error(port.ready, error.kind()) {
-                        connection.write_failed(side, kind, now, turn);
+                    if let Some(kind) = write_error(endpoint.ready, error.kind()) {
+                        connection.write_failed(side, kind, scratch);
                     }
                 }
             }
@@ -270,7 +262,7 @@ fn write_batch<S: Socket>(
         if sent == batch.len() {
             connection.kept_up(side, sent);
         } else {
-            connection.queue(side, skip(&batch, &turn.buffer, sent), now);
+            connection.queue(side, skip(&batch, &scratch.buffer, sent), scratch.now);
         }
     }
     batch.clear();
@@ -280,7 +272,7 @@ fn write_batch<S: Socket>(
 /// Writes up to `N` pieces of what is left of a batch behind its first `sent` bytes; `last` says that
 /// nothing follows the batch.
 fn write_slices<const N: usize, S: Socket>(
-    port: &mut Port<'_, S>,
+    endpoint: &mut Endpoint<'_, S>,
     batch: &Batch,
     lent: &[u8],
     sent: usize,
@@ -294,8 +286,8 @@ fn write_slices<const N: usize, S: Socket>(
         length += part.len();
     }
     let last = last && sent + length == batch.len();
-    let written = port.socket.write(&slices[..count], last)?;
-    port.ready.writable = written == length;
+    let written = endpoint.socket.write(&slices[..count], last)?;
+    endpoint.ready.writable = written == length;
     Ok(written)
 }
 
@@ -312,32 +304,31 @@ fn skip<'a>(batch: &'a Batch, lent: &'a [u8], mut sent: usize) -> impl Iterator<
 fn send_all<S: Socket>(
     connection: &mut Connection,
     side: Side,
-    port: &mut Port<'_, S>,
+    endpoint: &mut Endpoint<'_, S>,
     batch: &Batch,
-    turn: &mut Turn,
-    now: Instant,
+    scratch: &mut Scratch,
 ) {
     if !connection.is_writable(side) {
         return;
     }
     let mut failure = None;
-    let mut parts = batch.parts(&turn.buffer).peekable();
+    let mut parts = batch.parts(&scratch.buffer).peekable();
     while let (None, Some(part)) = (failure, parts.peek()) {
-        if !port.ready.writable || connection.waiting(side).is_some() {
+        if !endpoint.ready.writable || connection.waiting(side).is_some() {
             break;
         }
-        let Sending { gone, error } = send(port, part);
+        let Sending { gone, error } = send(endpoint, part);
         if gone {
             parts.next();
         }
         failure = error;
     }
     if parts.peek().is_some() {
-        connection.queue(side, &mut parts, now);
+        connection.queue(side, &mut parts, scratch.now);
     }
     drop(parts);
     if let Some(kind) = failure {
-        connection.write_failed(side, kind, now, turn);
+        connection.write_failed(side, kind, scratch);
     }
 }
 
@@ -351,13 +342,13 @@ struct Sending {
 
 /// Sends one datagram. The first error may be of an earlier one (ICMP, ip(7)), and then the socket
 /// is as good as before; the second is this one's.
-fn send<S: Socket>(port: &mut Port<'_, S>, datagram: &[u8]) -> Sending {
+fn send<S: Socket>(endpoint: &mut Endpoint<'_, S>, datagram: &[u8]) -> Sending {
     let mut told = None;
     for first in [true, false] {
-        match port.socket.send(datagram).map_err(|error| error.kind()) {
+        match endpoint.socket.send(datagram).map_err(|error| error.kind()) {
             Ok(()) => return Sending { gone: true, error: told },
             Err(ErrorKind::WouldBlock) => {
-                port.ready.writable = false;
+                endpoint.ready.writable = false;
                 return Sending { gone: false, error: told };
             }
             // Still writable: it is tried again at once.

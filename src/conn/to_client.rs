@@ -2,21 +2,21 @@
 
 use super::TURN_BYTES;
 use super::batch::{Batch, stage_frame};
-use super::frames::{PeerFault, PeerFrames};
-use crate::abi::PEER_BUFFER_SIZE;
-use crate::framing::{Fault as FramingFault, Framer, Kind, Verdict};
+use super::peer_frames::{PeerFrameFault, PeerFrames};
+use crate::framing::{Framer, FramingFault, Kind, Verdict};
 use crate::proto::frame::{CloseCode, Header, Opcode};
 use crate::proto::utf8::incomplete_tail;
+use websocksy_abi::PEER_BUFFER_SIZE;
 
 /// Why the peer's bytes are not forwarded any more.
 #[derive(Debug, PartialEq)]
-pub(super) enum Fault {
+pub enum PeerFault {
     /// The framing function answered what it must not.
     Framing(FramingFault),
     /// The peer's buffer is full and the framing function found no message in it.
     Unframed,
     /// The peer broke the two-way framing.
-    Frames(PeerFault),
+    Frames(PeerFrameFault),
 }
 
 /// How the peer's bytes become messages.
@@ -30,22 +30,22 @@ enum Mode {
 }
 
 /// The way from one peer to its client.
-pub(super) struct Outbound {
+pub(super) struct ToClient {
     mode: Mode,
     /// Bytes that wait for a verdict, at most [`PEER_BUFFER_SIZE`]; no memory while empty.
     kept: Vec<u8>,
 }
 
-/// What the peer asked of the bridge itself in a two-way framing.
+/// What the peer requests of the bridge itself in a two-way framing.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(super) struct ControlRequests {
     /// It sent a close frame.
     pub(super) close: Option<CloseCode>,
     /// It sent a ping with this payload.
     pub(super) ping: Option<Vec<u8>>,
 }
 
-impl Outbound {
+impl ToClient {
     pub(super) fn new(two_way_frames: bool, datagrams: bool) -> Self {
         let mode = match (datagrams, two_way_frames) {
             (true, _) => Mode::Datagrams,
@@ -70,8 +70,8 @@ impl Outbound {
         length: usize,
         more: bool,
         to_client: &mut Batch,
-    ) -> Result<Asked, Fault> {
-        let mut asked = Asked::default();
+    ) -> Result<ControlRequests, PeerFault> {
+        let mut requests = ControlRequests::default();
         let taken = match &mut self.mode {
             Mode::Stream if more && framer.follows_reads() => {
                 let end = length - split_character(&buffer[..length]);
@@ -79,10 +79,10 @@ impl Outbound {
             }
             Mode::Stream => cut(framer, buffer, self.kept.len(), length, to_client)?,
             Mode::Frames(frames) => {
-                let taken = frames.feed(&buffer[..length], to_client, &mut asked);
-                let taken = taken.map_err(Fault::Frames)?;
+                let taken = frames.feed(&buffer[..length], to_client, &mut requests);
+                let taken = taken.map_err(PeerFault::Frames)?;
                 // RFC 6455 §5.5.1: nothing counts after a close frame, so nothing is kept of it.
-                if asked.close.is_some() { length } else { taken }
+                if requests.close.is_some() { length } else { taken }
             }
             Mode::Datagrams => {
                 datagram(framer, buffer, length, to_client)?;
@@ -90,7 +90,7 @@ impl Outbound {
             }
         };
         self.keep(&buffer[taken..length]);
-        Ok(asked)
+        Ok(requests)
     }
 
     /// The read that was to follow at once gave nothing: the half of a character that waited for
@@ -102,10 +102,14 @@ impl Outbound {
     }
 
     /// The peer's stream has ended: what waits is delivered as it is.
-    pub(super) fn end(&mut self, framer: &mut Framer, to_client: &mut Batch) -> Result<(), Fault> {
+    pub(super) fn end(
+        &mut self,
+        framer: &mut Framer,
+        to_client: &mut Batch,
+    ) -> Result<(), PeerFault> {
         let tail = std::mem::take(&mut self.kept);
         match &self.mode {
-            Mode::Frames(frames) => frames.end(&tail).map_err(Fault::Frames),
+            Mode::Frames(frames) => frames.end(&tail).map_err(PeerFault::Frames),
             _ if tail.is_empty() => Ok(()),
             _ => {
                 let opcode = opcode(framer.tail_kind(&tail));
@@ -141,18 +145,18 @@ fn cut(
     old: usize,
     length: usize,
     to_client: &mut Batch,
-) -> Result<usize, Fault> {
+) -> Result<usize, PeerFault> {
     let mut at = 0;
     while at < length {
         let view = (length - at).min(framer.largest_view());
         let fresh = at + view - at.max(old).min(at + view);
-        match framer.cut(&mut buffer[at..], view, fresh).map_err(Fault::Framing)? {
+        match framer.cut(&mut buffer[at..], view, fresh).map_err(PeerFault::Framing)? {
             Verdict::Message { length: n, kind } => {
                 message(kind, buffer, at, n, to_client);
                 at += n;
             }
             Verdict::Discard { length: n } => at += n,
-            Verdict::More if view >= PEER_BUFFER_SIZE => return Err(Fault::Unframed),
+            Verdict::More if view >= PEER_BUFFER_SIZE => return Err(PeerFault::Unframed),
             Verdict::More => break,
         }
     }
@@ -166,10 +170,10 @@ fn datagram(
     buffer: &mut [u8],
     length: usize,
     to_client: &mut Batch,
-) -> Result<(), Fault> {
+) -> Result<(), PeerFault> {
     // A read that was full may have cut it: a Unix datagram can be larger than any of UDP.
     if length >= TURN_BYTES {
-        return Err(Fault::Unframed);
+        return Err(PeerFault::Unframed);
     }
     // In frames of RFC 6455 a datagram says nothing that it does not say without.
     if length == 0 || framer.is_two_way_frames() {
@@ -182,7 +186,7 @@ fn datagram(
         if left > framer.largest_view() {
             break framer.tail_kind(&buffer[at..length]);
         }
-        match framer.cut(&mut buffer[at..], left, left).map_err(Fault::Framing)? {
+        match framer.cut(&mut buffer[at..], left, left).map_err(PeerFault::Framing)? {
             Verdict::Discard { length: n } if n == left => return Ok(()),
             Verdict::Discard { length: n } => at += n,
             // The function's word is for what it saw of the datagram, not for what is behind.
@@ -220,16 +224,16 @@ mod tests {
     /// What the client gets of these reads, and of the silence after them.
     fn auto(reads: &[Read]) -> Vec<u8> {
         let mut framer = Framer::new(&framing::by_name("auto").unwrap());
-        let (mut outbound, mut sent) = (Outbound::new(false, false), Vec::new());
+        let (mut to_client, mut sent) = (ToClient::new(false, false), Vec::new());
         for (read, more) in reads {
             let mut batch = Batch::default();
-            let mut buffer = [outbound.kept(), read, b"x"].concat();
+            let mut buffer = [to_client.kept(), read, b"x"].concat();
             let length = buffer.len() - 1;
-            outbound.feed(&mut framer, &mut buffer, length, *more, &mut batch).unwrap();
+            to_client.feed(&mut framer, &mut buffer, length, *more, &mut batch).unwrap();
             batch.parts(&buffer).for_each(|part| sent.extend_from_slice(part));
         }
         let mut batch = Batch::default();
-        outbound.no_more(&framer, &mut batch);
+        to_client.no_more(&framer, &mut batch);
         batch.parts(&[]).for_each(|part| sent.extend_from_slice(part));
         sent
     }
@@ -253,12 +257,12 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_what_follows_a_close_frame() {
         let mut framer = Framer::new(&framing::by_name("rfc6455").unwrap());
-        let mut outbound = Outbound::new(true, false);
+        let mut to_client = ToClient::new(true, false);
         let mut buffer = [&b"\x88\x02\x03\xe8"[..], &[b'x'; 60_000]].concat();
         let length = buffer.len() - 1;
         let mut batch = Batch::default();
-        let asked = outbound.feed(&mut framer, &mut buffer, length, false, &mut batch).unwrap();
-        assert_eq!(asked.close, Some(CloseCode::NORMAL));
-        assert!(outbound.kept().is_empty());
+        let requests = to_client.feed(&mut framer, &mut buffer, length, false, &mut batch).unwrap();
+        assert_eq!(requests.close, Some(CloseCode::NORMAL));
+        assert!(to_client.kept().is_empty());
     }
 }

@@ -1,8 +1,8 @@
 //! The framings that need no plug-in.
 
 use super::Kind;
-use super::choice::ConfigFault;
 use super::delimiter::{Delimiter, Search};
+use super::selection::ConfigFault;
 
 /// A framing of ours; [`super::shim`] makes a C function of it.
 pub(super) trait Framing: Sized {

@@ -1,14 +1,14 @@
 //! The calls into framing functions and encoders, and the only place that makes them.
 #![allow(unsafe_code)] // C functions are called through pointers
 
-use super::choice::Choice;
+use super::selection::Selection;
 use super::{Cause, Kind};
-use crate::abi::{WS_ENVELOPE_NONE, WS_ENVELOPE_PREFIX, WS_ENVELOPE_SIZED, WS_ENVELOPE_STREAM};
-use crate::abi::{WS_ENVELOPE_SUFFIX, WS_FRAME_BINARY};
-use crate::abi::{ws_encoder, ws_envelope, ws_framing, ws_operation};
 use libc::{c_char, c_int, c_void};
 use std::ffi::CStr;
 use std::ptr;
+use websocksy_abi::{WS_ENVELOPE_NONE, WS_ENVELOPE_PREFIX, WS_ENVELOPE_SIZED, WS_ENVELOPE_STREAM};
+use websocksy_abi::{WS_ENVELOPE_SUFFIX, WS_FRAME_BINARY};
+use websocksy_abi::{ws_encoder, ws_envelope, ws_framing, ws_operation};
 
 /// Whether messages to the peer get an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,19 +50,19 @@ impl Default for Envelope {
 
 /// A framing function with the arguments that stay the same for a session.
 ///
-/// That the function keeps the contract is what made the [`Choice`] (see [`Choice::foreign`]).
+/// That the function keeps the contract is what made the [`Selection`] (see [`Selection::foreign`]).
 pub(super) struct Call {
-    choice: Choice,
+    selection: Selection,
     framing_data: *mut c_void,
 }
 
 impl Call {
-    pub(super) fn new(choice: &Choice) -> Self {
-        Self { choice: choice.clone(), framing_data: ptr::null_mut() }
+    pub(super) fn new(selection: &Selection) -> Self {
+        Self { selection: selection.clone(), framing_data: ptr::null_mut() }
     }
 
     pub(super) fn function(&self) -> ws_framing {
-        self.choice.function()
+        self.selection.function()
     }
 
     /// Calls the function with all of `view` but its last byte, which is zero meanwhile. What it
@@ -86,12 +86,12 @@ impl Call {
     fn invoke(&mut self, data: *mut u8, length: usize, last_read: usize) -> (i64, ws_operation) {
         let mut opcode = WS_FRAME_BINARY;
         let (config, framing_data) = (self.config(), &mut self.framing_data);
-        // SAFETY: the choice promises a function that keeps the contract. Ours is kept here:
+        // SAFETY: the selection promises a function that keeps the contract. Ours is kept here:
         // `data` is null or has `length` writable bytes and a zero after them, `opcode` and
         // `framing_data` are valid, the latter is this function's own, `config` is null or a C
         // string that lives as long as `self`.
         let returned = unsafe {
-            (self.choice.function())(data, length, last_read, &mut opcode, framing_data, config)
+            (self.selection.function())(data, length, last_read, &mut opcode, framing_data, config)
         };
         (returned, opcode)
     }
@@ -119,7 +119,7 @@ impl Call {
     }
 
     fn config(&self) -> *const c_char {
-        self.choice.config().map_or(ptr::null(), CStr::as_ptr)
+        self.selection.config().map_or(ptr::null(), CStr::as_ptr)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Delimiters: how they are written in a configuration, and where they are in a stream.
 
-use super::choice::ConfigFault;
+use super::selection::ConfigFault;
 use memchr::memmem::Finder;
 
 /// The longest separator; an envelope's suffix has room for it.
-pub(super) const LONGEST: usize = crate::abi::WS_ENVELOPE_SUFFIX;
+pub(super) const LONGEST: usize = websocksy_abi::WS_ENVELOPE_SUFFIX;
 
 /// The bytes that end a message, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 #![allow(unsafe_code)] // the C contract hands over pointers
 
 use super::builtin::{Delimited, Framing};
-use crate::abi::{WS_ENVELOPE_NONE, WS_ENVELOPE_STREAM, ws_envelope, ws_operation};
 use libc::{c_char, c_int, c_void, size_t};
 use std::ffi::CStr;
 use std::{ptr, slice};
+use websocksy_abi::{WS_ENVELOPE_NONE, WS_ENVELOPE_STREAM, ws_envelope, ws_operation};
 
-/// The [`crate::abi::ws_framing`] function of `F`; a configuration that `F` refuses makes it
+/// The [`websocksy_abi::ws_framing`] function of `F`; a configuration that `F` refuses makes it
 /// return -1.
 ///
 /// # Safety
@@ -42,7 +42,7 @@ pub(super) unsafe extern "C" fn framing<F: Framing>(
     }
 }
 
-/// The [`crate::abi::ws_encoder`] function of `D`.
+/// The [`websocksy_abi::ws_encoder`] function of `D`.
 ///
 /// # Safety
 /// As the contract says: `config` is null or a C string, `out` is null or valid.

@@ -13,20 +13,20 @@
 
 mod builtin;
 mod call;
-mod choice;
 mod delimiter;
+mod export;
 mod registry;
-mod shim;
+mod selection;
 
 pub use call::{Envelope, EnvelopeMode};
-pub use choice::{Choice, ConfigFault, by_name, check};
 pub use registry::{core_framing, core_register_encoder, core_register_framing, xstr_lower};
+pub use selection::{ConfigFault, Selection, by_name, check};
 
-use crate::abi::{PEER_BUFFER_SIZE, ws_operation};
-use crate::abi::{WS_FRAME_BINARY, WS_FRAME_DISCARD, WS_FRAME_TEXT};
 use call::Call;
 use registry::Traits;
 use std::fmt;
+use websocksy_abi::{PEER_BUFFER_SIZE, ws_operation};
+use websocksy_abi::{WS_FRAME_BINARY, WS_FRAME_DISCARD, WS_FRAME_TEXT};
 
 /// What a message is sent as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub enum Verdict {
 
 /// A framing function broke the contract: the plug-in's fault, close code 1011.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FramingFault {
     /// The function's name, or where it is if it has none.
     pub framing: String,
     /// What it did.
@@ -104,7 +104,7 @@ pub enum Cause {
     },
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FramingFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "framing {} ", self.framing)?;
         match self.cause {
@@ -121,7 +121,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for FramingFault {}
 
 /// A framing as chosen for one session: the function, its configuration and what it remembers.
 ///
@@ -134,8 +134,8 @@ pub struct Framer {
 
 impl Framer {
     /// The framing for a new session.
-    pub fn new(choice: &Choice) -> Self {
-        Self { call: Call::new(choice), traits: registry::traits(choice.function()) }
+    pub fn new(selection: &Selection) -> Self {
+        Self { call: Call::new(selection), traits: registry::traits(selection.function()) }
     }
 
     /// Asks for the next message in `buffer[..length]`, of which the last `fresh` bytes are new.
@@ -153,7 +153,7 @@ impl Framer {
         buffer: &mut [u8],
         length: usize,
         fresh: usize,
-    ) -> Result<Verdict, Fault> {
+    ) -> Result<Verdict, FramingFault> {
         let (returned, opcode) = self.call.cut(&mut buffer[..=length], fresh.min(length));
         verdict(returned, opcode, length).map_err(|cause| self.fault(cause))
     }
@@ -185,7 +185,7 @@ impl Framer {
     ///
     /// # Errors
     /// The encoder returned none of the modes.
-    pub fn envelope_mode(&self) -> Result<EnvelopeMode, Fault> {
+    pub fn envelope_mode(&self) -> Result<EnvelopeMode, FramingFault> {
         let Some(encoder) = self.traits.encoder else { return Ok(EnvelopeMode::None) };
         self.call.envelope_mode(encoder).map_err(|cause| self.fault(cause))
     }
@@ -194,7 +194,7 @@ impl Framer {
     ///
     /// # Errors
     /// The encoder broke the contract.
-    pub fn envelope(&self, length: u64, kind: Kind) -> Result<Envelope, Fault> {
+    pub fn envelope(&self, length: u64, kind: Kind) -> Result<Envelope, FramingFault> {
         let Some(encoder) = self.traits.encoder else { return Ok(Envelope::default()) };
         self.call.envelope(encoder, length, kind).map_err(|cause| self.fault(cause))
     }
@@ -204,8 +204,8 @@ impl Framer {
         self.call.end();
     }
 
-    fn fault(&self, cause: Cause) -> Fault {
-        Fault { framing: registry::name(self.call.function()), cause }
+    fn fault(&self, cause: Cause) -> FramingFault {
+        FramingFault { framing: registry::name(self.call.function()), cause }
     }
 }
 
@@ -215,7 +215,7 @@ impl fmt::Debug for Framer {
     }
 }
 
-/// The contract of [`crate::abi::ws_framing`], checked: any integer may come back.
+/// The contract of [`websocksy_abi::ws_framing`], checked: any integer may come back.
 fn verdict(returned: i64, opcode: ws_operation, waiting: usize) -> Result<Verdict, Cause> {
     if returned < 0 {
         return Err(Cause::Negative(returned));

@@ -5,12 +5,12 @@
 #![allow(unsafe_code)] // the functions that plug-ins call are C functions
 
 use super::builtin::{Auto, Binary, Delimited, Framing, Newline, Rfc6455, Separator};
-use super::choice::ConfigFault;
-use super::shim;
-use crate::abi::{ws_encoder, ws_framing};
+use super::export;
+use super::selection::ConfigFault;
 use libc::{c_char, c_int};
 use std::ffi::CStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use websocksy_abi::{ws_encoder, ws_framing};
 
 /// A framing of ours.
 struct Builtin {
@@ -33,7 +33,7 @@ static BUILTINS: [Builtin; 5] = [
 ];
 
 const fn plain<F: Framing>(name: &'static str) -> Builtin {
-    let function = shim::framing::<F>;
+    let function = export::framing::<F>;
     let accepts = |_: &[u8]| Ok(());
     let (any_length, text, frames) = (true, false, false);
     Builtin { name, function, encoder: None, accepts, any_length, text, frames }
@@ -41,7 +41,7 @@ const fn plain<F: Framing>(name: &'static str) -> Builtin {
 
 const fn delimited<F: Framing + Delimited>(name: &'static str) -> Builtin {
     let accepts = |config: &[u8]| F::delimiter(config).map(drop);
-    let encoder: Option<ws_encoder> = Some(shim::encoder::<F>);
+    let encoder: Option<ws_encoder> = Some(export::encoder::<F>);
     Builtin { encoder, accepts, any_length: false, ..plain::<F>(name) }
 }
 
@@ -82,12 +82,12 @@ pub(super) fn auto() -> ws_framing {
     BUILTINS[0].function
 }
 
-fn shim_of(name: &str) -> Option<ws_framing> {
+fn builtin_named(name: &str) -> Option<ws_framing> {
     BUILTINS.iter().find(|known| known.name == name).map(|known| known.function)
 }
 
 pub(super) fn find(name: &str) -> Option<ws_framing> {
-    shim_of(name).or_else(|| {
+    builtin_named(name).or_else(|| {
         registered().iter().find(|known| known.name == name).map(|known| known.function)
     })
 }
@@ -121,7 +121,7 @@ pub(super) fn accepts(function: ws_framing, config: Option<&CStr>) -> Result<(),
 
 fn register(name: &str, function: ws_framing) -> Result<(), &'static str> {
     let mut known = registered();
-    if shim_of(name).is_some() || known.iter().any(|known| known.name == name) {
+    if builtin_named(name).is_some() || known.iter().any(|known| known.name == name) {
         return Err("the name is taken");
     }
     known.push(Registered { name: name.into(), function, encoder: None });

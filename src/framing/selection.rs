@@ -1,20 +1,20 @@
 //! Which framing a session gets, and the configurations that are refused.
 
 use super::registry;
-use crate::abi::ws_framing;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::Arc;
+use websocksy_abi::ws_framing;
 
 /// A framing function and its configuration, as a back end chose them.
 #[derive(Clone)]
-pub struct Choice {
+pub struct Selection {
     function: ws_framing,
     /// Shared: sessions of one back end mostly have the same.
     config: Option<Arc<CStr>>,
 }
 
-impl Choice {
+impl Selection {
     /// The function.
     pub fn function(&self) -> ws_framing {
         self.function
@@ -36,34 +36,34 @@ impl Choice {
     }
 }
 
-impl Default for Choice {
+impl Default for Selection {
     /// `auto`
     fn default() -> Self {
         Self { function: registry::auto(), config: None }
     }
 }
 
-impl fmt::Debug for Choice {
+impl fmt::Debug for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = registry::name(self.function);
-        f.debug_struct("Choice").field("framing", &name).field("config", &self.config).finish()
+        f.debug_struct("Selection").field("framing", &name).field("config", &self.config).finish()
     }
 }
 
 /// The framing registered under `name`, without a configuration.
-pub fn by_name(name: &str) -> Option<Choice> {
-    registry::find(name).map(|function| Choice { function, config: None })
+pub fn by_name(name: &str) -> Option<Selection> {
+    registry::find(name).map(|function| Selection { function, config: None })
 }
 
 /// The framing registered under `name`, with a configuration; ours is looked at here.
 ///
 /// # Errors
 /// No framing has this name, or the one that has it refuses the configuration.
-pub fn check(name: &str, config: Option<&str>) -> Result<Choice, ConfigFault> {
+pub fn check(name: &str, config: Option<&str>) -> Result<Selection, ConfigFault> {
     let function = registry::find(name).ok_or_else(|| ConfigFault::Unknown(name.into()))?;
     let config = config.map(CString::new).transpose().map_err(|_| ConfigFault::Nul)?;
     registry::accepts(function, config.as_deref())?;
-    Ok(Choice { function, config: config.map(Arc::from) })
+    Ok(Selection { function, config: config.map(Arc::from) })
 }
 
 /// Why a framing's configuration is refused.

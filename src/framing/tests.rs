@@ -235,7 +235,10 @@ fn traits_of_our_own() {
         assert_eq!(framer.largest_view(), view, "{name}");
         assert_eq!(format!("{framer:?}"), format!("Framer({name:?})"));
     }
-    assert_eq!(format!("{:?}", Choice::default()), "Choice { framing: \"auto\", config: None }");
+    assert_eq!(
+        format!("{:?}", Selection::default()),
+        "Selection { framing: \"auto\", config: None }"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::io;
 
 /// Raises the soft limit on open descriptors to the hard one: each session needs two.
-pub(super) fn raise_descriptor_limit() -> io::Result<()> {
+pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid `rlimit` that the call fills.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
@@ -19,6 +19,6 @@ pub(super) fn raise_descriptor_limit() -> io::Result<()> {
 }
 
 /// Whether a call failed because something is used up that others will give back.
-pub(super) fn is_exhaustion(error: &io::Error) -> bool {
+pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

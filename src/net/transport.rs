@@ -11,14 +11,14 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use super::outq;
+use super::unacked::unacknowledged;
 use crate::conn::pump::{DATAGRAM_TOO_BIG, Socket};
 
 /// All there is to know of a socket, once: readiness is remembered, never asked for again.
-pub(super) const ALL: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+pub(crate) const ALL: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
 /// One end of a connection, as the pump sees it.
-pub(super) enum Link {
+pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
     Udp(UdpSocket),
@@ -28,9 +28,9 @@ pub(super) enum Link {
     Closed,
 }
 
-impl Link {
+impl Transport {
     /// Registers it for [`ALL`].
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> Result<()> {
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> Result<()> {
         match self {
             Self::Tcp(socket) => socket.register(registry, token, ALL),
             Self::Unix(socket) => socket.register(registry, token, ALL),
@@ -46,25 +46,25 @@ impl Link {
     /// Whether a read may stop before all that is there: where a descriptor was passed along
     /// (unix(7)), or behind each write into a FIFO in packet mode (pipe(2)). TCP does so at urgent
     /// data only, which has an event of its own.
-    pub(super) fn reads_in_pieces(&self) -> bool {
+    pub(crate) fn reads_in_pieces(&self) -> bool {
         matches!(self, Self::Unix(_) | Self::FifoRx(_))
     }
 
-    pub(super) fn is_fifo(&self) -> bool {
+    pub(crate) fn is_fifo(&self) -> bool {
         matches!(self, Self::FifoTx(_) | Self::FifoRx(_))
     }
 
     /// Bytes written that the other end does not have yet, and would lose by a reset: of TCP, since
     /// the others deliver what was written whatever happens.
-    pub(super) fn unacknowledged(&self) -> usize {
+    pub(crate) fn unacknowledged(&self) -> usize {
         match self {
-            Self::Tcp(socket) => outq::unacknowledged(socket),
+            Self::Tcp(socket) => unacknowledged(socket),
             _ => 0,
         }
     }
 
     /// A second descriptor of a TCP socket.
-    pub(super) fn duplicate(&self) -> Result<OwnedFd> {
+    pub(crate) fn duplicate(&self) -> Result<OwnedFd> {
         match self {
             Self::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
             _ => Err(ErrorKind::Unsupported.into()),
@@ -72,7 +72,7 @@ impl Link {
     }
 }
 
-impl Socket for Link {
+impl Socket for Transport {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         match self {
             Self::Tcp(socket) => socket.read(buffer),

@@ -1,4 +1,4 @@
-//! The offload lanes: what may block runs on threads, and comes back as an event.
+//! What may block runs on threads, and comes back as an event.
 //!
 //! Two kinds: name look-ups (`getaddrinfo`), and the `query` of plug-ins. What nobody waits for
 //! any more is taken back if it has not begun, and forgotten when it comes back.
@@ -12,7 +12,6 @@ use std::thread;
 
 use mio::Waker;
 
-use super::slab::Key;
 use crate::backend::{Answer, Backend, QueryError, Request};
 
 /// Names looked up at once. A name server that is silent holds a thread until the resolver gives
@@ -20,35 +19,35 @@ use crate::backend::{Answer, Backend, QueryError, Request};
 const RESOLVERS: usize = 16;
 
 /// A name's addresses; the error is for all who waited.
-pub(super) type LookedUp = Result<Vec<SocketAddr>, Arc<io::Error>>;
+pub(crate) type LookedUp = Result<Vec<SocketAddr>, Arc<io::Error>>;
 
 /// What comes back.
-pub(super) enum Done {
+pub(crate) enum Done<K> {
     Resolved { name: String, addresses: LookedUp },
-    Answered { key: Key, request: Request, answer: Result<Answer, QueryError> },
+    Answered { key: K, request: Request, answer: Result<Answer, QueryError> },
 }
 
-type Job = Box<dyn FnOnce() -> Done + Send>;
+type Job<K> = Box<dyn FnOnce() -> Done<K> + Send>;
 
-/// A job's place in the order of its lane.
+/// A job's place in the order of its pool.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ticket(u64);
+pub(crate) struct Ticket(u64);
 
-pub(super) struct Lanes {
-    names: Pool,
-    queries: Pool,
-    waiting: HashMap<String, LookUp>,
-    done: Receiver<Done>,
+pub(crate) struct Offload<K> {
+    names: Pool<K>,
+    queries: Pool<K>,
+    waiting: HashMap<String, LookUp<K>>,
+    done: Receiver<Done<K>>,
 }
 
 /// One look-up, and who waits for it: it serves them all.
-struct LookUp {
+struct LookUp<K> {
     ticket: Ticket,
-    keys: Vec<Key>,
+    keys: Vec<K>,
 }
 
-impl Lanes {
-    pub(super) fn new(waker: &Arc<Waker>, query_threads: usize) -> Self {
+impl<K: Copy + Eq + Send + 'static> Offload<K> {
+    pub(crate) fn new(waker: &Arc<Waker>, query_threads: usize) -> Self {
         let (sender, done) = channel();
         let pool = |name, most| Pool::new(name, most, sender.clone(), Arc::clone(waker));
         Self {
@@ -60,7 +59,7 @@ impl Lanes {
     }
 
     /// Looks `name` up for `key`.
-    pub(super) fn resolve(&mut self, name: &str, key: Key) -> io::Result<()> {
+    pub(crate) fn resolve(&mut self, name: &str, key: K) -> io::Result<()> {
         if let Some(look_up) = self.waiting.get_mut(name) {
             look_up.keys.push(key);
             return Ok(());
@@ -76,7 +75,7 @@ impl Lanes {
 
     /// `key` does not wait for `name` any more; a look-up that nobody waits for and that has not
     /// begun never will.
-    pub(super) fn forget_name(&mut self, name: &str, key: Key) {
+    pub(crate) fn forget_name(&mut self, name: &str, key: K) {
         let Some(look_up) = self.waiting.get_mut(name) else { return };
         look_up.keys.retain(|waiting| *waiting != key);
         if look_up.keys.is_empty() && self.names.cancel(look_up.ticket) {
@@ -85,10 +84,10 @@ impl Lanes {
     }
 
     /// Asks a back end that may block.
-    pub(super) fn query(
+    pub(crate) fn query(
         &mut self,
         backend: &Arc<Backend>,
-        key: Key,
+        key: K,
         request: Request,
     ) -> io::Result<Ticket> {
         let backend = Arc::clone(backend);
@@ -100,17 +99,17 @@ impl Lanes {
 
     /// Nobody waits for this query any more: if it has not begun, it never will, and what it holds
     /// of its client is given back now.
-    pub(super) fn forget_query(&mut self, ticket: Ticket) {
+    pub(crate) fn forget_query(&mut self, ticket: Ticket) {
         self.queries.cancel(ticket);
     }
 
     /// The next thing that came back.
-    pub(super) fn next(&mut self) -> Option<Done> {
+    pub(crate) fn next(&mut self) -> Option<Done<K>> {
         self.done.try_recv().ok()
     }
 
     /// Who waited for `name`.
-    pub(super) fn waited_for(&mut self, name: &str) -> Vec<Key> {
+    pub(crate) fn waited_for(&mut self, name: &str) -> Vec<K> {
         self.waiting.remove(name).map(|look_up| look_up.keys).unwrap_or_default()
     }
 }
@@ -121,39 +120,39 @@ fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// Threads that are started as they are needed, up to a number, and then stay.
-struct Pool {
+struct Pool<K> {
     name: &'static str,
     most: usize,
     started: usize,
     next: Ticket,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<K>>,
 }
 
 /// What a pool's threads share with the loop.
-struct Shared {
-    queue: Mutex<Queue>,
+struct Shared<K> {
+    queue: Mutex<Queue<K>>,
     /// There is a job.
     filled: Condvar,
-    done: Sender<Done>,
+    done: Sender<Done<K>>,
     waker: Arc<Waker>,
 }
 
 /// The jobs that have not begun, in order.
-#[derive(Default)]
-struct Queue {
-    jobs: BTreeMap<Ticket, Job>,
+struct Queue<K> {
+    jobs: BTreeMap<Ticket, Job<K>>,
     /// Threads that wait for one.
     idle: usize,
 }
 
-impl Pool {
-    fn new(name: &'static str, most: usize, done: Sender<Done>, waker: Arc<Waker>) -> Self {
-        let (queue, filled) = (Mutex::default(), Condvar::new());
+impl<K: Send + 'static> Pool<K> {
+    fn new(name: &'static str, most: usize, done: Sender<Done<K>>, waker: Arc<Waker>) -> Self {
+        let queue = Mutex::new(Queue { jobs: BTreeMap::new(), idle: 0 });
+        let filled = Condvar::new();
         let shared = Arc::new(Shared { queue, filled, done, waker });
         Self { name, most, started: 0, next: Ticket(0), shared }
     }
 
-    fn run(&mut self, job: Job) -> io::Result<Ticket> {
+    fn run(&mut self, job: Job<K>) -> io::Result<Ticket> {
         let wanting = {
             let queue = lock(&self.shared.queue);
             queue.jobs.len() >= queue.idle
@@ -183,8 +182,8 @@ impl Pool {
     }
 }
 
-/// A lane's thread: job after job, until the daemon ends.
-fn serve(shared: &Shared) {
+/// A pool's thread: job after job, until the daemon ends.
+fn serve<K>(shared: &Shared<K>) {
     let mut queue = lock(&shared.queue);
     loop {
         let Some((_, job)) = queue.jobs.pop_first() else {
@@ -211,16 +210,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn lanes() -> Lanes {
+    fn offload() -> Offload<u32> {
         let poll = mio::Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
-        let mut lanes = Lanes::new(&waker, 1);
-        lanes.names.most = 1;
-        lanes
+        let mut offload = Offload::new(&waker, 1);
+        offload.names.most = 1;
+        offload
     }
 
     /// A job that takes until the sender is gone, and has begun.
-    fn busy(pool: &mut Pool) -> (Ticket, Sender<()>) {
+    fn busy(pool: &mut Pool<u32>) -> (Ticket, Sender<()>) {
         let ((end, ended), (begin, begun)) = (channel(), channel());
         let ticket = pool.run(Box::new(move || {
             begin.send(()).unwrap();
@@ -233,15 +232,15 @@ mod tests {
 
     #[test]
     fn a_look_up_is_taken_back_when_the_last_one_leaves() {
-        let mut lanes = lanes();
-        let (begun, _end) = busy(&mut lanes.names);
-        let keys = [1, 2].map(|index| Key { index, generation: 0 });
-        keys.iter().for_each(|key| lanes.resolve("a.test", *key).unwrap());
-        lanes.forget_name("a.test", keys[0]);
-        assert_eq!(lanes.waiting["a.test"].keys, [keys[1]]);
-        lanes.forget_name("a.test", keys[1]);
-        assert!(lanes.waiting.is_empty() && lock(&lanes.names.shared.queue).jobs.is_empty());
-        assert!(!lanes.names.cancel(begun), "what has begun goes on");
+        let mut offload = offload();
+        let (begun, _end) = busy(&mut offload.names);
+        let keys = [1, 2];
+        keys.iter().for_each(|key| offload.resolve("a.test", *key).unwrap());
+        offload.forget_name("a.test", keys[0]);
+        assert_eq!(offload.waiting["a.test"].keys, [keys[1]]);
+        offload.forget_name("a.test", keys[1]);
+        assert!(offload.waiting.is_empty() && lock(&offload.names.shared.queue).jobs.is_empty());
+        assert!(!offload.names.cancel(begun), "what has begun goes on");
     }
 
     #[test]

@@ -4,46 +4,45 @@ use std::collections::hash_map::Entry;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::Instant;
 
 use log::warn;
 use mio::net::TcpStream;
 
 use super::Reactor;
-use super::limits::is_exhaustion;
-use super::listener::{ACCEPT_PAUSE, ACCEPTS, BACKLOG};
+use super::listen::tcp::{ACCEPT_PAUSE, ACCEPTS, BACKLOG};
 use super::session::{self, CLIENT, Session};
-use super::slab::Key;
-use super::socket::Link;
+use super::sessions::Key;
 use crate::conn::Connection;
+use crate::net::Transport;
+use crate::net::limits::is_exhaustion;
 
 /// How many clients that are not let in are told so at once; more are just hung up on.
 const TOLD: usize = 256;
 
 impl Reactor {
     /// Accepts who waits, some at a time.
-    pub(super) fn accept(&mut self, now: Instant) {
-        if self.accept_at.is_none() && self.accept_some(ACCEPTS, now) {
-            self.accept_at = Some(now);
+    pub(super) fn accept(&mut self) {
+        if self.accept_at.is_none() && self.accept_some(ACCEPTS) {
+            self.accept_at = Some(self.scratch.now);
         }
     }
 
-    /// Accepts all who wait, when the door is about to close: a listener that is closed resets
+    /// Accepts all who wait, when the accept is about to close: a listener that is closed resets
     /// them.
-    pub(super) fn accept_all(&mut self, now: Instant) {
-        self.accept_some(BACKLOG as usize, now);
+    pub(super) fn accept_all(&mut self) {
+        self.accept_some(BACKLOG as usize);
     }
 
     /// Accepts up to `most` clients; returns whether more may wait and can be taken at once.
-    fn accept_some(&mut self, most: usize, now: Instant) -> bool {
+    fn accept_some(&mut self, most: usize) -> bool {
         for _ in 0..most {
             let Some(listener) = &self.listener else { return false };
             match listener.accept() {
-                Ok((client, address)) => self.welcome(client, address, now),
+                Ok((client, address)) => self.admit(client, address),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) if is_exhaustion(&error) => {
                     warn!("cannot accept: {error}; trying again in {ACCEPT_PAUSE:?}");
-                    self.accept_at = Some(now + ACCEPT_PAUSE);
+                    self.accept_at = Some(self.scratch.now + ACCEPT_PAUSE);
                     return false;
                 }
                 // What accept(2) reports of one client's network does not concern the next.
@@ -53,13 +52,13 @@ impl Reactor {
         true
     }
 
-    fn welcome(&mut self, client: TcpStream, address: SocketAddr, now: Instant) {
+    fn admit(&mut self, client: TcpStream, address: SocketAddr) {
         let full = self.full(address.ip());
         if full.is_some() && self.sessions.len() - self.admitted >= TOLD {
             return;
         }
-        let connection = Connection::new(Rc::clone(&self.config), now);
-        let key = self.sessions.insert(Session::new(connection, Link::Tcp(client), address));
+        let connection = Connection::new(Rc::clone(&self.config), self.scratch.now);
+        let key = self.sessions.insert(Session::new(connection, Transport::Tcp(client), address));
         let Some(session) = self.sessions.get_mut(key) else { return };
         let token = session::token(key, CLIENT);
         if let Err(error) = session.client.register(self.poll.registry(), token) {
@@ -67,8 +66,8 @@ impl Reactor {
             return self.close(key);
         }
         if let Some(why) = full {
-            session.connection.turn_away(why, now, &mut self.turn);
-            return self.turn(key, now);
+            session.connection.reject(why, &mut self.scratch);
+            return self.turn(key);
         }
         session.admitted = true;
         self.admitted += 1;

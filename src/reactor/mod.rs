@@ -1,25 +1,21 @@
 //! The only room that touches a socket or reads the clock: one thread, one loop.
 //!
 //! A turn of the loop: wait for events, remember what they say, give each session that has
-//! something to do its turn, serve the deadlines, take in what the lanes brought, close what is
+//! something to do its turn, serve the deadlines, take in what came back from the offload, close what is
 //! finished. Sessions with more to do than one turn allows are listed for the next, and then the
 //! wait is no wait.
 //!
 //! A session's sockets are registered once, edge-triggered, for both directions. Tokens carry the
 //! slot's generation, so that an event of a closed socket reaches no new tenant.
 
+mod accept;
+mod connect;
 mod dial;
-mod door;
-mod lanes;
-mod limits;
-mod listener;
-mod outq;
-mod peer;
+mod listen;
 mod session;
-mod slab;
-mod socket;
-mod start;
-mod wheel;
+mod sessions;
+mod setup;
+mod timer_wheel;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -37,16 +33,16 @@ use signal_hook_mio::v1_0::Signals;
 
 use crate::backend::Backend;
 use crate::config::Config;
-use crate::conn::Turn;
-use lanes::Lanes;
+use crate::conn::Scratch;
+use crate::offload::Offload;
 use session::{CLIENT, Session};
-use slab::{Key, Slab};
-pub use start::{StartError, run};
-use wheel::{Tick, Wheel};
+use sessions::{Key, Slab};
+pub use setup::{StartError, run};
+use timer_wheel::{Tick, TimerWheel};
 
 const LISTENER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
-const LANES: Token = Token(usize::MAX - 2);
+const OFFLOAD: Token = Token(usize::MAX - 2);
 
 /// Events taken at once.
 const EVENTS: usize = 1024;
@@ -58,13 +54,13 @@ struct Reactor {
     poll: Poll,
     listener: Option<TcpListener>,
     signals: Signals,
-    lanes: Lanes,
-    wheel: Wheel,
+    offload: Offload<Key>,
+    wheel: TimerWheel,
     sessions: Slab<Session>,
     /// How many of them were let in, in all and from each address; the others are told to go.
     admitted: usize,
     per_address: HashMap<IpAddr, usize>,
-    turn: Turn,
+    scratch: Scratch,
     /// Sessions with more to do at once.
     listed: Vec<Key>,
     /// When accepting goes on after a pause.
@@ -86,19 +82,19 @@ impl Reactor {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            let now = Instant::now();
+            self.scratch.now = Instant::now();
             let listed = std::mem::take(&mut self.listed);
             for event in &events {
-                self.event(event, now);
+                self.event(event);
             }
             for key in listed {
                 if let Some(session) = self.sessions.get_mut(key) {
                     session.listed = false;
-                    self.turn(key, now);
+                    self.turn(key);
                 }
             }
-            self.serve_deadlines(now);
-            self.end_drain(now);
+            self.serve_deadlines();
+            self.end_drain();
         }
         Ok(())
     }
@@ -112,34 +108,34 @@ impl Reactor {
         next.into_iter().flatten().min().map(|at| at.saturating_duration_since(now))
     }
 
-    fn event(&mut self, event: &Event, now: Instant) {
+    fn event(&mut self, event: &Event) {
         match event.token() {
-            LISTENER => self.accept(now),
-            SIGNALS => self.signalled(now),
-            LANES => self.take_in(now),
+            LISTENER => self.accept(),
+            SIGNALS => self.signalled(),
+            OFFLOAD => self.take_in(),
             token => {
                 let (key, socket) = session::parse(token);
                 if socket != CLIENT {
-                    self.race_event(key, socket, event, now);
+                    self.race_event(key, socket, event);
                 }
                 let Some(session) = self.sessions.get_mut(key) else { return };
                 session.note(socket, event);
-                self.turn(key, now);
+                self.turn(key);
             }
         }
     }
 
     /// One turn of one session, and what follows from it.
-    fn turn(&mut self, key: Key, now: Instant) {
+    fn turn(&mut self, key: Key) {
         let Some(mut session) = self.sessions.get_mut(key) else { return };
-        let mut again = session.pump(&mut self.turn, now);
+        let mut again = session.pump(&mut self.scratch);
         while let (false, Some(action)) =
             (session.connection.finished(), session.connection.take_action())
         {
-            self.act(key, action, now);
+            self.act(key, action);
             let Some(acted) = self.sessions.get_mut(key) else { return };
             session = acted;
-            again = session.pump(&mut self.turn, now);
+            again = session.pump(&mut self.scratch);
         }
         if session.connection.finished() {
             return self.close(key);
@@ -165,16 +161,16 @@ impl Reactor {
         }
     }
 
-    fn serve_deadlines(&mut self, now: Instant) {
-        if self.accept_at.is_some_and(|at| at <= now) {
+    fn serve_deadlines(&mut self) {
+        if self.accept_at.is_some_and(|at| at <= self.scratch.now) {
             self.accept_at = None;
-            self.accept(now);
+            self.accept();
         }
         let mut due: Vec<(Tick, Key)> = Vec::new();
-        self.wheel.serve(now, &mut due);
+        self.wheel.serve(self.scratch.now, &mut due);
         if !due.is_empty() {
             // An answer that is here is not too late, though its event may be in the next poll.
-            self.take_in(now);
+            self.take_in();
         }
         for (tick, key) in due {
             let Some(session) = self.sessions.get_mut(key) else { continue };
@@ -182,53 +178,53 @@ impl Reactor {
                 continue;
             }
             session.entered = 0;
-            if session.is_overdue(now) {
+            if session.is_overdue(self.scratch.now) {
                 session.look_again();
-                session.pump(&mut self.turn, now);
-                session.connection.still_under_way(session.under_way(), now);
-                if session.is_overdue(now) {
-                    session.connection.expired(now, &mut self.turn);
+                session.pump(&mut self.scratch);
+                session.connection.still_under_way(session.under_way(), self.scratch.now);
+                if session.is_overdue(self.scratch.now) {
+                    session.connection.expired(&mut self.scratch);
                 }
             }
-            self.dial_due(key, now);
-            self.turn(key, now);
+            self.dial_due(key);
+            self.turn(key);
         }
     }
 
-    fn signalled(&mut self, now: Instant) {
+    fn signalled(&mut self) {
         for signal in self.signals.pending().collect::<Vec<_>>() {
             match signal {
                 SIGHUP => info!("SIGHUP is ignored: the configuration is read at start only"),
-                signal if self.drain_until.is_none() => self.drain(signal, now),
+                signal if self.drain_until.is_none() => self.drain(signal),
                 _ => self.over = true,
             }
         }
     }
 
     /// Takes no more clients and says goodbye to those that are there.
-    fn drain(&mut self, signal: i32, now: Instant) {
+    fn drain(&mut self, signal: i32) {
         let name = if signal == SIGTERM { "SIGTERM" } else { "SIGINT" };
         info!("{name}: ending {} sessions", self.sessions.len());
-        self.accept_all(now);
+        self.accept_all();
         if let Some(mut listener) = self.listener.take() {
             // Closing it takes it out of the poll too.
             let _ = self.poll.registry().deregister(&mut listener);
         }
         self.accept_at = None;
-        self.drain_until = Some(now + self.config.drain_timeout);
+        self.drain_until = Some(self.scratch.now + self.config.drain_timeout);
         for key in self.sessions.keys() {
             if let Some(session) = self.sessions.get_mut(key) {
-                session.connection.shut_down(now, &mut self.turn);
-                self.turn(key, now);
+                session.connection.shut_down(&mut self.scratch);
+                self.turn(key);
             }
         }
     }
 
-    fn end_drain(&mut self, now: Instant) {
+    fn end_drain(&mut self) {
         let Some(until) = self.drain_until else { return };
-        if until <= now && self.sessions.len() > 0 {
+        if until <= self.scratch.now && self.sessions.len() > 0 {
             warn!("cut off {} sessions that did not end in time", self.sessions.len());
         }
-        self.over |= self.sessions.len() == 0 || until <= now;
+        self.over |= self.sessions.len() == 0 || until <= self.scratch.now;
     }
 }

@@ -9,13 +9,13 @@ use mio::Token;
 use mio::event::Event;
 
 use super::dial::Race;
-use super::lanes::Ticket;
-use super::slab::Key;
-use super::socket::Link;
-use super::wheel::Tick;
+use super::sessions::Key;
+use super::timer_wheel::Tick;
 use crate::backend::Target;
-use crate::conn::pump::{Port, Ready, pump};
-use crate::conn::{Connection, Side, Turn};
+use crate::conn::pump::{Endpoint, Ready, pump};
+use crate::conn::{Connection, Scratch, Side};
+use crate::net::Transport;
+use crate::offload::Ticket;
 
 /// Bits of a token that say which socket of a session it is: the client, or the attempt to reach
 /// the peer that won.
@@ -45,12 +45,12 @@ pub(super) enum PeerState {
     /// A name that is looked up, or a Unix socket that is full, until the time given.
     Waiting(Option<Instant>),
     /// The peer, and which of the session's sockets it is.
-    Connected(Link, usize),
+    Connected(Transport, usize),
 }
 
 pub(super) struct Session {
     pub(super) connection: Connection,
-    pub(super) client: Link,
+    pub(super) client: Transport,
     pub(super) address: SocketAddr,
     pub(super) peer: PeerState,
     pub(super) target: Option<Box<Target>>,
@@ -68,7 +68,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection, client: Link, address: SocketAddr) -> Self {
+    pub(super) fn new(connection: Connection, client: Transport, address: SocketAddr) -> Self {
         Self {
             connection,
             client,
@@ -102,13 +102,15 @@ impl Session {
     }
 
     /// One turn; returns whether there is more to do at once.
-    pub(super) fn pump(&mut self, turn: &mut Turn, now: Instant) -> bool {
-        let mut client = Port { socket: &mut self.client, ready: &mut self.client_ready };
+    pub(super) fn pump(&mut self, scratch: &mut Scratch) -> bool {
+        let mut client = Endpoint { socket: &mut self.client, ready: &mut self.client_ready };
         let peer = match &mut self.peer {
-            PeerState::Connected(socket, _) => Some(Port { socket, ready: &mut self.peer_ready }),
+            PeerState::Connected(socket, _) => {
+                Some(Endpoint { socket, ready: &mut self.peer_ready })
+            }
             _ => None,
         };
-        let again = pump(&mut self.connection, &mut client, peer, turn, now);
+        let again = pump(&mut self.connection, &mut client, peer, scratch);
         if self.client_ready.hung_up {
             self.connection.hung_up();
         }
@@ -128,7 +130,7 @@ impl Session {
     /// Bytes that the kernel still holds for sides that an ending session goes on reading. A socket
     /// that was reset keeps its number for good, and it means nothing.
     pub(super) fn under_way(&self) -> usize {
-        let of = |side, link: &Link, ready: &Ready| {
+        let of = |side, link: &Transport, ready: &Ready| {
             let counts = self.connection.is_lingering(side) && !ready.failed;
             if counts { link.unacknowledged() } else { 0 }
         };
@@ -140,7 +142,7 @@ impl Session {
     }
 
     /// The peer behind `link` is there; its events are those of `socket`.
-    pub(super) fn set_peer(&mut self, link: Link, socket: usize) {
+    pub(super) fn set_peer(&mut self, link: Transport, socket: usize) {
         let reads_in_pieces = link.reads_in_pieces();
         self.peer_ready = Ready { writable: true, reads_in_pieces, ..Ready::default() };
         self.peer = PeerState::Connected(link, socket);

@@ -12,13 +12,15 @@ use mio::{Interest, Poll, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use super::lanes::Lanes;
-use super::slab::Slab;
-use super::wheel::Wheel;
-use super::{LANES, LISTENER, Reactor, SIGNALS, limits, listener};
+use super::listen::tcp;
+use super::sessions::Slab;
+use super::timer_wheel::TimerWheel;
+use super::{LISTENER, OFFLOAD, Reactor, SIGNALS};
 use crate::backend::{self, Backend};
 use crate::config::{BackendStep, Config, PlacedStep};
-use crate::conn::Turn;
+use crate::conn::Scratch;
+use crate::net::limits;
+use crate::offload::Offload;
 
 /// What kept the daemon from starting, or ended it.
 #[derive(Debug)]
@@ -99,7 +101,7 @@ impl Reactor {
             move |error: io::Error| (what, error)
         };
         let poll = Poll::new().map_err(failed("epoll"))?;
-        let waker = Waker::new(poll.registry(), LANES).map_err(failed("eventfd"))?;
+        let waker = Waker::new(poll.registry(), OFFLOAD).map_err(failed("eventfd"))?;
         let mut signals =
             Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed("signal handlers"))?;
         let registry = poll.registry();
@@ -107,7 +109,7 @@ impl Reactor {
             .register(&mut signals, SIGNALS, Interest::READABLE)
             .map_err(failed("signal handlers"))?;
         let address = format!("{} port {}", config.listen, config.port);
-        let mut listener = listener::listen(&config.listen, config.port)
+        let mut listener = tcp::listen(&config.listen, config.port)
             .map_err(failed(&format!("cannot listen on {address}")))?;
         registry
             .register(&mut listener, LISTENER, Interest::READABLE)
@@ -115,17 +117,17 @@ impl Reactor {
         let local = listener.local_addr().map_err(failed("listening socket"))?;
         info!("listening on {local}, back end {}", backend.name());
         Ok(Self {
-            lanes: Lanes::new(&Arc::new(waker), config.query_threads),
+            offload: Offload::new(&Arc::new(waker), config.query_threads),
             config: Rc::new(config),
             backend: Arc::new(backend),
             poll,
             listener: Some(listener),
             signals,
-            wheel: Wheel::new(Instant::now()),
+            wheel: TimerWheel::new(Instant::now()),
             sessions: Slab::new(),
             admitted: 0,
             per_address: HashMap::new(),
-            turn: Turn::new().with_clock(SystemTime::now),
+            scratch: Scratch::new(Instant::now()).with_clock(SystemTime::now),
             listed: Vec::new(),
             accept_at: None,
             drain_until: None,

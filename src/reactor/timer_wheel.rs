@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::slab::Key;
+use super::sessions::Key;
 
 /// How exact deadlines are, milliseconds.
 const TICK_MILLIS: u64 = 16;
@@ -15,7 +15,7 @@ const BUCKETS: u64 = 1024;
 /// When an entry is due, in ticks since the wheel began; never zero.
 pub(super) type Tick = u64;
 
-pub(super) struct Wheel {
+pub(super) struct TimerWheel {
     start: Instant,
     /// The first tick that was not served yet.
     next: Tick,
@@ -24,7 +24,7 @@ pub(super) struct Wheel {
     buckets: Vec<Vec<(Tick, Key)>>,
 }
 
-impl Wheel {
+impl TimerWheel {
     pub(super) fn new(start: Instant) -> Self {
         let buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
         Self { start, next: 1, earliest: None, buckets }
@@ -78,7 +78,7 @@ mod tests {
     const TICK: Duration = Duration::from_millis(TICK_MILLIS);
     const KEY: Key = Key { index: 7, generation: 1 };
 
-    fn served(wheel: &mut Wheel, now: Instant) -> Vec<Tick> {
+    fn served(wheel: &mut TimerWheel, now: Instant) -> Vec<Tick> {
         let mut due = Vec::new();
         wheel.serve(now, &mut due);
         due.into_iter().map(|(tick, _)| tick).collect()
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn serves_at_the_tick_and_not_before() {
         let start = Instant::now();
-        let mut wheel = Wheel::new(start);
+        let mut wheel = TimerWheel::new(start);
         let at = start + TICK * 5;
         let tick = wheel.tick(at);
         wheel.enter(tick, KEY);
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_late_turn_serves_all_that_was_missed() {
         let start = Instant::now();
-        let mut wheel = Wheel::new(start);
+        let mut wheel = TimerWheel::new(start);
         for at in [3, 700, 1_000_000] {
             let tick = wheel.tick(start + TICK * at);
             wheel.enter(tick, KEY);
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_crowds_memory_goes_with_its_deadlines() {
         let start = Instant::now();
-        let mut wheel = Wheel::new(start);
+        let mut wheel = TimerWheel::new(start);
         let tick = wheel.tick(start + TICK);
         (0..10_000).for_each(|_| wheel.enter(tick, KEY));
         assert_eq!(served(&mut wheel, start + TICK * 5).len(), 10_000);
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn past_deadlines_are_due_at_the_next_tick() {
         let start = Instant::now();
-        let mut wheel = Wheel::new(start);
+        let mut wheel = TimerWheel::new(start);
         served(&mut wheel, start + TICK * 100);
         assert_eq!(wheel.tick(start), 101);
     }

@@ -4,10 +4,10 @@ use crate::support::{keep_log, logged, plugin, scratch, variable};
 use std::ffi::CStr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use websocksy::abi::{PEER_BUFFER_SIZE, WS_FRAME_BINARY};
 use websocksy::backend::load_framings;
 use websocksy::framing::{self, Cause, EnvelopeMode, Framer, Kind, Verdict};
 use websocksy::framing::{core_framing, core_register_framing, xstr_lower};
+use websocksy_abi::{PEER_BUFFER_SIZE, WS_FRAME_BINARY};
 
 /// The plug-in of `framing.c`, loaded as the daemon loads it: its constructor registers.
 fn loaded() -> &'static PathBuf {
@@ -90,8 +90,8 @@ fn faults_name_the_function() {
     let fault = framer("obedient", "n+1").cut(&mut [0; 6], 5, 5).unwrap_err();
     assert_eq!(fault.to_string(), "framing obedient returned 6 for 5 bytes");
     // SAFETY: never called.
-    let choice = unsafe { framing::Choice::foreign(Some(unnamed), None) };
-    let fault = Framer::new(&choice).cut(&mut [0; 6], 5, 5).unwrap_err();
+    let selection = unsafe { framing::Selection::foreign(Some(unnamed), None) };
+    let fault = Framer::new(&selection).cut(&mut [0; 6], 5, 5).unwrap_err();
     assert!(fault.to_string().starts_with("framing at 0x"), "{fault}");
 }
 
@@ -156,9 +156,9 @@ fn the_core_keeps_its_side() {
     assert_eq!((counted("allocated"), counted("freed")), (1, 1));
 
     // G17
-    let choice = framing::check("watchful", Some("as configured")).unwrap();
+    let selection = framing::check("watchful", Some("as configured")).unwrap();
     for _ in 0..100_000 {
-        Framer::new(&choice).cut(&mut [b'x', 0], 1, 1).unwrap();
+        Framer::new(&selection).cut(&mut [b'x', 0], 1, 1).unwrap();
     }
     assert_eq!((counted("allocated"), counted("freed")), (100_001, 100_001));
     assert_eq!(complaint(), None);
@@ -197,7 +197,7 @@ fn core_framing_finds_by_name_and_auto_otherwise() {
         // SAFETY: a C string.
         let function = unsafe { core_framing(name.as_ptr().cast_mut()) };
         // SAFETY: found in the registry.
-        format!("{:?}", unsafe { framing::Choice::foreign(Some(function), None) })
+        format!("{:?}", unsafe { framing::Selection::foreign(Some(function), None) })
     };
     for (name, found) in [
         (c"auto", "auto"),
@@ -214,7 +214,7 @@ fn core_framing_finds_by_name_and_auto_otherwise() {
     }
     // SAFETY: null is allowed.
     let function = unsafe { core_framing(std::ptr::null_mut()) };
-    assert_eq!(function as usize, framing::Choice::default().function() as usize);
+    assert_eq!(function as usize, framing::Selection::default().function() as usize);
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn g14_g15_framings() {
         let config = config.map(|config| std::ffi::CString::new(config).unwrap());
         assert_eq!(
             framing(fields),
-            format!("Choice {{ framing: {name:?}, config: {config:?} }}"),
+            format!("Selection {{ framing: {name:?}, config: {config:?} }}"),
             "{fields:?}"
         );
     }

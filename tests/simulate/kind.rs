@@ -1,7 +1,7 @@
 //! The kinds of session: what the peer is, and what becomes of messages on the way.
 
 use websocksy::backend::{Answer, Target};
-use websocksy::framing::{self, Choice};
+use websocksy::framing::{self, Selection};
 
 use crate::random::Random;
 
@@ -61,7 +61,7 @@ impl Kind {
         Answer { target, framing: self.framing(), protocol: None }
     }
 
-    fn framing(self) -> Choice {
+    fn framing(self) -> Selection {
         let separator = |config| framing::check("separator", Some(config)).ok();
         let framing = match self {
             Self::Frames => framing::by_name("rfc6455"),

@@ -2,8 +2,8 @@
 
 use std::mem::take;
 
-use websocksy::abi::PEER_BUFFER_SIZE;
 use websocksy::conn::{Ending, Side, TURN_BYTES};
+use websocksy_abi::PEER_BUFFER_SIZE;
 
 use crate::heard::{Heard, Told};
 use crate::kind::Kind;

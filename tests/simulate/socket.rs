@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 
-use websocksy::conn::pump::{DATAGRAM_TOO_BIG, Port, Ready, Socket};
+use websocksy::conn::pump::{DATAGRAM_TOO_BIG, Endpoint, Ready, Socket};
 
 use crate::random::Random;
 
@@ -268,8 +268,8 @@ impl Plug {
         }
     }
 
-    pub(crate) fn port(&mut self) -> Port<'_, Fake> {
-        Port { socket: &mut self.socket, ready: &mut self.ready }
+    pub(crate) fn port(&mut self) -> Endpoint<'_, Fake> {
+        Endpoint { socket: &mut self.socket, ready: &mut self.ready }
     }
 
     /// Bytes arrive, at least one, or one datagram.

@@ -1,7 +1,7 @@
 //! What a simulated peer sends, and what of it the client is due.
 
-use websocksy::abi::PEER_BUFFER_SIZE;
 use websocksy::proto::frame::MAX_HEADER;
+use websocksy_abi::PEER_BUFFER_SIZE;
 
 use crate::frames::{self, BINARY, CLOSE, CONTINUATION, FIN, PING, Ping, TEXT, WRONG};
 use crate::kind::Kind;

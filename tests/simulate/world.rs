@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use websocksy::backend::QueryError;
 use websocksy::config::{Config, Deadlines};
 use websocksy::conn::pump::pump;
-use websocksy::conn::{Action, Connection, Side, Turn};
+use websocksy::conn::{Action, Connection, Scratch, Side};
 use websocksy::proto::handshake::Upgrade;
 
 use crate::kind::Kind;
@@ -40,8 +40,7 @@ pub(crate) struct World {
     pub(crate) connection: Connection,
     pub(crate) client: Plug,
     pub(crate) peer: Plug,
-    now: Instant,
-    turn: Turn,
+    scratch: Scratch,
     upgrade: Option<Box<Upgrade>>,
     dialling: bool,
     connected: bool,
@@ -80,8 +79,7 @@ impl World {
             connection: Connection::new(Rc::new(config(&mut random)), now),
             client,
             peer: Plug::new(peer, kind == Kind::Datagrams, in_pieces[1]),
-            now,
-            turn: Turn::new(),
+            scratch: Scratch::new(now),
             upgrade: None,
             dialling: false,
             connected: false,
@@ -100,7 +98,7 @@ impl World {
             16..=17 => _ = self.query_or_dial(),
             18 if self.random.one_in(8) => self.client_ends(),
             19 if self.random.one_in(6) => self.peer_ends(),
-            20 if self.random.one_in(40) => self.connection.shut_down(self.now, &mut self.turn),
+            20 if self.random.one_in(40) => self.connection.shut_down(&mut self.scratch),
             21 if self.random.one_in(30) => self.long_wait(),
             22 if self.random.one_in(10) => self.client.spurious(),
             23 if self.random.one_in(10) && self.connected => self.peer.spurious(),
@@ -160,19 +158,19 @@ impl World {
     }
 
     fn query_or_dial(&mut self) -> bool {
-        let Self { connection, now, turn, .. } = self;
+        let Self { connection, scratch, .. } = self;
         let fails = self.random.one_in(12);
         if let Some(upgrade) = self.upgrade.take() {
             let answer = if fails { Err(QueryError::NoPeer) } else { Ok(self.kind.answer()) };
-            connection.answered(upgrade, answer, *now, turn);
+            connection.answered(upgrade, answer, scratch);
         } else if !std::mem::take(&mut self.dialling) {
             return false;
         } else if fails {
-            connection.not_connected("refused".into(), *now, turn);
+            connection.not_connected("refused".into(), scratch);
         } else {
             // The peer's socket may be there too late for its client.
             self.connected = true;
-            connection.connected(*now, turn);
+            connection.connected(scratch);
         }
         true
     }
@@ -210,7 +208,7 @@ impl World {
         for _ in 0..self.random.up_to(3) {
             let due = self.connection.deadline().filter(|_| !self.random.one_in(3));
             let wait = match due {
-                Some(due) => due.saturating_duration_since(self.now),
+                Some(due) => due.saturating_duration_since(self.scratch.now),
                 None => Duration::from_secs(self.random.below(130)),
             };
             self.time_passes(wait);
@@ -220,13 +218,13 @@ impl World {
 
     /// Time passes; what is due is done.
     fn time_passes(&mut self, time: Duration) {
-        self.now += time;
-        if self.connection.deadline().is_none_or(|at| at > self.now) {
+        self.scratch.now += time;
+        if self.connection.deadline().is_none_or(|at| at > self.scratch.now) {
             return;
         }
         let sides = [Side::Client, Side::Peer];
         let before = sides.map(|side| self.connection.is_writable(side));
-        self.connection.expired(self.now, &mut self.turn);
+        self.connection.expired(&mut self.scratch);
         for (side, before) in sides.into_iter().zip(before) {
             if before && !self.connection.is_writable(side) {
                 self.given_up.push(side);
@@ -248,7 +246,7 @@ impl World {
             self.peer.socket.begin_turn();
             let mut client = self.client.port();
             let peer = self.connected.then(|| self.peer.port());
-            let again = pump(&mut self.connection, &mut client, peer, &mut self.turn, self.now);
+            let again = pump(&mut self.connection, &mut client, peer, &mut self.scratch);
             if self.client.ready.hung_up {
                 self.connection.hung_up();
             }
@@ -313,7 +311,7 @@ impl World {
                 self.wait_for_deadline();
             }
             self.pump();
-            self.now += Duration::from_millis(1);
+            self.scratch.now += Duration::from_millis(1);
         }
         panic!("the session does not end: {:?}", self.connection.ending());
     }
@@ -323,7 +321,7 @@ impl World {
         let ending = self.connection.ending();
         assert!(self.was_given_up(Side::Peer), "nothing happens any more: {ending:?}");
         let due = self.connection.deadline().expect("a deadline");
-        self.time_passes(due.saturating_duration_since(self.now));
+        self.time_passes(due.saturating_duration_since(self.scratch.now));
     }
 
     /// A client that has said all leaves when the bridge has.

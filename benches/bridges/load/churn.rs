@@ -16,7 +16,7 @@ const AT_ONCE: usize = 4;
 /// else a reset.
 pub(crate) fn churn(target: &Target, farewell: bool, span: Span) -> io::Result<f64> {
     let message = target.wire(MESSAGE);
-    let message = &message[..message.len() / (target.tape.next().len() / MESSAGE)];
+    let message = &message[..message.len() / (target.pattern.next().len() / MESSAGE)];
     let crowd = Crowd { target, message, farewell, over: false.into(), lives: 0.into() };
     thread::scope(|scope| {
         let clients: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| crowd.keep_coming())).collect();

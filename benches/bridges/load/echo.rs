@@ -7,7 +7,7 @@ use mio::Interest;
 
 use super::Line;
 use crate::dial::Target;
-use crate::rota::{Rota, read_some, write_some};
+use crate::poll_loop::{PollLoop, read_some, write_some};
 use crate::usage::{Meter, Span};
 
 /// Bytes of one message.
@@ -17,7 +17,8 @@ pub(crate) const MESSAGE: usize = 64;
 /// percentile.
 pub(crate) fn echo(target: &Target, connections: usize, span: Span) -> io::Result<Vec<f64>> {
     let mut players = Player::seat(target, connections)?;
-    let mut rota = Rota::new(players.iter_mut().map(|p| &mut p.line.stream), Interest::READABLE)?;
+    let mut poll_loop =
+        PollLoop::new(players.iter_mut().map(|p| &mut p.line.stream), Interest::READABLE)?;
     for player in &mut players {
         player.serve()?;
     }
@@ -26,8 +27,8 @@ pub(crate) fn echo(target: &Target, connections: usize, span: Span) -> io::Resul
     let mut buffer = vec![0; 16 * 1024];
     let mut meter = Meter::start(target.pid, span);
     while meter.goes_on(trips) {
-        rota.round(|index| {
-            let Some(nanos) = players[index].volley(&mut buffer)? else { return Ok(false) };
+        poll_loop.round(|index| {
+            let Some(nanos) = players[index].round_trip(&mut buffer)? else { return Ok(false) };
             trips += 1;
             if meter.counts() {
                 latencies.push(nanos);
@@ -57,7 +58,7 @@ struct Player {
 impl Player {
     fn seat(target: &Target, count: usize) -> io::Result<Vec<Self>> {
         let wire = target.wire(MESSAGE);
-        let stride = wire.len() / (target.tape.next().len() / MESSAGE);
+        let stride = wire.len() / (target.pattern.next().len() / MESSAGE);
         let clients = target.open_many(count)?.into_iter();
         let seat = |client| {
             let (line, wire) = (Line::try_from(client)?, wire.clone());
@@ -79,10 +80,10 @@ impl Player {
 
     /// Takes what came back; once it is the whole message, sends the next and returns how long
     /// the last one took.
-    fn volley(&mut self, buffer: &mut [u8]) -> io::Result<Option<u64>> {
+    fn round_trip(&mut self, buffer: &mut [u8]) -> io::Result<Option<u64>> {
         let Some(count) = read_some(&mut self.line.stream, buffer)? else { return Ok(None) };
-        self.line.ear.hear(&buffer[..count])?;
-        if self.line.ear.heard < self.due {
+        self.line.receiver.hear(&buffer[..count])?;
+        if self.line.receiver.heard < self.due {
             return Ok(None);
         }
         let nanos = self.served.elapsed().as_nanos() as u64;

@@ -9,7 +9,7 @@ use mio::Interest;
 use super::Line;
 use super::echo::MESSAGE;
 use crate::dial::{Client, Target};
-use crate::rota::{Rota, read_some, write_some};
+use crate::poll_loop::{PollLoop, read_some, write_some};
 use crate::usage::{cpu_nanos, memory_bytes};
 
 /// For buffers to be given back and allocators to come to rest.
@@ -30,12 +30,13 @@ pub(crate) fn hold_memory(target: &Target, count: usize) -> io::Result<f64> {
 pub(crate) fn hold_cpu(target: &Target, count: usize, span: Duration) -> io::Result<f64> {
     let clients = idle_clients(target, count)?.into_iter();
     let mut lines = clients.map(Line::try_from).collect::<io::Result<Vec<_>>>()?;
-    let mut rota = Rota::new(lines.iter_mut().map(|line| &mut line.stream), Interest::READABLE)?;
+    let mut poll_loop =
+        PollLoop::new(lines.iter_mut().map(|line| &mut line.stream), Interest::READABLE)?;
     thread::sleep(SETTLE);
     let mut buffer = vec![0; 4096];
     let (before, end) = (cpu_nanos(target.pid), Instant::now() + span);
     while Instant::now() < end {
-        rota.round(|index| lines[index].answer(&mut buffer))?;
+        poll_loop.round(|index| lines[index].answer(&mut buffer))?;
     }
     let nanos = cpu_nanos(target.pid) - before;
     Ok(nanos as f64 / span.as_nanos() as f64 * 100.0)
@@ -44,7 +45,7 @@ pub(crate) fn hold_cpu(target: &Target, count: usize, span: Duration) -> io::Res
 /// Connections that have echoed one message, so that nothing is left to be set up.
 fn idle_clients(target: &Target, count: usize) -> io::Result<Vec<Client>> {
     let wire = target.wire(MESSAGE);
-    let message = &wire[..wire.len() / (target.tape.next().len() / MESSAGE)];
+    let message = &wire[..wire.len() / (target.pattern.next().len() / MESSAGE)];
     let open = |_| {
         let mut client = target.open()?;
         client.echo(message, MESSAGE).map(|()| client)
@@ -56,8 +57,8 @@ impl Line {
     /// Reads what came and answers it if it was a ping.
     fn answer(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         let Some(count) = read_some(&mut self.stream, buffer)? else { return Ok(false) };
-        self.ear.hear(&buffer[..count])?;
-        let pongs = std::mem::take(&mut self.ear.pongs);
+        self.receiver.hear(&buffer[..count])?;
+        let pongs = std::mem::take(&mut self.receiver.pongs);
         if !pongs.is_empty() && write_some(&mut self.stream, &pongs)? != Some(pongs.len()) {
             return Err(io::Error::other("no room for a pong"));
         }

@@ -15,12 +15,12 @@ use std::io;
 use mio::net::TcpStream;
 
 use crate::dial::Client;
-use crate::ws::Ear;
+use crate::ws::Receiver;
 
 /// A connection that has joined a poll loop.
 struct Line {
     stream: TcpStream,
-    ear: Ear,
+    receiver: Receiver,
 }
 
 impl TryFrom<Client> for Line {
@@ -28,6 +28,6 @@ impl TryFrom<Client> for Line {
 
     fn try_from(client: Client) -> io::Result<Self> {
         client.stream.set_nonblocking(true)?;
-        Ok(Self { stream: TcpStream::from_std(client.stream), ear: client.ear })
+        Ok(Self { stream: TcpStream::from_std(client.stream), receiver: client.receiver })
     }
 }

@@ -6,9 +6,9 @@ use mio::Interest;
 
 use super::Line;
 use crate::dial::Target;
+use crate::pattern::Pattern;
 use crate::peer::Peers;
-use crate::rota::{Rota, read_some, write_some};
-use crate::tape::Tape;
+use crate::poll_loop::{PollLoop, read_some, write_some};
 use crate::usage::{Meter, Span};
 
 /// Connections that share the bridge.
@@ -21,14 +21,15 @@ const READ: usize = 256 * 1024;
 /// peer.
 pub(crate) fn upload(target: &Target, peers: &Peers, size: usize, span: Span) -> io::Result<f64> {
     let mut lines = lines(target)?;
-    let mut rota = Rota::new(lines.iter_mut().map(|line| &mut line.stream), Interest::WRITABLE)?;
-    let mut tapes = vec![Tape::new(target.wire(size).into()); CONNECTIONS];
+    let mut poll_loop =
+        PollLoop::new(lines.iter_mut().map(|line| &mut line.stream), Interest::WRITABLE)?;
+    let mut patterns = vec![Pattern::new(target.wire(size).into()); CONNECTIONS];
     let mut meter = Meter::start(target.pid, span);
     while meter.goes_on(peers.drained()) {
-        rota.round(|index| {
-            let (tape, stream) = (&mut tapes[index], &mut lines[index].stream);
-            let Some(count) = write_some(stream, tape.next())? else { return Ok(false) };
-            tape.advance(count);
+        poll_loop.round(|index| {
+            let (pattern, stream) = (&mut patterns[index], &mut lines[index].stream);
+            let Some(count) = write_some(stream, pattern.next())? else { return Ok(false) };
+            pattern.advance(count);
             Ok(true)
         })?;
     }
@@ -39,21 +40,22 @@ pub(crate) fn upload(target: &Target, peers: &Peers, size: usize, span: Span) ->
 /// text messages among what did.
 pub(crate) fn download(target: &Target, span: Span) -> io::Result<(f64, u64)> {
     let mut lines = lines(target)?;
-    let mut rota = Rota::new(lines.iter_mut().map(|line| &mut line.stream), Interest::READABLE)?;
+    let mut poll_loop =
+        PollLoop::new(lines.iter_mut().map(|line| &mut line.stream), Interest::READABLE)?;
     let mut buffer = vec![0; READ];
-    let mut heard: u64 = lines.iter().map(|line| line.ear.heard).sum();
+    let mut heard: u64 = lines.iter().map(|line| line.receiver.heard).sum();
     let mut meter = Meter::start(target.pid, span);
     while meter.goes_on(heard) {
-        rota.round(|index| {
+        poll_loop.round(|index| {
             let line = &mut lines[index];
             let Some(count) = read_some(&mut line.stream, &mut buffer)? else { return Ok(false) };
-            let before = line.ear.heard;
-            line.ear.hear(&buffer[..count])?;
-            heard += line.ear.heard - before;
+            let before = line.receiver.heard;
+            line.receiver.hear(&buffer[..count])?;
+            heard += line.receiver.heard - before;
             Ok(true)
         })?;
     }
-    Ok((meter.nanos_a_unit()?, lines.iter().map(|line| line.ear.texts).sum()))
+    Ok((meter.nanos_a_unit()?, lines.iter().map(|line| line.receiver.texts).sum()))
 }
 
 fn lines(target: &Target) -> io::Result<Vec<Line>> {

@@ -63,11 +63,11 @@ fn the_subprotocol() {
 #[test]
 fn the_framing() {
     for (pairs, expected) in [
-        (&[][..], "Choice { framing: \"auto\", config: None }"),
-        (&[("framing", "newline")], "Choice { framing: \"newline\", config: None }"),
+        (&[][..], "Selection { framing: \"auto\", config: None }"),
+        (&[("framing", "newline")], "Selection { framing: \"newline\", config: None }"),
         (
             &[("framing-config", "\\n"), ("framing", "separator")],
-            "Choice { framing: \"separator\", config: Some(\"\\\\n\") }",
+            "Selection { framing: \"separator\", config: Some(\"\\\\n\") }",
         ),
     ] {
         let answer = settings(pairs).query(&client("")).unwrap();

@@ -1,7 +1,7 @@
 use super::*;
-use Transport::{Detect, FifoRx, FifoTx, Tcp, Udp, UnixDatagram, UnixStream};
+use Scheme::{Detect, FifoRx, FifoTx, Tcp, Udp, UnixDatagram, UnixStream};
 
-fn parse(transport: Transport, host: &str, port: Option<&str>) -> Result<String, AddressError> {
+fn parse(transport: Scheme, host: &str, port: Option<&str>) -> Result<String, AddressError> {
     Target::parse(transport, host, port).map(|target| target.to_string())
 }
 
@@ -141,10 +141,10 @@ fn paths_that_are_none() {
 fn transports_of_the_c_contract() {
     let known = [Detect, Tcp, Udp, FifoTx, FifoRx, UnixStream, UnixDatagram];
     for (value, transport) in (0..).zip(known) {
-        assert_eq!(Transport::from_abi(value), Some(transport));
+        assert_eq!(Scheme::from_abi(value), Some(transport));
     }
     for value in [7, 99, u32::MAX] {
-        assert_eq!(Transport::from_abi(value), None);
+        assert_eq!(Scheme::from_abi(value), None);
     }
 }
 

@@ -8,17 +8,17 @@ use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that the kernel holds until we accept them; it cuts the number to its own limit.
-pub(super) const BACKLOG: i32 = 4096;
+pub(in crate::reactor) const BACKLOG: i32 = 4096;
 
-/// Clients accepted in one turn: those that are served must not wait for a crowd at the door.
-pub(super) const ACCEPTS: usize = 64;
+/// Clients accepted in one turn: those that are served must not wait for a crowd at the accept.
+pub(in crate::reactor) const ACCEPTS: usize = 64;
 
 /// How long accepting pauses when descriptors or memory are used up: the client in the backlog
 /// waits, and the loop does not spin over it.
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+pub(in crate::reactor) const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Listens on `host`, the first of its addresses that works.
-pub(super) fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
+pub(in crate::reactor) fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut last = io::Error::new(ErrorKind::NotFound, "no such address");
     for address in (host, port).to_socket_addrs()? {
         match bind(address) {

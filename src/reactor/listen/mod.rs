@@ -1,0 +1,3 @@
+//! Where clients come from.
+
+pub(super) mod tcp;
