@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use websocksy::backend::{Answer, QueryError, Target};
 use websocksy::config::Config;
-use websocksy::conn::pump::{DATAGRAM_TOO_BIG, Endpoint, Ready, Socket, pump};
+use websocksy::conn::pump::Pump;
+use websocksy::conn::socket::{DATAGRAM_TOO_BIG, Endpoint, Ready, Socket};
 use websocksy::conn::{Action, Connection, Scratch, Side, TURN_BYTES};
 use websocksy::framing::Selection;
 use websocksy::proto::handshake::Upgrade;
@@ -231,6 +232,14 @@ impl Socket for Wire {
     fn close(&mut self) {
         self.shut = true;
     }
+
+    fn unacknowledged(&self) -> usize {
+        0
+    }
+
+    fn reads_unasked(&self) -> bool {
+        true
+    }
 }
 
 /// What the back end answers.
@@ -286,16 +295,8 @@ impl World {
 
     fn settle(&mut self, scratch: &mut Scratch) {
         for _ in 0..TURNS {
-            let mut client = self.client.ready;
-            let mut peer = self.peer.as_ref().map(|wire| wire.ready).unwrap_or_default();
-            let port = self.peer.as_mut().map(|socket| Endpoint { socket, ready: &mut peer });
-            let mut client_port = Endpoint { socket: &mut self.client, ready: &mut client };
-            let again = pump(&mut self.connection, &mut client_port, port, scratch);
-            self.client.ready = client;
-            if let Some(wire) = &mut self.peer {
-                wire.ready = peer;
-            }
-            if client.hung_up {
+            let again = self.with_sockets(scratch, |mut pump| pump.turn());
+            if self.client.ready.hung_up {
                 self.connection.hung_up();
             }
             self.take_action();
@@ -304,6 +305,27 @@ impl World {
             }
         }
         panic!("it spins");
+    }
+
+    /// Hands the connection with its sockets to `act`.
+    fn with_sockets<T>(
+        &mut self,
+        scratch: &mut Scratch,
+        act: impl FnOnce(Pump<'_, Wire>) -> T,
+    ) -> T {
+        let mut client = self.client.ready;
+        let mut peer = self.peer.as_ref().map(|wire| wire.ready).unwrap_or_default();
+        let done = act(Pump {
+            connection: &mut self.connection,
+            client: Endpoint { socket: &mut self.client, ready: &mut client },
+            peer: self.peer.as_mut().map(|socket| Endpoint { socket, ready: &mut peer }),
+            scratch,
+        });
+        self.client.ready = client;
+        if let Some(wire) = &mut self.peer {
+            wire.ready = peer;
+        }
+        done
     }
 
     fn take_action(&mut self) {
@@ -356,7 +378,7 @@ impl World {
             let now = world.now;
             scratch.now = now;
             if due.is_some_and(|due| due <= now) && !world.connection.finished() {
-                world.connection.expired(scratch);
+                world.with_sockets(scratch, |mut pump| pump.deadline());
             }
         });
     }

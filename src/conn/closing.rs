@@ -6,9 +6,10 @@
 //! | client's EOF or reset | FIN | all it sent, FIN |
 //! | client's fault | close frame, FIN; the rest is discarded | all before the fault, FIN |
 //! | peer's EOF | all it sent, the unframed tail, 1000; then as the client closes | open until then |
-//! | peer's reset | all that had arrived, 1011; then as the client closes | dropped |
+//! | peer's reset, or a write to it that fails | all that had arrived, 1011; then as the client closes | dropped |
+//! | a write to the client that fails | nothing | all that had arrived, FIN |
 //! | framing's fault | 1009 or 1011; then as the client closes | FIN |
-//! | shutdown | 1001; then as the client closes | open until then |
+//! | shutdown, no data for too long | the unframed tail, 1001 or 1000; then as the client closes | open until then |
 //!
 //! FIN is a shut-down write end; what still comes is read and forgotten until the other's FIN or
 //! the close deadline, because closing a socket with unread bytes resets it, and a reset destroys
@@ -18,11 +19,12 @@ use std::io::ErrorKind;
 use std::time::Instant;
 
 use super::batch::stage_frame;
-use super::client_frames::{ClientFault, PeerEncoding};
-use super::egress::End;
-use super::pump::{DATAGRAM_TOO_BIG, is_refusal};
-use super::{Connection, Ending, Intake, Phase, Scratch, Side};
-use crate::proto::frame::{CloseCode, Opcode, close_payload};
+use super::lifecycle::Phase;
+use super::socket::{DATAGRAM_TOO_BIG, is_refusal};
+use super::to_client::PeerFault;
+use super::to_peer::ClientFault;
+use super::{Connection, Ending, Scratch, Side};
+use crate::proto::frame::{Opcode, close_payload};
 use crate::proto::handshake;
 
 /// How many refusals in a row a datagram peer may answer with: one that restarts comes back.
@@ -31,46 +33,63 @@ const REFUSALS: u8 = 3;
 impl Connection {
     /// `side`'s stream ended, or failed with `error`.
     pub fn ended(&mut self, side: Side, error: Option<ErrorKind>, scratch: &mut Scratch) {
-        match (side, &self.phase) {
-            (Side::Client, Phase::Open(_) | Phase::Refused) => self.client_gone(error, scratch.now),
-            (Side::Client, _) => {
-                self.ending.get_or_insert(Ending::Left);
-                self.done = true;
+        match (side, self.lifecycle.phase()) {
+            (Side::Client, Phase::Open(_) | Phase::Closing(_) | Phase::Refused) => {
+                self.client_gone(error, scratch);
             }
-            (Side::Peer, Phase::Open(bridge)) => match error {
-                Some(kind) if bridge.encoding == PeerEncoding::Datagram && is_refusal(kind) => {
+            (Side::Client, Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_)) => {
+                self.lifecycle.finish(|| Ending::Left);
+            }
+            (Side::Peer, Phase::Open(bridge) | Phase::Closing(bridge)) => match error {
+                Some(kind) if bridge.is_datagram() && is_refusal(kind) => {
                     self.refused_datagram(kind, scratch);
                 }
                 error => self.peer_gone(error, scratch),
             },
-            (Side::Peer, _) => {}
+            (Side::Peer, Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_))
+            | (Side::Peer, Phase::Refused)
+            | (_, Phase::Over { .. }) => {}
         }
     }
 
     /// The client's socket was hung up while nothing is read from it: before the 101 there is no
     /// reason to go on for it.
     pub fn hung_up(&mut self) {
-        if matches!(self.phase, Phase::Asking(_) | Phase::Dialling(_)) {
-            self.ending.get_or_insert(Ending::Left);
-            self.done = true;
+        if self.lifecycle.is_connecting() {
+            self.lifecycle.finish(|| Ending::Left);
         }
     }
 
-    /// A write to `side` failed. What it sent before may still be readable, so reading goes on
-    /// until it ends by itself.
+    /// A write to `side` failed, and so has the session. What the side sent before may still be
+    /// readable, so it is read until it ends by itself or nothing more is there.
     pub fn write_failed(&mut self, side: Side, error: ErrorKind, scratch: &mut Scratch) {
         if self.is_datagram(side) {
             return self.send_failed(error, scratch);
         }
-        let unread = self.half(side).intake != Intake::Ended;
-        self.half_mut(side).egress.kill();
-        if self.ending.is_some() {
-            self.restart_deadline(scratch.now);
-        }
+        let half = self.half_mut(side);
+        half.egress.give_up();
+        let unread = half.is_read();
         match side {
-            Side::Client => self.peer.discard(),
-            Side::Peer if !unread => self.peer_gone(Some(error), scratch),
-            Side::Peer => {}
+            Side::Client => {
+                self.peer.discard();
+                self.end(Ending::ClientFailed(error), scratch.now);
+            }
+            Side::Peer => self.end(Ending::PeerFailed(error), scratch.now),
+        }
+        self.prolong(scratch.now);
+        if !unread {
+            self.failed_side_is_empty(side, scratch);
+        }
+    }
+
+    /// All that a side sent before a write to it failed is with us.
+    pub(super) fn failed_side_is_empty(&mut self, side: Side, scratch: &mut Scratch) {
+        match side {
+            Side::Client => {
+                self.client.stop();
+                self.leave_peer();
+            }
+            Side::Peer => self.peer_gone(None, scratch),
         }
     }
 
@@ -79,9 +98,8 @@ impl Connection {
         match error {
             kind if is_refusal(kind) => self.refused_datagram(kind, scratch),
             DATAGRAM_TOO_BIG => {
-                self.peer.egress.kill();
-                let fault = ClientFault::TooBig;
-                self.end_client(Ending::ClientFault(fault), scratch);
+                self.peer.egress.give_up();
+                self.end_client(Ending::ClientFault(ClientFault::TooBig), scratch);
             }
             kind => self.peer_gone(Some(kind), scratch),
         }
@@ -89,7 +107,7 @@ impl Connection {
 
     /// A datagram was refused: the peer may be restarting, or its network.
     fn refused_datagram(&mut self, error: ErrorKind, scratch: &mut Scratch) {
-        let Phase::Open(bridge) = &mut self.phase else { return };
+        let Some(bridge) = self.lifecycle.bridge_mut() else { return };
         bridge.refusals += 1;
         if bridge.refusals >= REFUSALS {
             self.peer_gone(Some(error), scratch);
@@ -109,76 +127,92 @@ impl Connection {
             handshake::refuse(status, date, &mut response);
             scratch.to_client.stage(&response);
         }
-        self.ending.get_or_insert(ending);
-        self.phase = Phase::Refused;
+        self.end(ending, scratch.now);
         self.client.discard();
         self.client.egress.finish();
-        self.peer.egress.kill();
-        self.restart_deadline(scratch.now);
-    }
-
-    /// The client's close frame: it is answered, and the connection ends (§5.5.1).
-    pub(super) fn client_closed(&mut self, code: Option<CloseCode>, scratch: &mut Scratch) {
-        if code.is_none() {
-            self.stage_close(None, scratch);
-        }
-        self.end_client(Ending::ClientClosed(code), scratch);
+        self.peer.egress.give_up();
     }
 
     /// Nothing that the client sends from here on counts; what it sent goes to the peer.
     pub(super) fn end_client(&mut self, ending: Ending, scratch: &mut Scratch) {
-        self.stage_close(ending.close(), scratch);
-        self.ending.get_or_insert(ending);
+        self.end(ending, scratch.now);
+        self.stage_close(scratch);
         self.client.discard();
         self.client.egress.finish();
         self.leave_peer();
-        self.restart_deadline(scratch.now);
+        self.prolong(scratch.now);
     }
 
     /// The client's stream is at its end: abrupt, unless the close handshake came before.
-    fn client_gone(&mut self, error: Option<ErrorKind>, now: Instant) {
-        let ending = error.map_or(Ending::ClientVanished, Ending::ClientFailed);
-        self.ending.get_or_insert(ending);
-        self.client.intake = Intake::Ended;
+    fn client_gone(&mut self, error: Option<ErrorKind>, scratch: &mut Scratch) {
+        self.end(error.map_or(Ending::ClientVanished, Ending::ClientFailed), scratch.now);
+        self.client.stop();
         if error.is_some() {
-            self.client.egress.kill()
+            self.client.egress.give_up();
         } else {
-            self.client.egress.finish()
+            // A peer that failed may still be read, and then the client has not been told yet.
+            self.stage_close(scratch);
+            self.client.egress.finish();
         }
         self.leave_peer();
-        self.restart_deadline(now);
+        self.prolong(scratch.now);
+    }
+
+    /// The client is as good as gone: no close frame would reach it.
+    pub(super) fn give_up_client(&mut self, ending: Ending, now: Instant) {
+        self.end(ending, now);
+        self.client.stop();
+        self.client.egress.give_up();
+        self.leave_peer();
+        self.prolong(now);
+    }
+
+    /// The peer takes nothing: the client gets what there is, and a close frame.
+    pub(super) fn give_up_peer(&mut self, ending: Ending, scratch: &mut Scratch) {
+        let _ = self.deliver_tail(scratch);
+        self.peer.stop();
+        self.peer.egress.give_up();
+        self.close(ending, scratch);
+        self.prolong(scratch.now);
     }
 
     /// The peer gets its end of stream after what waits for it; what it still sends is forgotten.
     pub(super) fn leave_peer(&mut self) {
         self.peer.egress.finish();
         self.peer.discard();
-        let Phase::Open(bridge) = &self.phase else { return };
-        if !bridge.answers_fin {
-            self.peer.intake = Intake::Ended;
+        if self.lifecycle.bridge().is_some_and(|bridge| !bridge.answers_fin) {
+            self.peer.stop();
+        }
+    }
+
+    /// What the peer sent and no message was found in goes out as it is; the fault if it may not.
+    fn deliver_tail(&mut self, scratch: &mut Scratch) -> Result<(), PeerFault> {
+        match self.lifecycle.bridge_mut() {
+            Some(bridge) if self.peer.is_live() => {
+                bridge.to_client.end(&mut bridge.framer, &mut scratch.to_client)
+            }
+            _ => Ok(()),
         }
     }
 
     /// The peer is at its end: the client gets what there is, then a close frame; what the client
     /// still sends goes to the peer, until it closes too.
     fn peer_gone(&mut self, error: Option<ErrorKind>, scratch: &mut Scratch) {
-        let intake = std::mem::replace(&mut self.peer.intake, Intake::Ended);
-        let Phase::Open(bridge) = &mut self.phase else { return };
-        let unwritable =
-            self.peer.egress.end == End::Done && bridge.encoding != PeerEncoding::ReadOnly;
-        let mut ending = match error {
-            Some(kind) => Ending::PeerFailed(kind),
-            None if unwritable => Ending::PeerFailed(ErrorKind::BrokenPipe),
-            None => Ending::PeerEnded,
-        };
-        if intake == Intake::Live {
-            let tail = bridge.to_client.end(&mut bridge.framer, &mut scratch.to_client);
-            if let (Err(fault), Ending::PeerEnded) = (tail, &ending) {
-                ending = Ending::PeerFault(fault);
-            }
+        let tail = self.deliver_tail(scratch);
+        self.peer.stop();
+        if self.lifecycle.bridge().is_none() {
+            return;
         }
+        let ending = match (error, tail) {
+            (Some(kind), _) => Ending::PeerFailed(kind),
+            (None, _) if self.peer.egress.is_given_up() => {
+                Ending::PeerFailed(ErrorKind::BrokenPipe)
+            }
+            (None, Err(fault)) => Ending::PeerFault(fault),
+            (None, Ok(())) => Ending::PeerEnded,
+        };
         if matches!(ending, Ending::PeerFailed(_)) {
-            self.peer.egress.kill();
+            self.peer.egress.give_up();
         }
         self.close(ending, scratch);
     }
@@ -189,47 +223,78 @@ impl Connection {
         self.close(ending, scratch);
     }
 
+    /// The session is to end though both sides are well: what is there is delivered.
+    pub(super) fn say_goodbye(&mut self, ending: Ending, scratch: &mut Scratch) {
+        // A tail that is no message cannot go; the ending is another one's.
+        let _ = self.deliver_tail(scratch);
+        self.peer.discard();
+        self.close(ending, scratch);
+    }
+
     /// Our close frame goes out and the client's is awaited.
-    pub(super) fn close(&mut self, ending: Ending, scratch: &mut Scratch) {
-        self.stage_close(ending.close(), scratch);
-        if self.ending.is_none() {
-            self.restart_deadline(scratch.now);
+    fn close(&mut self, ending: Ending, scratch: &mut Scratch) {
+        self.end(ending, scratch.now);
+        if self.stage_close(scratch) {
+            self.prolong(scratch.now);
         }
-        self.ending.get_or_insert(ending);
-        if self.client.intake == Intake::Ended {
+        if !self.client.is_read() {
             self.leave_peer();
         }
     }
 
     /// Ends the connection because the daemon does.
     pub fn shut_down(&mut self, scratch: &mut Scratch) {
-        match self.phase {
-            Phase::Open(_) => {
-                self.peer.discard();
-                self.close(Ending::Shutdown, scratch);
+        match self.lifecycle.phase() {
+            Phase::Open(_) => self.say_goodbye(Ending::Shutdown, scratch),
+            Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_) => {
+                self.refuse(Ending::Shutdown, scratch);
             }
-            Phase::Refused => {}
-            _ => self.refuse(Ending::Shutdown, scratch),
+            Phase::Closing(_) | Phase::Refused | Phase::Over { .. } => {}
         }
     }
 
-    fn stage_close(&mut self, close: Option<(CloseCode, &str)>, scratch: &mut Scratch) {
-        let Phase::Open(bridge) = &mut self.phase else { return };
-        if std::mem::replace(&mut bridge.close_sent, true) || self.client.egress.end != End::Open {
-            return;
+    /// The close time-out ran out. A peer that failed may still be read, and then the client has
+    /// not been told yet.
+    pub(super) fn closing_is_over(&mut self, scratch: &mut Scratch) {
+        let told = self.lifecycle.bridge().is_none_or(|bridge| bridge.close_sent);
+        if told || !self.client.egress.is_open() || !self.peer.is_read() {
+            return self.lifecycle.cut_off();
         }
-        self.client.egress.late_pong = None;
-        match close {
-            Some((code, reason)) => {
-                let payload = close_payload(code, reason);
-                stage_frame(&mut scratch.to_client, Opcode::Close, payload.as_slice());
-            }
-            None => stage_frame(&mut scratch.to_client, Opcode::Close, &[]),
-        }
+        self.peer_gone(None, scratch);
     }
 
-    /// The other side has the close time-out from `now` on.
-    pub(super) fn restart_deadline(&mut self, now: Instant) {
-        self.phase_deadline = Some(now + self.config.deadlines.close);
+    /// Tells the client why it ends; returns whether a close frame goes out: it is the first, and
+    /// the client can be written to.
+    fn stage_close(&mut self, scratch: &mut Scratch) -> bool {
+        let (payload, reason);
+        let frame = match self.lifecycle.ending() {
+            None => return false,
+            // RFC 6455 §5.5.1: the answer to one without a code.
+            Some(Ending::ClientClosed(None)) => &[][..],
+            Some(ending) => {
+                let Some((code, words)) = ending.close() else { return false };
+                reason = words;
+                payload = close_payload(code, reason);
+                payload.as_slice()
+            }
+        };
+        let Some(bridge) = self.lifecycle.bridge_mut() else { return false };
+        if !self.client.egress.is_open() || std::mem::replace(&mut bridge.close_sent, true) {
+            return false;
+        }
+        self.client.egress.forget_pong();
+        stage_frame(&mut scratch.to_client, Opcode::Close, frame);
+        true
+    }
+
+    /// It ends, for the reason that stands already or for this one; the other side has the close
+    /// time-out from `now` on.
+    pub(super) fn end(&mut self, ending: Ending, now: Instant) {
+        self.lifecycle.end(ending, now + self.config.deadlines.close);
+    }
+
+    /// The other side of an ending session has the close time-out anew.
+    pub(super) fn prolong(&mut self, now: Instant) {
+        self.lifecycle.prolong(now + self.config.deadlines.close);
     }
 }

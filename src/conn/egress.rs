@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use super::TURN_BYTES;
 use super::batch::{Batch, stage_frame};
+use super::flow::Flow;
 use super::queue::Queue;
+use super::scratch::TURN_BYTES;
 use crate::proto::frame::Opcode;
 
 /// What one read takes at first, and again after the other side was once too slow for it.
@@ -13,25 +14,27 @@ const SLOW_CREDIT: usize = 16 * 1024;
 
 /// Where the write end of a socket stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum End {
+enum End {
     Open,
     /// To be shut down when the queue is empty.
     Due,
-    /// Shut down, or of no use any more: what is written here is dropped.
-    Done,
+    /// Shut down.
+    Shut,
+    /// Of no use any more: what is written here is dropped, and its socket may go.
+    GivenUp,
+    /// It is gone.
+    Closed,
 }
 
 /// The way out to one side.
 pub(super) struct Egress {
-    pub(super) queue: Queue,
-    pub(super) end: End,
-    /// Nothing that was written here matters any more.
-    pub(super) given_up: bool,
+    queue: Queue,
+    end: End,
     /// The latest pong that found the queue full: only it needs sending (RFC 6455 §5.5.3), so a
     /// flood of pings makes nothing grow.
-    pub(super) late_pong: Option<Box<[u8]>>,
-    /// When bytes were last taken, while some wait.
-    pub(super) progress: Instant,
+    late_pong: Option<Box<[u8]>>,
+    /// What the other end takes.
+    pub(super) flow: Flow,
     /// How many bytes may be read for this side at once: doubled while it takes all it gets, small
     /// once it did not, so that a slow side holds little and a fast one costs few system calls.
     credit: usize,
@@ -42,11 +45,20 @@ impl Egress {
         Self {
             queue: Queue::default(),
             end: End::Open,
-            given_up: false,
             late_pong: None,
-            progress: now,
+            flow: Flow::new(now),
             credit: FIRST_CREDIT,
         }
+    }
+
+    /// What waits: a stream's bytes, or the first datagram.
+    pub(super) fn waiting(&self) -> Option<&[u8]> {
+        (!self.queue.is_empty()).then(|| self.queue.front())
+    }
+
+    /// Whether all that was given is with the kernel.
+    pub(super) fn is_drained(&self) -> bool {
+        self.queue.is_empty()
     }
 
     /// How much may be read for this side now; nothing while something waits.
@@ -54,17 +66,66 @@ impl Egress {
         if self.queue.is_empty() { self.credit } else { 0 }
     }
 
-    /// All that one turn made was taken at once. What was read may have been more, by frame headers.
+    /// Whether more may follow: neither is the end due nor the side given up.
+    pub(super) fn is_open(&self) -> bool {
+        self.end == End::Open
+    }
+
+    /// Whether what is written here still goes anywhere.
+    pub(super) fn is_writable(&self) -> bool {
+        matches!(self.end, End::Open | End::Due)
+    }
+
+    /// Whether the end of the stream is all that may follow.
+    pub(super) fn is_ending(&self) -> bool {
+        self.end == End::Due
+    }
+
+    /// Whether the write end is to be shut down now.
+    pub(super) fn shutdown_due(&self) -> bool {
+        self.end == End::Due && self.queue.is_empty()
+    }
+
+    /// Whether it was given up.
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(self.end, End::GivenUp | End::Closed)
+    }
+
+    /// Whether it was given up and its socket is still there.
+    pub(super) fn close_due(&self) -> bool {
+        self.end == End::GivenUp
+    }
+
+    /// All of a turn's `bytes` were taken at once. What was read may have been more, by headers.
     pub(super) fn kept_up(&mut self, bytes: usize) {
         if bytes >= self.credit / 2 {
             self.credit = (self.credit * 2).min(TURN_BYTES);
         }
     }
 
-    /// Some of it has to wait from `now` on.
-    pub(super) fn fell_behind(&mut self, now: Instant) {
-        self.credit = SLOW_CREDIT;
-        self.progress = now;
+    /// These parts have to wait from `now` on.
+    pub(super) fn queue<'a>(
+        &mut self,
+        parts: impl Iterator<Item = &'a [u8]>,
+        datagrams: bool,
+        now: Instant,
+    ) {
+        if !self.is_writable() {
+            return;
+        }
+        if self.queue.is_empty() {
+            self.credit = SLOW_CREDIT;
+            self.flow.progressed(now);
+        }
+        for part in parts {
+            if datagrams { self.queue.push_datagram(part) } else { self.queue.push(part) }
+        }
+    }
+
+    /// `n` bytes of what waited were taken.
+    pub(super) fn sent(&mut self, n: usize, now: Instant) {
+        self.queue.sent(n);
+        self.flow.progressed(now);
     }
 
     /// Asks for the write end to be shut once all is out.
@@ -74,20 +135,49 @@ impl Egress {
         }
     }
 
+    /// The write end is shut down, or with the socket of a side that was given up, closed.
+    pub(super) fn shut(&mut self) {
+        self.end = if self.is_given_up() { End::Closed } else { End::Shut };
+    }
+
     /// Answers a ping of this side's, or remembers the latest while older bytes wait.
     pub(super) fn pong(&mut self, batch: &mut Batch, payload: &[u8]) {
         if self.queue.is_empty() {
             stage_frame(batch, Opcode::Pong, payload);
-        } else if self.end == End::Open {
+        } else {
+            self.keep_pong(payload);
+        }
+    }
+
+    /// Keeps a pong that cannot go now.
+    pub(super) fn keep_pong(&mut self, payload: &[u8]) {
+        if self.end == End::Open {
             self.late_pong = Some(payload.into());
         }
     }
 
+    /// The pong that had to wait, if it need not any longer.
+    pub(super) fn late_pong(&mut self, batch: &mut Batch) {
+        if !self.queue.is_empty() || self.end != End::Open {
+            return;
+        }
+        if let Some(payload) = self.late_pong.take() {
+            stage_frame(batch, Opcode::Pong, &payload);
+        }
+    }
+
+    /// No pong may follow: the close frame is the last (RFC 6455 §5.5.1).
+    pub(super) fn forget_pong(&mut self) {
+        self.late_pong = None;
+    }
+
     /// Gives up on this side.
-    pub(super) fn kill(&mut self) {
-        self.end = End::Done;
-        self.given_up = true;
+    pub(super) fn give_up(&mut self) {
+        if self.end != End::Closed {
+            self.end = End::GivenUp;
+        }
         self.late_pong = None;
         self.queue.discard();
+        self.flow.forget();
     }
 }

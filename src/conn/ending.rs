@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io::ErrorKind;
 
-use super::Side;
-use super::client_frames::ClientFault;
 use super::peer_frames::PeerFrameFault;
+use super::side::Side;
 use super::to_client::PeerFault;
+use super::to_peer::ClientFault;
 use crate::backend::QueryError;
 use crate::framing::FramingFault;
 use crate::proto::frame::CloseCode;
@@ -65,47 +65,92 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// The status of the answer when this happens before the 101.
+    /// Its name for logs and metrics: lower case, stable over versions, one for each kind.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Head(_) => "bad-request",
+            Self::Handshake(_) => "bad-handshake",
+            Self::HeadTimeout => "request-timeout",
+            Self::Query(QueryError::NoPeer) => "no-peer",
+            Self::Query(QueryError::Bad(_)) => "backend-invalid-answer",
+            Self::Query(QueryError::Address(_)) => "backend-invalid-address",
+            Self::Exhausted(_) => "out-of-resources",
+            Self::Framing(_) => "framing-unusable",
+            Self::QueryTimeout => "backend-timeout",
+            Self::Dial(_) => "peer-unreachable",
+            Self::DialTimeout => "peer-connect-timeout",
+            Self::Left => "client-left",
+            Self::ClientClosed(_) => "client-closed",
+            Self::ClientVanished => "client-eof",
+            Self::ClientFailed(_) => "client-failed",
+            Self::ClientFault(ClientFault::Frame(_)) => "client-protocol-error",
+            Self::ClientFault(ClientFault::TooBig) => "client-message-too-big",
+            Self::ClientFault(ClientFault::ReadOnly) => "peer-read-only",
+            Self::ClientFault(ClientFault::Framing(_)) => "encoder-failed",
+            Self::Silent => "client-silent",
+            Self::PeerEnded => "peer-closed",
+            Self::PeerClosed(_) => "peer-close-frame",
+            Self::PeerFailed(_) => "peer-failed",
+            Self::PeerFault(PeerFault::Framing(_)) => "framing-failed",
+            Self::PeerFault(PeerFault::Unframed) => "peer-message-too-big",
+            Self::PeerFault(PeerFault::Frames(_)) => "peer-protocol-error",
+            Self::Stalled(Side::Client) => "client-stalled",
+            Self::Stalled(Side::Peer) => "peer-stalled",
+            Self::Idle => "idle",
+            Self::Full(_) => "limit-reached",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// The status of the answer when this happens before the 101; none where nobody waits for one.
     #[must_use]
     pub fn status(&self) -> Option<Status> {
-        Some(match self {
-            Self::Head(error) => error.status(),
-            Self::Handshake(refused) => refused.status,
-            Self::HeadTimeout => Status::RequestTimeout,
-            Self::Query(QueryError::NoPeer) => Status::NotFound,
-            Self::Query(QueryError::Address(_)) | Self::Dial(_) => Status::BadGateway,
-            Self::Query(QueryError::Bad(_)) | Self::Framing(_) => Status::Internal,
-            Self::QueryTimeout | Self::DialTimeout => Status::GatewayTimeout,
-            Self::Full(_) | Self::Exhausted(_) | Self::Shutdown => Status::Unavailable,
-            _ => return None,
-        })
+        match self {
+            Self::Head(error) => Some(error.status()),
+            Self::Handshake(refused) => Some(refused.status),
+            Self::HeadTimeout => Some(Status::RequestTimeout),
+            Self::Query(QueryError::NoPeer) => Some(Status::NotFound),
+            Self::Query(QueryError::Address(_)) | Self::Dial(_) => Some(Status::BadGateway),
+            Self::Query(QueryError::Bad(_)) | Self::Framing(_) => Some(Status::Internal),
+            Self::QueryTimeout | Self::DialTimeout => Some(Status::GatewayTimeout),
+            Self::Full(_) | Self::Exhausted(_) | Self::Shutdown => Some(Status::Unavailable),
+            Self::Left | Self::ClientVanished | Self::ClientFailed(_) => None,
+            Self::ClientClosed(_) | Self::ClientFault(_) | Self::Silent | Self::Idle => None,
+            Self::PeerEnded | Self::PeerClosed(_) | Self::PeerFailed(_) => None,
+            Self::PeerFault(_) | Self::Stalled(_) => None,
+        }
     }
 
     /// The code and reason of the close frame when this happens after the 101
     /// (RFC 6455 §7.4.1); none for a client that is gone.
     #[must_use]
     pub fn close(&self) -> Option<(CloseCode, &'static str)> {
-        Some(match self {
-            Self::ClientClosed(code) => (code.unwrap_or(CloseCode::NORMAL), ""),
-            Self::ClientFault(fault) => match fault {
+        match self {
+            Self::ClientClosed(code) => Some((code.unwrap_or(CloseCode::NORMAL), "")),
+            Self::ClientFault(fault) => Some(match fault {
                 ClientFault::Frame(error) => (error.close_code(), "protocol error"),
                 ClientFault::TooBig => (CloseCode::TOO_BIG, "message too big for this peer"),
                 ClientFault::ReadOnly => (CloseCode::UNSUPPORTED, "this peer only sends"),
                 ClientFault::Framing(_) => (CloseCode::UNEXPECTED, "framing failed"),
-            },
-            Self::PeerEnded => (CloseCode::NORMAL, "peer closed the connection"),
-            Self::PeerClosed(code) => (*code, ""),
-            Self::PeerFailed(_) => (CloseCode::UNEXPECTED, "peer connection failed"),
-            Self::PeerFault(fault) => match fault {
+            }),
+            Self::PeerEnded => Some((CloseCode::NORMAL, "peer closed the connection")),
+            Self::PeerClosed(code) => Some((*code, "")),
+            Self::PeerFailed(_) => Some((CloseCode::UNEXPECTED, "peer connection failed")),
+            Self::PeerFault(fault) => Some(match fault {
                 PeerFault::Framing(_) => (CloseCode::UNEXPECTED, "framing failed"),
                 PeerFault::Unframed => (CloseCode::TOO_BIG, "peer message too big to frame"),
                 PeerFault::Frames(_) => (CloseCode::UNEXPECTED, "peer broke the framing"),
-            },
-            Self::Stalled(Side::Peer) => (CloseCode::UNEXPECTED, "peer takes nothing"),
-            Self::Idle => (CloseCode::NORMAL, "idle"),
-            Self::Shutdown => (CloseCode::GOING_AWAY, "shutting down"),
-            _ => return None,
-        })
+            }),
+            Self::Stalled(Side::Peer) => Some((CloseCode::UNEXPECTED, "peer stopped reading")),
+            Self::Idle => Some((CloseCode::NORMAL, "idle")),
+            Self::Shutdown => Some((CloseCode::GOING_AWAY, "shutting down")),
+            Self::ClientVanished | Self::ClientFailed(_) | Self::Silent | Self::Left => None,
+            Self::Stalled(Side::Client) => None,
+            Self::Head(_) | Self::Handshake(_) | Self::HeadTimeout | Self::Full(_) => None,
+            Self::Query(_) | Self::QueryTimeout | Self::Framing(_) | Self::Exhausted(_) => None,
+            Self::Dial(_) | Self::DialTimeout => None,
+        }
     }
 }
 
@@ -146,8 +191,8 @@ impl fmt::Display for Ending {
                     f.write_str("peer fault: ended inside a message")
                 }
             },
-            Self::Stalled(Side::Client) => f.write_str("client takes nothing"),
-            Self::Stalled(Side::Peer) => f.write_str("peer takes nothing"),
+            Self::Stalled(Side::Client) => f.write_str("client stopped reading"),
+            Self::Stalled(Side::Peer) => f.write_str("peer stopped reading"),
             Self::Idle => f.write_str("idle"),
             Self::Full(what) => f.write_str(what),
             Self::Shutdown => f.write_str("shutting down"),

@@ -6,7 +6,6 @@
 
 use super::batch::Batch;
 use super::text::TextCheck;
-use super::to_client::ControlRequests;
 use crate::proto::frame::{
     self, CloseCode, FrameError, Header, MAX_HEADER, Masking, Opcode, Sequence,
 };
@@ -19,6 +18,15 @@ pub enum PeerFrameFault {
     Frame(FrameError),
     /// The stream ended inside a frame or a message.
     Cut,
+}
+
+/// What the peer asked of the bridge itself in a two-way framing.
+#[derive(Default)]
+pub(super) struct ControlRequests {
+    /// It sent a close frame.
+    pub(super) close: Option<CloseCode>,
+    /// It sent a ping with this payload.
+    pub(super) ping: Option<Vec<u8>>,
 }
 
 /// The decoder of one peer's frames.

@@ -1,26 +1,14 @@
 //! Carries bytes between a connection and its two sockets.
 //!
-//! Readiness is remembered ([`Ready`]) and wants are requests of the connection: a socket is
+//! Readiness is remembered ([`Ready`]) and wants are asked of the connection: a socket is
 //! registered once, for both directions, edge-triggered, and nothing is reregistered ever. What
 //! is ready and not wanted now is still known when it is wanted later.
 
-use super::batch::Batch;
-use super::{Connection, Scratch, Side};
 use std::io::{ErrorKind, IoSlice, Result};
 
-/// What [`Socket::send`] fails with when a datagram is larger than the socket takes (EMSGSIZE).
-pub const DATAGRAM_TOO_BIG: ErrorKind = ErrorKind::FileTooLarge;
-/// Whether this is what ICMP, or a route that is missing, says of a datagram (udp(7), ip(7)).
-pub(super) fn is_refusal(error: ErrorKind) -> bool {
-    matches!(
-        error,
-        ErrorKind::ConnectionRefused
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown
-            | ErrorKind::PermissionDenied
-    )
-}
+use super::batch::Batch;
+use super::socket::{DATAGRAM_TOO_BIG, Endpoint, Ready, Socket, is_refusal};
+use super::{Connection, Scratch, Side, SocketEnd};
 
 /// Pieces of one vectored write; more go in a further one. POSIX guarantees 16, Linux takes 1,024.
 const SLICES: usize = 64;
@@ -32,263 +20,301 @@ const DATAGRAMS: usize = 16;
 /// costs less than a turn of its own.
 const PIECES: usize = 2;
 
-/// A non-blocking socket, pipe, or something that a test made up.
-pub trait Socket {
-    /// Reads into `buffer`: bytes of a stream, with 0 at its end, or one datagram.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize>;
-    /// Writes bytes of a stream. After the `last` ones the shutdown follows in the same turn, and
-    /// seldom anything before it: they may wait for it, to go together.
-    fn write(&mut self, parts: &[IoSlice<'_>], last: bool) -> Result<usize>;
-    /// Sends one datagram.
-    fn send(&mut self, datagram: &[u8]) -> Result<()>;
-    /// Ends the stream to the other side, and goes on reading.
-    fn shutdown(&mut self) -> Result<()>;
-    /// Ends both ways; nothing else is requests of the socket after it.
-    fn close(&mut self);
+/// A connection, its two sockets, and what a turn works with.
+pub struct Pump<'a, S> {
+    /// The connection.
+    pub connection: &'a mut Connection,
+    /// The client's socket.
+    pub client: Endpoint<'a, S>,
+    /// The peer's socket, once there is one.
+    pub peer: Option<Endpoint<'a, S>>,
+    /// The time and the loop's memory.
+    pub scratch: &'a mut Scratch,
 }
 
-/// What is known of a socket's readiness.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Ready {
-    /// A read may give something.
-    pub readable: bool,
-    /// A write may take something.
-    pub writable: bool,
-    /// The other side has ended its stream, or all: reads go on until they say so.
-    pub hung_up: bool,
-    /// A read may give less than is there: reads go on until one finds nothing.
-    pub reads_in_pieces: bool,
-    /// It was reset, or failed otherwise.
-    pub failed: bool,
-}
-
-/// A socket and its readiness.
-pub struct Endpoint<'a, S> {
-    /// The socket.
-    pub socket: &'a mut S,
-    /// Its readiness.
-    pub ready: &'a mut Ready,
-}
-
-/// One turn of one connection: writes what waits and what `turn` holds, reads each side once (a
-/// bound for the sake of all the others; [`DATAGRAMS`] and [`PIECES`] are its exceptions), writes
-/// what came of it.
-///
-/// Returns whether there is more to do at once; if not, only an event or a deadline brings work.
-pub fn pump<C: Socket, P: Socket>(
-    connection: &mut Connection,
-    client: &mut Endpoint<'_, C>,
-    mut peer: Option<Endpoint<'_, P>>,
-    scratch: &mut Scratch,
-) -> bool {
-    write(connection, Side::Client, client, scratch);
-    if let Some(peer) = &mut peer {
-        write(connection, Side::Peer, peer, scratch);
+impl<'a, S: Socket> Pump<'a, S> {
+    /// One turn of one connection: writes what waits and what the scratch memory holds, reads each
+    /// side once (a bound for the sake of all the others; 16 datagrams, and the second piece of a
+    /// stream that comes in pieces, are its exceptions), writes what came of it.
+    ///
+    /// Returns whether there is more to do at once; if not, only an event or a deadline brings work.
+    pub fn turn(&mut self) -> bool {
+        self.write(Side::Client);
+        self.write(Side::Peer);
+        self.read(Side::Client);
+        self.settle();
+        for _ in 0..self.peer_reads() {
+            self.read(Side::Peer);
+            self.write(Side::Client);
+        }
+        self.settle();
+        [Side::Client, Side::Peer].into_iter().any(|side| {
+            self.way(side).is_some_and(|way| {
+                way.ready.readable && way.connection.room(side) > 0
+                    || way.ready.writable && way.connection.waiting(side).is_some()
+            })
+        })
     }
-    read(connection, Side::Client, client, scratch);
-    settle(connection, client, &mut peer, scratch);
-    if let Some(endpoint) = &mut peer {
-        let reads = if connection.is_datagram(Side::Peer) {
-            DATAGRAMS
-        } else if endpoint.ready.reads_in_pieces {
-            PIECES
-        } else {
-            1
+
+    /// A deadline has come. The kernel is asked what it holds, and before anybody is judged both
+    /// sockets are looked at once more: events may be among those that one poll did not bring.
+    pub fn deadline(&mut self) {
+        self.look();
+        if !self.connection.is_overdue(self.scratch.now) {
+            return;
+        }
+        for side in [Side::Client, Side::Peer] {
+            if let Some(way) = self.way(side) {
+                way.ready.writable = true;
+                way.ready.readable |= way.socket.reads_unasked();
+            }
+        }
+        self.turn();
+        self.look();
+        if self.connection.is_overdue(self.scratch.now) {
+            self.connection.expired(self.scratch);
+        }
+    }
+
+    /// Asks the kernel what it still holds for the sides where that is to be known.
+    fn look(&mut self) {
+        for side in [Side::Client, Side::Peer] {
+            if self.connection.look_at(side).is_none() {
+                continue;
+            }
+            let Some(way) = self.way(side) else { continue };
+            // A socket that was reset keeps its number for good, and it means nothing.
+            let held = if way.ready.failed { 0 } else { way.socket.unacknowledged() };
+            way.connection.looked(side, held, way.scratch.now);
+        }
+    }
+
+    fn way(&mut self, side: Side) -> Option<Way<'_, S>> {
+        let endpoint = match side {
+            Side::Client => &mut self.client,
+            Side::Peer => self.peer.as_mut()?,
         };
-        for _ in 0..reads {
-            read(connection, Side::Peer, endpoint, scratch);
-            write(connection, Side::Client, client, scratch);
+        Some(Way {
+            side,
+            connection: self.connection,
+            socket: endpoint.socket,
+            ready: endpoint.ready,
+            scratch: self.scratch,
+        })
+    }
+
+    fn peer_reads(&self) -> usize {
+        match &self.peer {
+            None => 0,
+            Some(_) if self.connection.is_datagram(Side::Peer) => DATAGRAMS,
+            Some(peer) if peer.ready.reads_in_pieces => PIECES,
+            Some(_) => 1,
         }
     }
-    settle(connection, client, &mut peer, scratch);
-    let again = |side, ready: &Ready| {
-        ready.readable && connection.room(side) > 0
-            || ready.writable && connection.waiting(side).is_some()
-    };
-    again(Side::Client, client.ready) || peer.is_some_and(|peer| again(Side::Peer, peer.ready))
-}
 
-/// Writes the turn to both sides and shuts down what is due.
-fn settle<C: Socket, P: Socket>(
-    connection: &mut Connection,
-    client: &mut Endpoint<'_, C>,
-    peer: &mut Option<Endpoint<'_, P>>,
-    scratch: &mut Scratch,
-) {
-    if let Some(peer) = peer {
-        write(connection, Side::Peer, peer, scratch);
-    }
-    write(connection, Side::Client, client, scratch);
-    shut_down(connection, Side::Client, client);
-    match peer {
-        Some(peer) => shut_down(connection, Side::Peer, peer),
-        None if connection.shutdown_due(Side::Peer) => connection.shut(Side::Peer),
-        None => {}
-    }
-}
-
-fn shut_down<S: Socket>(connection: &mut Connection, side: Side, endpoint: &mut Endpoint<'_, S>) {
-    if !connection.shutdown_due(side) {
-        return;
-    }
-    if connection.is_read(side) {
-        // It fails only when the other side is gone already, and then reads say so.
-        let _ = endpoint.socket.shutdown();
-    } else {
-        endpoint.socket.close();
-    }
-    connection.shut(side);
-}
-
-fn read<S: Socket>(
-    connection: &mut Connection,
-    side: Side,
-    endpoint: &mut Endpoint<'_, S>,
-    scratch: &mut Scratch,
-) {
-    let room = connection.room(side);
-    if room == 0 || !endpoint.ready.readable {
-        return;
-    }
-    let datagram = connection.is_datagram(side);
-    let kept = connection.prefill(side, &mut scratch.buffer);
-    match endpoint.socket.read(&mut scratch.buffer[kept..kept + room]) {
-        Ok(0) if !datagram => {
-            endpoint.ready.readable = false;
-            connection.ended(side, None, scratch);
+    fn read(&mut self, side: Side) {
+        if let Some(mut way) = self.way(side) {
+            way.read();
         }
-        Ok(n) => {
-            // A stream that gave less than it was requests for has no more (epoll(7)), unless its
-            // end, or an error, is what comes next, or it is one that gives pieces.
-            let Ready { hung_up, reads_in_pieces, .. } = *endpoint.ready;
-            endpoint.ready.readable = datagram || n == room || hung_up || reads_in_pieces;
-            connection.received(side, kept + n, n, scratch);
+    }
+
+    fn write(&mut self, side: Side) {
+        if let Some(mut way) = self.way(side) {
+            way.write();
         }
-        Err(error) => match error.kind() {
-            ErrorKind::WouldBlock => {
-                endpoint.ready.readable = false;
-                connection.found_empty(side, scratch);
+    }
+
+    /// Writes what there is to both sides, and ends what is at its end.
+    fn settle(&mut self) {
+        self.write(Side::Peer);
+        self.write(Side::Client);
+        for side in [Side::Client, Side::Peer] {
+            if let Some(mut way) = self.way(side) {
+                way.end();
+            } else if self.connection.ending_of(side) != SocketEnd::None {
+                // A peer that is not there has nothing to shut down.
+                self.connection.shut(side);
             }
-            ErrorKind::Interrupted => {}
-            kind => {
-                endpoint.ready.readable = datagram;
-                connection.ended(side, Some(kind), scratch);
+        }
+    }
+}
+
+/// A connection and one of its sockets.
+struct Way<'a, S> {
+    side: Side,
+    connection: &'a mut Connection,
+    socket: &'a mut S,
+    ready: &'a mut Ready,
+    scratch: &'a mut Scratch,
+}
+
+impl<S: Socket> Way<'_, S> {
+    /// Shuts down or closes the socket if that is due.
+    fn end(&mut self) {
+        match self.connection.ending_of(self.side) {
+            SocketEnd::None => return,
+            // It fails only when the other side is gone already, and then reads say so.
+            SocketEnd::Shutdown => _ = self.socket.shutdown(),
+            SocketEnd::Close => self.socket.close(),
+        }
+        self.connection.shut(self.side);
+    }
+
+    fn read(&mut self) {
+        let room = self.connection.room(self.side);
+        if room == 0 || !self.ready.readable {
+            return;
+        }
+        let datagram = self.connection.is_datagram(self.side);
+        let kept = self.connection.prefill(self.side, &mut self.scratch.buffer);
+        match self.socket.read(&mut self.scratch.buffer[kept..kept + room]) {
+            Ok(0) if !datagram => {
+                self.ready.readable = false;
+                self.connection.ended(self.side, None, self.scratch);
             }
-        },
-    }
-}
-
-/// Writes what waits for `side`, then what the turn has for it; keeps what is not taken.
-fn write<S: Socket>(
-    connection: &mut Connection,
-    side: Side,
-    endpoint: &mut Endpoint<'_, S>,
-    scratch: &mut Scratch,
-) {
-    write_waiting(connection, side, endpoint, scratch);
-    if scratch.batch(side).is_empty() {
-        return;
-    }
-    let batch = std::mem::take(scratch.batch(side));
-    *scratch.batch(side) = write_batch(connection, side, endpoint, batch, scratch);
-}
-
-fn write_waiting<S: Socket>(
-    connection: &mut Connection,
-    side: Side,
-    endpoint: &mut Endpoint<'_, S>,
-    scratch: &mut Scratch,
-) {
-    let datagrams = connection.is_datagram(side);
-    while let (true, Some(bytes)) = (endpoint.ready.writable, connection.waiting(side)) {
-        let length = bytes.len();
-        let (taken, error) = if datagrams {
-            let Sending { gone, error } = send(endpoint, bytes);
-            (gone.then_some(length), error)
-        } else {
-            let last = connection.ends_with_this(side);
-            match endpoint.socket.write(&[IoSlice::new(bytes)], last) {
-                Ok(n) => {
-                    endpoint.ready.writable = n == length;
-                    (Some(n), None)
+            Ok(n) => {
+                // A stream that gave less than it was asked for has no more (epoll(7)), unless its
+                // end, or an error, is what comes next, or it is one that gives pieces.
+                let Ready { hung_up, reads_in_pieces, .. } = *self.ready;
+                self.ready.readable = datagram || n == room || hung_up || reads_in_pieces;
+                self.connection.received(self.side, kept + n, n, self.scratch);
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock => {
+                    self.ready.readable = false;
+                    self.connection.found_empty(self.side, self.scratch);
                 }
-                Err(error) => (None, write_error(endpoint.ready, error.kind())),
-            }
-        };
-        if let Some(n) = taken {
-            connection.sent(side, n, scratch.now);
-            if connection.waiting(side).is_none() {
-                connection.drained(side, scratch);
-            }
-        }
-        if let Some(kind) = error {
-            connection.write_failed(side, kind, scratch);
+                ErrorKind::Interrupted => {}
+                kind => {
+                    self.ready.readable = datagram;
+                    self.connection.ended(self.side, Some(kind), self.scratch);
+                }
+            },
         }
     }
-}
 
-/// Writes `batch`, which holds something, if nothing waits before it; returns it empty.
-fn write_batch<S: Socket>(
-    connection: &mut Connection,
-    side: Side,
-    endpoint: &mut Endpoint<'_, S>,
-    mut batch: Batch,
-    scratch: &mut Scratch,
-) -> Batch {
-    if connection.is_datagram(side) {
-        send_all(connection, side, endpoint, &batch, scratch);
-    } else {
+    /// Writes what waits, then what the turn made; keeps what is not taken.
+    fn write(&mut self) {
+        self.write_waiting();
+        if self.scratch.batch(self.side).is_empty() {
+            return;
+        }
+        let mut batch = std::mem::take(self.scratch.batch(self.side));
+        if self.connection.is_datagram(self.side) {
+            self.send_batch(&batch);
+        } else {
+            self.write_batch(&batch);
+        }
+        batch.clear();
+        *self.scratch.batch(self.side) = batch;
+    }
+
+    fn write_waiting(&mut self) {
+        let datagrams = self.connection.is_datagram(self.side);
+        while let (true, Some(bytes)) = (self.ready.writable, self.connection.waiting(self.side)) {
+            let length = bytes.len();
+            let (taken, error) = if datagrams {
+                let Sending { gone, error } = send(self.socket, self.ready, bytes);
+                (gone.then_some(length), error)
+            } else {
+                let last = self.connection.ends_with_this(self.side);
+                match self.socket.write(&[IoSlice::new(bytes)], last) {
+                    Ok(n) => {
+                        self.ready.writable = n == length;
+                        (Some(n), None)
+                    }
+                    Err(error) => (None, write_error(self.ready, error.kind())),
+                }
+            };
+            if let Some(n) = taken {
+                self.connection.sent(self.side, n, self.scratch);
+            }
+            if let Some(kind) = error {
+                self.failed(kind);
+            }
+        }
+    }
+
+    /// Writes a stream's `batch`, which holds something, if nothing waits before it.
+    fn write_batch(&mut self, batch: &Batch) {
         let mut sent = 0;
         while sent < batch.len()
-            && endpoint.ready.writable
-            && connection.waiting(side).is_none()
-            && connection.is_writable(side)
+            && self.ready.writable
+            && self.connection.waiting(self.side).is_none()
+            && self.connection.is_writable(self.side)
         {
-            let last = connection.ends_with_this(side);
             let written = if batch.pieces() <= FEW_SLICES {
-                write_slices::<FEW_SLICES, S>(endpoint, &batch, &scratch.buffer, sent, last)
+                self.write_slices::<FEW_SLICES>(batch, sent)
             } else {
-                write_slices::<SLICES, S>(endpoint, &batch, &scratch.buffer, sent, last)
+                self.write_slices::<SLICES>(batch, sent)
             };
             match written {
-                Ok(n) => sent += n,
+                Ok(n) => {
+                    sent += n;
+                    self.connection.wrote(self.side, n, self.scratch.now);
+                }
                 Err(error) => {
-                    if let Some(kind) = write_error(endpoint.ready, error.kind()) {
-                        connection.write_failed(side, kind, scratch);
+                    if let Some(kind) = write_error(self.ready, error.kind()) {
+                        self.failed(kind);
                     }
                 }
             }
         }
         if sent == batch.len() {
-            connection.kept_up(side, sent);
+            self.connection.kept_up(self.side, sent);
         } else {
-            connection.queue(side, skip(&batch, &scratch.buffer, sent), scratch.now);
+            let rest = skip(batch, &self.scratch.buffer, sent);
+            self.connection.queue(self.side, rest, self.scratch.now);
         }
     }
-    batch.clear();
-    batch
-}
 
-/// Writes up to `N` pieces of what is left of a batch behind its first `sent` bytes; `last` says that
-/// nothing follows the batch.
-fn write_slices<const N: usize, S: Socket>(
-    endpoint: &mut Endpoint<'_, S>,
-    batch: &Batch,
-    lent: &[u8],
-    sent: usize,
-    last: bool,
-) -> Result<usize> {
-    let mut slices = [IoSlice::new(&[]); N];
-    let (mut count, mut length) = (0, 0);
-    for (slot, part) in slices.iter_mut().zip(skip(batch, lent, sent)) {
-        *slot = IoSlice::new(part);
-        count += 1;
-        length += part.len();
+    /// Writes up to `N` pieces of what is left of a batch behind its first `sent` bytes.
+    fn write_slices<const N: usize>(&mut self, batch: &Batch, sent: usize) -> Result<usize> {
+        let mut slices = [IoSlice::new(&[]); N];
+        let (mut count, mut length) = (0, 0);
+        for (slot, part) in slices.iter_mut().zip(skip(batch, &self.scratch.buffer, sent)) {
+            *slot = IoSlice::new(part);
+            count += 1;
+            length += part.len();
+        }
+        let last = self.connection.ends_with_this(self.side) && sent + length == batch.len();
+        let written = self.socket.write(&slices[..count], last)?;
+        self.ready.writable = written == length;
+        Ok(written)
     }
-    let last = last && sent + length == batch.len();
-    let written = endpoint.socket.write(&slices[..count], last)?;
-    endpoint.ready.writable = written == length;
-    Ok(written)
+
+    /// Sends the datagrams of a batch; keeps those that are not taken.
+    fn send_batch(&mut self, batch: &Batch) {
+        if !self.connection.is_writable(self.side) {
+            return;
+        }
+        let mut failure = None;
+        let mut parts = batch.parts(&self.scratch.buffer).peekable();
+        while let (None, Some(part)) = (failure, parts.peek()) {
+            if !self.ready.writable || self.connection.waiting(self.side).is_some() {
+                break;
+            }
+            let Sending { gone, error } = send(self.socket, self.ready, part);
+            if gone {
+                parts.next();
+            }
+            failure = error;
+        }
+        if parts.peek().is_some() {
+            self.connection.queue(self.side, &mut parts, self.scratch.now);
+        }
+        drop(parts);
+        if let Some(kind) = failure {
+            self.failed(kind);
+        }
+    }
+
+    /// A write failed. What the other end sent before is still to be read, and no event announces
+    /// it again.
+    fn failed(&mut self, kind: ErrorKind) {
+        self.ready.readable = true;
+        self.connection.write_failed(self.side, kind, self.scratch);
+    }
 }
 
 /// The parts of a batch without its first `sent` bytes.
@@ -298,38 +324,6 @@ fn skip<'a>(batch: &'a Batch, lent: &'a [u8], mut sent: usize) -> impl Iterator<
         sent -= gone;
         (gone < part.len()).then(|| &part[gone..])
     })
-}
-
-/// Sends the datagrams of a batch; keeps those that are not taken.
-fn send_all<S: Socket>(
-    connection: &mut Connection,
-    side: Side,
-    endpoint: &mut Endpoint<'_, S>,
-    batch: &Batch,
-    scratch: &mut Scratch,
-) {
-    if !connection.is_writable(side) {
-        return;
-    }
-    let mut failure = None;
-    let mut parts = batch.parts(&scratch.buffer).peekable();
-    while let (None, Some(part)) = (failure, parts.peek()) {
-        if !endpoint.ready.writable || connection.waiting(side).is_some() {
-            break;
-        }
-        let Sending { gone, error } = send(endpoint, part);
-        if gone {
-            parts.next();
-        }
-        failure = error;
-    }
-    if parts.peek().is_some() {
-        connection.queue(side, &mut parts, scratch.now);
-    }
-    drop(parts);
-    if let Some(kind) = failure {
-        connection.write_failed(side, kind, scratch);
-    }
 }
 
 /// What became of one datagram.
@@ -342,13 +336,13 @@ struct Sending {
 
 /// Sends one datagram. The first error may be of an earlier one (ICMP, ip(7)), and then the socket
 /// is as good as before; the second is this one's.
-fn send<S: Socket>(endpoint: &mut Endpoint<'_, S>, datagram: &[u8]) -> Sending {
+fn send<S: Socket>(socket: &mut S, ready: &mut Ready, datagram: &[u8]) -> Sending {
     let mut told = None;
     for first in [true, false] {
-        match endpoint.socket.send(datagram).map_err(|error| error.kind()) {
+        match socket.send(datagram).map_err(|error| error.kind()) {
             Ok(()) => return Sending { gone: true, error: told },
             Err(ErrorKind::WouldBlock) => {
-                endpoint.ready.writable = false;
+                ready.writable = false;
                 return Sending { gone: false, error: told };
             }
             // Still writable: it is tried again at once.

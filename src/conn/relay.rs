@@ -2,81 +2,87 @@
 
 use std::time::Instant;
 
-use super::client_frames::{ClientFault, Closed, Sinks};
-use super::egress::End;
-use super::to_client::ControlRequests;
-use super::{Connection, Ending, Intake, Phase, Scratch, Side};
+use super::client_frames::{Answers, Found};
+use super::peer_frames::ControlRequests;
+use super::to_peer::ToPeer;
+use super::{Connection, Ending, Scratch, Side};
 
 impl Connection {
-    /// `side` gave `fresh` bytes; they end at `buffer[..length]` of the turn, behind what
-    /// [`load`](Self::load) put there.
+    /// `side` gave `fresh` bytes; they end at `buffer[..length]` of the scratch memory, behind what
+    /// [`prefill`](Self::prefill) put there.
     pub fn received(&mut self, side: Side, length: usize, fresh: usize, scratch: &mut Scratch) {
         let more = fresh == self.room(side);
         if side == Side::Client {
             // Any byte is a sign of life, not only a pong: a busy client must not starve its own.
-            self.last_heard = scratch.now;
-            self.pinged = None;
+            self.liveness.heard(scratch.now);
         }
-        let open = matches!(self.phase, Phase::Open(_));
-        if open {
-            self.half_mut(side).received += fresh as u64;
+        let bridged = self.lifecycle.bridge().is_some();
+        let half = self.half_mut(side);
+        if bridged {
+            half.count(fresh);
         }
-        match (side, self.half(side).intake) {
-            (Side::Client, Intake::Live) if open => self.client_received(length, scratch),
-            (Side::Client, Intake::Live) => self.head_received(length, scratch),
-            (Side::Peer, Intake::Live) => self.peer_received(length, more, scratch),
-            (_, Intake::Discard(left)) => {
-                self.half_mut(side).intake = Intake::Discard(left - fresh.min(left));
-            }
-            (_, Intake::Ended) => {}
+        match (side, half.is_live()) {
+            (_, false) => half.discarded(fresh),
+            (Side::Client, true) if bridged => self.client_received(length, scratch),
+            (Side::Client, true) => self.head_received(length, scratch),
+            (Side::Peer, true) => self.peer_received(length, more, scratch),
         }
     }
 
     pub(super) fn client_received(&mut self, length: usize, scratch: &mut Scratch) {
-        let Phase::Open(bridge) = &mut self.phase else { return };
-        let mut outlet = Sinks {
-            framer: &bridge.framer,
-            encoding: bridge.encoding,
-            to_peer: &mut scratch.to_peer,
-            to_client: &mut scratch.to_client,
+        let Some(bridge) = self.lifecycle.bridge_mut() else { return };
+        let mut answers = Answers {
+            batch: &mut scratch.to_client,
             client: &mut self.client.egress,
             may_answer: !bridge.close_sent,
         };
-        let collected = bridge.client_frames.collected();
-        let fed = bridge.client_frames.feed(&mut scratch.buffer[..length], &mut outlet);
-        if !scratch.to_peer.is_empty() || bridge.client_frames.collected() > collected {
-            self.last_data = scratch.now;
+        let collected = bridge.collected.len();
+        let mut to_peer = ToPeer {
+            framer: &bridge.framer,
+            encoding: bridge.encoding,
+            batch: &mut scratch.to_peer,
+            collected: &mut bridge.collected,
+        };
+        let input = &mut scratch.buffer[..length];
+        let fed = bridge.client_frames.feed(input, &mut to_peer, &mut answers);
+        if !scratch.to_peer.is_empty() || bridge.collected.len() > collected {
+            self.liveness.data(scratch.now);
             // After the peer's end, or ours, the client may finish what it has begun.
-            if self.ending.is_some() && self.peer.egress.end == End::Open {
-                self.restart_deadline(scratch.now);
+            if self.peer.egress.is_open() {
+                self.prolong(scratch.now);
             }
         }
-        // A fault may lie inside a frame, which then never ends.
-        if fed.is_ok() {
-            self.late_pong(Side::Peer, scratch);
-        }
         match fed {
-            Ok(None) => {}
-            Ok(Some(Closed(code))) => self.client_closed(code, scratch),
-            Err(fault) => self.client_fault(fault, scratch),
+            Ok(Found { close, pong }) => {
+                self.late_pong(Side::Peer, scratch);
+                if pong {
+                    self.liveness.ponged();
+                }
+                if let Some(code) = close {
+                    // It is answered, and the connection ends (§5.5.1).
+                    self.end_client(Ending::ClientClosed(code), scratch);
+                }
+            }
+            // The fault may lie inside a frame, which then never ends: no pong may follow.
+            Err(fault) => self.end_client(Ending::ClientFault(fault), scratch),
         }
     }
 
     fn peer_received(&mut self, length: usize, more: bool, scratch: &mut Scratch) {
-        let Phase::Open(bridge) = &mut self.phase else { return };
+        let Some(bridge) = self.lifecycle.bridge_mut() else { return };
         bridge.refusals = 0;
         let Scratch { buffer, to_client, to_peer, .. } = scratch;
         let fed = bridge.to_client.feed(&mut bridge.framer, buffer, length, more, to_client);
         // Pings and pongs of a peer's are no data.
         if !bridge.framer.is_two_way_frames() || !to_client.is_empty() {
-            self.last_data = scratch.now;
+            self.liveness.data(scratch.now);
         }
         match fed {
             Ok(ControlRequests { close, ping }) => {
                 match ping {
                     // Frames do not nest: the pong waits for the end of the client's.
                     Some(payload) if bridge.client_frames.inside_frame() => {
-                        self.peer.egress.late_pong = Some(payload.into());
+                        self.peer.egress.keep_pong(&payload);
                     }
                     Some(payload) => self.peer.egress.pong(to_peer, &payload),
                     None => {}
@@ -85,60 +91,55 @@ impl Connection {
                     self.drop_peer(Ending::PeerClosed(code), scratch);
                 }
             }
-            Err(fault) => {
-                let ending = Ending::PeerFault(fault);
-                self.drop_peer(ending, scratch);
-            }
+            Err(fault) => self.drop_peer(Ending::PeerFault(fault), scratch),
         }
     }
 
-    /// A read from `side` found nothing.
+    /// A read from `side` found nothing: all that had arrived is with us.
     pub fn found_empty(&mut self, side: Side, scratch: &mut Scratch) {
-        if let (Side::Peer, Phase::Open(bridge)) = (side, &mut self.phase) {
+        if side == Side::Peer
+            && let Some(bridge) = self.lifecycle.bridge_mut()
+        {
             bridge.to_client.no_more(&bridge.framer, &mut scratch.to_client);
         }
-    }
-
-    fn client_fault(&mut self, fault: ClientFault, scratch: &mut Scratch) {
-        self.end_client(Ending::ClientFault(fault), scratch);
-    }
-
-    /// All that was queued for `side` is out.
-    pub fn drained(&mut self, side: Side, scratch: &mut Scratch) {
-        // While one side could not be written to, the other was not read: silence was ours.
-        self.last_heard = scratch.now;
-        self.pinged = None;
-        if self.ending.is_some() {
-            self.restart_deadline(scratch.now);
+        if self.half(side).egress.is_given_up() && self.half(side).is_read() {
+            self.failed_side_is_empty(side, scratch);
         }
-        self.late_pong(side, scratch);
     }
 
     /// Sends the pong that had to wait, if it need not wait any longer.
     fn late_pong(&mut self, side: Side, scratch: &mut Scratch) {
-        let Phase::Open(bridge) = &self.phase else { return };
-        let inside = side == Side::Peer && bridge.client_frames.inside_frame();
-        let batch = scratch.batch(side);
-        let egress = &mut self.half_mut(side).egress;
-        if inside || !egress.queue.is_empty() || egress.end != End::Open {
-            return;
+        let Some(bridge) = self.lifecycle.bridge() else { return };
+        if side == Side::Client || !bridge.client_frames.inside_frame() {
+            self.half_mut(side).egress.late_pong(scratch.batch(side));
         }
-        if let Some(payload) = egress.late_pong.take() {
-            egress.pong(batch, &payload);
+    }
+
+    /// The kernel took `n` bytes for `side`.
+    pub fn wrote(&mut self, side: Side, n: usize, now: Instant) {
+        if !self.is_datagram(side) {
+            self.half_mut(side).egress.flow.wrote(n, now);
+        }
+        if side == Side::Client {
+            self.liveness.sent(n, now);
         }
     }
 
     /// `n` bytes of what [`waiting`](Self::waiting) showed were taken.
-    pub fn sent(&mut self, side: Side, n: usize, now: Instant) {
+    pub fn sent(&mut self, side: Side, n: usize, scratch: &mut Scratch) {
+        self.wrote(side, n, scratch.now);
         let egress = &mut self.half_mut(side).egress;
-        egress.queue.sent(n);
-        egress.progress = now;
-    }
-
-    /// Whether what is written to `side` still goes anywhere.
-    #[must_use]
-    pub fn is_writable(&self, side: Side) -> bool {
-        self.half(side).egress.end != End::Done
+        egress.sent(n, scratch.now);
+        let drained = egress.is_drained();
+        if self.lifecycle.bridge().is_some() {
+            self.liveness.data(scratch.now);
+        }
+        if drained {
+            // While one side could not be written to, the other was not read: silence was ours.
+            self.liveness.heard(scratch.now);
+            self.prolong(scratch.now);
+            self.late_pong(side, scratch);
+        }
     }
 
     /// All of a turn's `bytes` for `side` were taken at once.
@@ -146,18 +147,15 @@ impl Connection {
         self.half_mut(side).egress.kept_up(bytes);
     }
 
+    /// Whether what is written to `side` still goes anywhere.
+    #[must_use]
+    pub fn is_writable(&self, side: Side) -> bool {
+        self.half(side).egress.is_writable()
+    }
+
     /// These parts of a turn's bytes for `side` have to wait.
     pub fn queue<'a>(&mut self, side: Side, parts: impl Iterator<Item = &'a [u8]>, now: Instant) {
         let datagrams = self.is_datagram(side);
-        let egress = &mut self.half_mut(side).egress;
-        if egress.end == End::Done {
-            return;
-        }
-        if egress.queue.is_empty() {
-            egress.fell_behind(now);
-        }
-        for part in parts {
-            if datagrams { egress.queue.push_datagram(part) } else { egress.queue.push(part) }
-        }
+        self.half_mut(side).egress.queue(parts, datagrams, now);
     }
 }

@@ -1,10 +1,10 @@
 //! Peer to client: the framing's verdict, a frame header in front, no copy of long pieces.
 
-use super::TURN_BYTES;
 use super::batch::{Batch, stage_frame};
-use super::peer_frames::{PeerFrameFault, PeerFrames};
+use super::peer_frames::{ControlRequests, PeerFrameFault, PeerFrames};
+use super::scratch::TURN_BYTES;
 use crate::framing::{Framer, FramingFault, Kind, Verdict};
-use crate::proto::frame::{CloseCode, Header, Opcode};
+use crate::proto::frame::{Header, Opcode};
 use crate::proto::utf8::incomplete_tail;
 use websocksy_abi::PEER_BUFFER_SIZE;
 
@@ -34,15 +34,6 @@ pub(super) struct ToClient {
     mode: Mode,
     /// Bytes that wait for a verdict, at most [`PEER_BUFFER_SIZE`]; no memory while empty.
     kept: Vec<u8>,
-}
-
-/// What the peer requests of the bridge itself in a two-way framing.
-#[derive(Default)]
-pub(super) struct ControlRequests {
-    /// It sent a close frame.
-    pub(super) close: Option<CloseCode>,
-    /// It sent a ping with this payload.
-    pub(super) ping: Option<Vec<u8>>,
 }
 
 impl ToClient {
@@ -217,6 +208,7 @@ fn opcode(kind: Kind) -> Opcode {
 mod tests {
     use super::*;
     use crate::framing;
+    use crate::proto::frame::CloseCode;
 
     /// What was read, and whether the read was full.
     type Read = (&'static [u8], bool);

@@ -12,7 +12,7 @@ use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
 use super::unacked::unacknowledged;
-use crate::conn::pump::{DATAGRAM_TOO_BIG, Socket};
+use crate::conn::socket::{DATAGRAM_TOO_BIG, Socket};
 
 /// All there is to know of a socket, once: readiness is remembered, never asked for again.
 pub(crate) const ALL: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
@@ -48,19 +48,6 @@ impl Transport {
     /// data only, which has an event of its own.
     pub(crate) fn reads_in_pieces(&self) -> bool {
         matches!(self, Self::Unix(_) | Self::FifoRx(_))
-    }
-
-    pub(crate) fn is_fifo(&self) -> bool {
-        matches!(self, Self::FifoTx(_) | Self::FifoRx(_))
-    }
-
-    /// Bytes written that the other end does not have yet, and would lose by a reset: of TCP, since
-    /// the others deliver what was written whatever happens.
-    pub(crate) fn unacknowledged(&self) -> usize {
-        match self {
-            Self::Tcp(socket) => unacknowledged(socket),
-            _ => 0,
-        }
     }
 
     /// A second descriptor of a TCP socket.
@@ -126,6 +113,19 @@ impl Socket for Transport {
 
     fn close(&mut self) {
         *self = Self::Closed;
+    }
+
+    fn reads_unasked(&self) -> bool {
+        !matches!(self, Self::FifoTx(_) | Self::FifoRx(_))
+    }
+
+    /// Of TCP alone: the others deliver what was written whatever happens.
+    fn unacknowledged(&self) -> usize {
+        match self {
+            Self::Tcp(socket) => unacknowledged(socket),
+            Self::Unix(_) | Self::Udp(_) | Self::UnixDatagram(_) => 0,
+            Self::FifoTx(_) | Self::FifoRx(_) | Self::Closed => 0,
+        }
     }
 }
 

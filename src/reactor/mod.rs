@@ -178,13 +178,8 @@ impl Reactor {
                 continue;
             }
             session.entered = 0;
-            if session.is_overdue(self.scratch.now) {
-                session.look_again();
-                session.pump(&mut self.scratch);
-                session.connection.still_under_way(session.under_way(), self.scratch.now);
-                if session.is_overdue(self.scratch.now) {
-                    session.connection.expired(&mut self.scratch);
-                }
+            if session.connection.deadline().is_some_and(|at| at <= self.scratch.now) {
+                session.judge(&mut self.scratch);
             }
             self.dial_due(key);
             self.turn(key);

@@ -12,7 +12,8 @@ use super::dial::Race;
 use super::sessions::Key;
 use super::timer_wheel::Tick;
 use crate::backend::Target;
-use crate::conn::pump::{Endpoint, Ready, pump};
+use crate::conn::pump::Pump;
+use crate::conn::socket::{Endpoint, Ready};
 use crate::conn::{Connection, Scratch, Side};
 use crate::net::Transport;
 use crate::offload::Ticket;
@@ -101,44 +102,30 @@ impl Session {
         ready.reads_in_pieces |= event.is_priority();
     }
 
-    /// One turn; returns whether there is more to do at once.
-    pub(super) fn pump(&mut self, scratch: &mut Scratch) -> bool {
-        let mut client = Endpoint { socket: &mut self.client, ready: &mut self.client_ready };
+    /// The connection and its sockets, for a turn.
+    fn with<'a>(&'a mut self, scratch: &'a mut Scratch) -> Pump<'a, Transport> {
         let peer = match &mut self.peer {
             PeerState::Connected(socket, _) => {
                 Some(Endpoint { socket, ready: &mut self.peer_ready })
             }
-            _ => None,
+            PeerState::None | PeerState::Racing(_) | PeerState::Waiting(_) => None,
         };
-        let again = pump(&mut self.connection, &mut client, peer, scratch);
+        let client = Endpoint { socket: &mut self.client, ready: &mut self.client_ready };
+        Pump { connection: &mut self.connection, client, peer, scratch }
+    }
+
+    /// One turn; returns whether there is more to do at once.
+    pub(super) fn pump(&mut self, scratch: &mut Scratch) -> bool {
+        let again = self.with(scratch).turn();
         if self.client_ready.hung_up {
             self.connection.hung_up();
         }
         again
     }
 
-    /// Takes both sides for ready: events may be among those that one poll did not bring. A FIFO is
-    /// left out, since without a writer it reads like one at its end.
-    pub(super) fn look_again(&mut self) {
-        (self.client_ready.readable, self.client_ready.writable) = (true, true);
-        if let PeerState::Connected(peer, _) = &self.peer {
-            self.peer_ready.writable = true;
-            self.peer_ready.readable |= !peer.is_fifo();
-        }
-    }
-
-    /// Bytes that the kernel still holds for sides that an ending session goes on reading. A socket
-    /// that was reset keeps its number for good, and it means nothing.
-    pub(super) fn under_way(&self) -> usize {
-        let of = |side, link: &Transport, ready: &Ready| {
-            let counts = self.connection.is_lingering(side) && !ready.failed;
-            if counts { link.unacknowledged() } else { 0 }
-        };
-        let peer = match &self.peer {
-            PeerState::Connected(peer, _) => of(Side::Peer, peer, &self.peer_ready),
-            _ => 0,
-        };
-        of(Side::Client, &self.client, &self.client_ready) + peer
+    /// A deadline of the connection's has come.
+    pub(super) fn judge(&mut self, scratch: &mut Scratch) {
+        self.with(scratch).deadline();
     }
 
     /// The peer behind `link` is there; its events are those of `socket`.
@@ -146,11 +133,6 @@ impl Session {
         let reads_in_pieces = link.reads_in_pieces();
         self.peer_ready = Ready { writable: true, reads_in_pieces, ..Ready::default() };
         self.peer = PeerState::Connected(link, socket);
-    }
-
-    /// Whether the connection's own deadline has passed.
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        self.connection.deadline().is_some_and(|at| at <= now)
     }
 
     /// When something is due.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 
-use websocksy::conn::pump::{DATAGRAM_TOO_BIG, Endpoint, Ready, Socket};
+use websocksy::conn::socket::{DATAGRAM_TOO_BIG, Endpoint, Ready, Socket};
 
 use crate::random::Random;
 
@@ -251,6 +251,14 @@ impl Socket for Fake {
         assert!(!std::mem::replace(&mut self.closed, true), "closed twice");
         self.shut = true;
         self.end_seen = true;
+    }
+
+    fn unacknowledged(&self) -> usize {
+        0
+    }
+
+    fn reads_unasked(&self) -> bool {
+        true
     }
 }
 

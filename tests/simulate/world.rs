@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use websocksy::backend::QueryError;
 use websocksy::config::{Config, Deadlines};
-use websocksy::conn::pump::pump;
-use websocksy::conn::{Action, Connection, Scratch, Side};
+use websocksy::conn::pump::Pump;
+use websocksy::conn::{Action, Connection, Scratch, Side, SocketEnd};
 use websocksy::proto::handshake::Upgrade;
 
 use crate::kind::Kind;
@@ -224,7 +224,9 @@ impl World {
         }
         let sides = [Side::Client, Side::Peer];
         let before = sides.map(|side| self.connection.is_writable(side));
-        self.connection.expired(&mut self.scratch);
+        self.client.socket.begin_turn();
+        self.peer.socket.begin_turn();
+        self.with_sockets().deadline();
         for (side, before) in sides.into_iter().zip(before) {
             if before && !self.connection.is_writable(side) {
                 self.given_up.push(side);
@@ -236,6 +238,16 @@ impl World {
         self.given_up.contains(&side)
     }
 
+    /// The connection with its sockets.
+    fn with_sockets(&mut self) -> Pump<'_, Fake> {
+        Pump {
+            connection: &mut self.connection,
+            client: self.client.port(),
+            peer: self.connected.then(|| self.peer.port()),
+            scratch: &mut self.scratch,
+        }
+    }
+
     /// Turns until the connection waits for an event or a deadline.
     fn pump(&mut self) {
         for _ in 0..PATIENCE {
@@ -244,9 +256,7 @@ impl World {
             }
             self.client.socket.begin_turn();
             self.peer.socket.begin_turn();
-            let mut client = self.client.port();
-            let peer = self.connected.then(|| self.peer.port());
-            let again = pump(&mut self.connection, &mut client, peer, &mut self.scratch);
+            let again = self.with_sockets().turn();
             if self.client.ready.hung_up {
                 self.connection.hung_up();
             }
@@ -284,7 +294,8 @@ impl World {
             assert!(!(wanted && socket.has_news()), "{side:?} is readable, and nobody reads");
             let takes = self.connection.waiting(side).is_some_and(|bytes| socket.takes(bytes));
             assert!(!takes, "{side:?} is writable, and nobody writes");
-            assert!(!self.connection.shutdown_due(side), "{side:?} is not shut down");
+            let end = self.connection.ending_of(side);
+            assert_eq!(end, SocketEnd::None, "{side:?} is not shut down");
         };
         check(Side::Client, &self.client.socket);
         if self.connected {

@@ -1,0 +1,152 @@
+//! Where a connection stands, and why it ends.
+//!
+//! ```text
+//! Head -> Asking -> Dialling -> Open -> Closing
+//!    \______\__________\-> Refused        \-> Over
+//! ```
+//!
+//! [`Lifecycle::end`] is the only writer of the ending, and the first ending stands.
+
+use std::time::Instant;
+
+use super::bridge::Bridge;
+use super::ending::Ending;
+use crate::backend::Answer;
+use crate::proto::handshake::Upgrade;
+use crate::proto::http::HeadParser;
+
+/// Where a connection stands.
+pub(super) enum Phase {
+    /// The request head is being read.
+    Head(Box<HeadParser>),
+    /// The back end is asked; these frames came with the head.
+    Asking(Vec<u8>),
+    /// The peer is being reached.
+    Dialling(Box<Opening>),
+    /// Bridged (RFC 6455 §4.2.2).
+    Open(Box<Bridge>),
+    /// Bridged, and one side is at its end: the closing handshake (RFC 6455 §7.1.3).
+    Closing(Box<Bridge>),
+    /// Refused: the answer goes out.
+    Refused,
+    /// Nothing is left to do; was it bridged before?
+    Over { bridged: bool },
+}
+
+/// A handshake that was accepted but not answered yet.
+pub(super) struct Opening {
+    pub(super) upgrade: Box<Upgrade>,
+    /// Frames that came with the head.
+    pub(super) early: Vec<u8>,
+    pub(super) answer: Answer,
+}
+
+/// The phase, its deadline, and the ending.
+pub(super) struct Lifecycle {
+    phase: Phase,
+    /// Set in [`Phase::Closing`], [`Phase::Refused`] and [`Phase::Over`], and in no other.
+    ending: Option<Ending>,
+    phase_deadline: Option<Instant>,
+}
+
+impl Lifecycle {
+    /// A client of which nothing was read.
+    pub(super) fn new(deadline: Instant) -> Self {
+        let phase = Phase::Head(Box::default());
+        Self { phase, ending: None, phase_deadline: Some(deadline) }
+    }
+
+    pub(super) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    pub(super) fn phase_mut(&mut self) -> &mut Phase {
+        &mut self.phase
+    }
+
+    /// The bridge, while there is one.
+    pub(super) fn bridge(&self) -> Option<&Bridge> {
+        match &self.phase {
+            Phase::Open(bridge) | Phase::Closing(bridge) => Some(bridge),
+            Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_) => None,
+            Phase::Refused | Phase::Over { .. } => None,
+        }
+    }
+
+    /// The bridge, while there is one.
+    pub(super) fn bridge_mut(&mut self) -> Option<&mut Bridge> {
+        match &mut self.phase {
+            Phase::Open(bridge) | Phase::Closing(bridge) => Some(bridge),
+            Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_) => None,
+            Phase::Refused | Phase::Over { .. } => None,
+        }
+    }
+
+    /// Whether the client waits for an answer that the back end or the peer has not made possible.
+    pub(super) fn is_connecting(&self) -> bool {
+        matches!(self.phase, Phase::Asking(_) | Phase::Dialling(_))
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_))
+    }
+
+    /// Whether it is or was bridged.
+    pub(super) fn was_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_) | Phase::Closing(_) | Phase::Over { bridged: true })
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// Goes on to `phase`, which is to be left by `deadline`.
+    pub(super) fn advance(&mut self, phase: Phase, deadline: Option<Instant>) {
+        debug_assert!(self.ending.is_none(), "an ending is final");
+        self.phase = phase;
+        self.phase_deadline = deadline;
+    }
+
+    /// Why it ended, once it does.
+    pub(super) fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// It ends. The first reason stands; what follows from it does not replace it.
+    pub(super) fn end(&mut self, ending: Ending, deadline: Instant) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.ending = Some(ending);
+        self.phase_deadline = Some(deadline);
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Refused) {
+            Phase::Open(bridge) => Phase::Closing(bridge),
+            Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_) => Phase::Refused,
+            ended @ (Phase::Closing(_) | Phase::Refused | Phase::Over { .. }) => ended,
+        };
+    }
+
+    /// Nothing is left to do; `ending` says why if nothing did before.
+    pub(super) fn finish(&mut self, ending: impl FnOnce() -> Ending) {
+        self.ending.get_or_insert_with(ending);
+        self.cut_off();
+    }
+
+    /// Nothing more is done for a connection that has its ending.
+    pub(super) fn cut_off(&mut self) {
+        debug_assert!(self.ending.is_some(), "nothing is over without a reason");
+        self.phase = Phase::Over { bridged: self.was_open() };
+        self.phase_deadline = None;
+    }
+
+    pub(super) fn phase_deadline(&self) -> Option<Instant> {
+        self.phase_deadline
+    }
+
+    /// An ending connection has until `deadline` from now on.
+    pub(super) fn prolong(&mut self, deadline: Instant) {
+        if self.ending.is_some() && !self.is_over() {
+            self.phase_deadline = Some(deadline);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What one turn of the loop works with, one for all connections.
+
+use std::time::{Instant, SystemTime};
+
+use super::batch::Batch;
+use super::side::Side;
+use websocksy_abi::PEER_BUFFER_SIZE;
+
+/// The most bytes that one read takes: bytes per system call decide what bulk costs.
+pub const TURN_BYTES: usize = 256 * 1024;
+
+/// The time, and memory that a turn fills and leaves empty.
+pub struct Scratch {
+    /// When this turn of the loop began: the clock is read once a wake-up.
+    pub now: Instant,
+    /// Where reads go.
+    pub(super) buffer: Box<[u8]>,
+    /// What is to be written to the client.
+    pub(super) to_client: Batch,
+    /// What is to be written to the peer.
+    pub(super) to_peer: Batch,
+    /// Tells the time of day, for the `Date` of refusals.
+    pub(super) clock: Option<fn() -> SystemTime>,
+}
+
+impl Scratch {
+    /// A turn's memory. The buffer has room for what a connection kept, a read behind it, and the
+    /// zero byte that the framing functions may read.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            now,
+            buffer: vec![0; PEER_BUFFER_SIZE + TURN_BYTES + 1].into_boxed_slice(),
+            to_client: Batch::default(),
+            to_peer: Batch::default(),
+            clock: None,
+        }
+    }
+
+    /// One that knows the time of day (RFC 9110 §6.6.1: who has a clock dates its answers).
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> SystemTime) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    pub(super) fn batch(&mut self, side: Side) -> &mut Batch {
+        match side {
+            Side::Client => &mut self.to_client,
+            Side::Peer => &mut self.to_peer,
+        }
+    }
+}
