@@ -1,7 +1,9 @@
 //! What a socket is: the ways to either side of a session, and what the system says of them.
 
+mod channel;
 pub(crate) mod limits;
 mod transport;
 mod unacked;
 
-pub(crate) use transport::{ALL, Transport};
+pub use channel::{Channel, Readiness};
+pub(crate) use transport::Transport;

@@ -11,11 +11,12 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
+use super::channel::Channel;
 use super::unacked::unacknowledged;
 use crate::conn::socket::{DATAGRAM_TOO_BIG, Socket};
 
 /// All there is to know of a socket, once: readiness is remembered, never asked for again.
-pub(crate) const ALL: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+const ALL: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
 /// One end of a connection, as the pump sees it.
 pub(crate) enum Transport {
@@ -42,16 +43,34 @@ impl Transport {
             Self::Closed => Err(ErrorKind::NotConnected.into()),
         }
     }
+}
 
-    /// Whether a read may stop before all that is there: where a descriptor was passed along
-    /// (unix(7)), or behind each write into a FIFO in packet mode (pipe(2)). TCP does so at urgent
-    /// data only, which has an event of its own.
-    pub(crate) fn reads_in_pieces(&self) -> bool {
+impl Channel for Transport {
+    /// A read stops where a descriptor was passed along (unix(7)), and behind each write into a
+    /// FIFO in packet mode (pipe(2)). TCP does so at urgent data only, which has an event of its
+    /// own.
+    fn reads_in_pieces(&self) -> bool {
         matches!(self, Self::Unix(_) | Self::FifoRx(_))
     }
 
-    /// A second descriptor of a TCP socket.
-    pub(crate) fn duplicate(&self) -> Result<OwnedFd> {
+    fn connect_outcome(&self) -> Option<Result<()>> {
+        let Self::Tcp(socket) = self else { return Some(Ok(())) };
+        match (socket.take_error(), socket.peer_addr()) {
+            (Ok(None), Ok(_)) => Some(Ok(())),
+            (Ok(None), Err(error)) if error.kind() == ErrorKind::NotConnected => None,
+            (Ok(Some(error)), _) | (Err(error), _) | (Ok(None), Err(error)) => Some(Err(error)),
+        }
+    }
+
+    fn set_nodelay(&self) -> Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_nodelay(true),
+            _ => Ok(()),
+        }
+    }
+
+    /// Of a TCP socket.
+    fn duplicate(&self) -> Result<OwnedFd> {
         match self {
             Self::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
             _ => Err(ErrorKind::Unsupported.into()),

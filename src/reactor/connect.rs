@@ -3,226 +3,212 @@
 use std::io;
 use std::net::SocketAddr;
 
-use mio::event::Event;
-use mio::net::TcpStream;
-
-use super::Reactor;
+use super::context::Context;
 use super::dial::{self, Begun, Race, Standing};
-use super::session::{self, PeerState};
-use super::sessions::Key;
+use super::session::{self, Next, PeerState, Session};
+use super::system::System;
 use crate::backend::{Answer, QueryError, Request, Target};
 use crate::conn::Action;
 use crate::net::limits::is_exhaustion;
-use crate::net::{ALL, Transport};
-use crate::offload::{Done, LookedUp};
+use crate::net::{Channel, Readiness};
+use crate::offload::LookedUp;
 use crate::proto::handshake::Upgrade;
 
 /// The token bits of a session's first peer socket.
 const FIRST_PEER: usize = 1;
 
-impl Reactor {
-    /// Does what a connection asks for.
-    pub(super) fn act(&mut self, key: Key, action: Action) {
+impl<S: System> Session<S> {
+    /// Does what the connection asks for.
+    pub(super) fn act(&mut self, action: Action, context: &mut Context<S>) {
         match action {
-            Action::Ask(upgrade) => self.ask(key, *upgrade),
+            Action::Ask(upgrade) => self.ask(*upgrade, context),
             Action::Dial(target) => {
-                let Some(session) = self.sessions.get_mut(key) else { return };
-                session.target = Some(Box::new(target));
-                self.dial(key);
+                self.target = Some(Box::new(target));
+                self.dial(context);
             }
         }
     }
 
-    /// Asks the back end: at once if it only looks into its settings, else on a lane.
-    fn ask(&mut self, key: Key, upgrade: Upgrade) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        if self.backend.is_instant() {
-            let request = Request { upgrade, socket: None };
-            let answer = self.backend.query(&request);
-            return self.answered(key, request, answer);
+    /// Asks the back end: at once if it only looks into its settings, else on the offload.
+    fn ask(&mut self, upgrade: Upgrade, context: &mut Context<S>) {
+        let request = Request { upgrade, socket: None };
+        if let Some(answer) = context.offload.answer(&request) {
+            return self.take_answer(request, answer, context);
         }
-        let asked = session.client.duplicate().and_then(|socket| {
-            let request = Request { upgrade, socket: Some(socket) };
-            self.offload.query(&self.backend, key, request)
+        let asked = self.client.duplicate().and_then(|socket| {
+            let request = Request { socket: Some(socket), ..request };
+            context.offload.query(self.key, request)
         });
         match asked {
-            Ok(ticket) => session.query = Some(ticket),
-            Err(error) => {
-                session.connection.exhausted(error.to_string(), &mut self.scratch);
-            }
+            Ok(ticket) => self.query = Some(ticket),
+            Err(error) => self.connection.exhausted(error.to_string(), &mut context.scratch),
         }
     }
 
-    fn answered(&mut self, key: Key, request: Request, answer: Result<Answer, QueryError>) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        session.query = None;
-        session.connection.answered(Box::new(request.upgrade), answer, &mut self.scratch);
+    fn take_answer(
+        &mut self,
+        request: Request,
+        answer: Result<Answer, QueryError>,
+        context: &mut Context<S>,
+    ) {
+        self.query = None;
+        self.connection.answered(Box::new(request.upgrade), answer, &mut context.scratch);
     }
 
-    /// What the offload brought.
-    pub(super) fn take_in(&mut self) {
-        while let Some(done) = self.offload.next() {
-            match done {
-                Done::Answered { key, request, answer } => {
-                    self.answered(key, request, answer);
-                    self.turn(key);
-                }
-                Done::Resolved { name, addresses } => {
-                    for key in self.offload.waited_for(&name) {
-                        self.resolved(key, addresses.clone());
-                        self.turn(key);
-                    }
-                }
-            }
-        }
+    /// The turn in which the back end's answer comes.
+    pub(super) fn answered(
+        &mut self,
+        request: Request,
+        answer: Result<Answer, QueryError>,
+        context: &mut Context<S>,
+    ) -> Next {
+        self.take_answer(request, answer, context);
+        self.turn(context)
     }
 
     /// Begins to reach the session's target, or begins again.
-    fn dial(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let Some(target) = &session.target else { return };
-        match dial::begin(target) {
-            Ok(Begun::Connected(peer)) => self.connected(key, peer),
-            Ok(Begun::Addresses(addresses)) => self.race(key, addresses),
+    fn dial(&mut self, context: &mut Context<S>) {
+        let Some(target) = &self.target else { return };
+        match dial::begin(target, &mut context.system) {
+            Ok(Begun::Connected(peer)) => self.connected(peer, context),
+            Ok(Begun::Addresses(addresses)) => self.race(addresses, context),
             Ok(Begun::Name(name)) => {
-                session.peer = PeerState::Waiting(None);
-                if let Err(error) = self.offload.resolve(&name, key) {
-                    session.connection.exhausted(error.to_string(), &mut self.scratch);
+                self.peer = PeerState::Waiting(None);
+                if let Err(error) = context.offload.resolve(&name, self.key) {
+                    self.connection.exhausted(error.to_string(), &mut context.scratch);
                 }
             }
             Ok(Begun::Later) => {
-                session.peer = PeerState::Waiting(Some(self.scratch.now + dial::RETRY_DELAY))
+                self.peer = PeerState::Waiting(Some(context.scratch.now + dial::RETRY_DELAY));
             }
-            Err(error) => self.not_connected(key, &error),
+            Err(error) => self.not_connected(&error, context),
         }
     }
 
-    fn resolved(&mut self, key: Key, addresses: LookedUp) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        match (addresses, session.target.as_deref()) {
+    /// The turn in which the name is looked up.
+    pub(super) fn resolved(&mut self, addresses: LookedUp, context: &mut Context<S>) -> Next {
+        match (addresses, self.target.as_deref()) {
             (Ok(addresses), Some(&Target::Udp { port, .. })) => {
-                match dial::udp::connect(&dial::at_port(addresses, port)) {
-                    Ok(peer) => self.connected(key, peer),
-                    Err(error) => self.not_connected(key, &error),
+                let addresses = dial::at_port(addresses, port);
+                match dial::connect_udp(&addresses, &mut context.system) {
+                    Ok(peer) => self.connected(peer, context),
+                    Err(error) => self.not_connected(&error, context),
                 }
             }
             (Ok(addresses), Some(&Target::Tcp { port, .. })) => {
-                self.race(key, dial::at_port(addresses, port));
+                self.race(dial::at_port(addresses, port), context);
             }
             (Ok(_), _) => {}
-            (Err(error), _) => self.not_connected(key, &error),
+            (Err(error), _) => self.not_connected(&error, context),
         }
+        self.turn(context)
     }
 
-    fn race(&mut self, key: Key, addresses: Vec<SocketAddr>) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        session.peer = PeerState::Racing(Box::new(Race::new(addresses)));
-        self.attempt(key);
+    fn race(&mut self, addresses: Vec<SocketAddr>, context: &mut Context<S>) {
+        self.peer = PeerState::Racing(Box::new(Race::new(addresses)));
+        self.attempt(context);
     }
 
     /// Tries the race's next address.
-    fn attempt(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let PeerState::Racing(race) = &mut session.peer else { return };
-        let registry = self.poll.registry();
-        let standing = race.attempt(self.scratch.now, |socket, place| {
-            let token = session::token(key, FIRST_PEER + place);
-            registry.register(socket, token, ALL)
+    fn attempt(&mut self, context: &mut Context<S>) {
+        let PeerState::Racing(race) = &mut self.peer else { return };
+        let (key, system) = (self.key, &mut context.system);
+        let standing = race.attempt(context.scratch.now, |address, place| {
+            let mut attempt = system.connect_tcp(address)?;
+            system.watch(&mut attempt, session::token(key, FIRST_PEER + place))?;
+            Ok(attempt)
         });
         if let Standing::Lost(error) = standing {
-            self.not_connected(key, &error);
+            self.not_connected(&error, context);
         }
     }
 
     /// An event of a socket that may be an attempt still.
-    pub(super) fn race_event(&mut self, key: Key, socket: usize, event: &Event) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let PeerState::Racing(race) = &mut session.peer else { return };
-        let open = event.is_writable() && !event.is_write_closed() && !event.is_error();
-        match race.event(socket - FIRST_PEER, open) {
-            Some(Ok(stream)) => self.won(key, stream, socket),
+    pub(super) fn race_event(
+        &mut self,
+        socket: usize,
+        readiness: Readiness,
+        context: &mut Context<S>,
+    ) {
+        let PeerState::Racing(race) = &mut self.peer else { return };
+        match race.event(socket - FIRST_PEER, readiness) {
+            Some(Ok(winner)) => self.won(winner, socket, context),
             Some(Err(error)) => {
                 race.failed(error);
-                self.attempt(key);
+                self.attempt(context);
             }
             None => {}
         }
     }
 
-    fn won(&mut self, key: Key, stream: TcpStream, socket: usize) {
-        // Small writes must not wait for the acknowledgement of earlier ones.
-        if let Err(error) = stream.set_nodelay(true) {
-            return self.not_connected(key, &error);
+    fn won(&mut self, peer: S::Transport, socket: usize, context: &mut Context<S>) {
+        if let Err(error) = peer.set_nodelay() {
+            return self.not_connected(&error, context);
         }
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        session.set_peer(Transport::Tcp(stream), socket);
-        self.open(key);
+        self.set_peer(peer, socket);
+        self.open(context);
     }
 
     /// A peer that needs no race is there.
-    fn connected(&mut self, key: Key, mut peer: Transport) {
-        let token = session::token(key, FIRST_PEER);
-        if let Err(error) = peer.register(self.poll.registry(), token) {
-            return self.not_connected(key, &error);
+    fn connected(&mut self, mut peer: S::Transport, context: &mut Context<S>) {
+        let token = session::token(self.key, FIRST_PEER);
+        if let Err(error) = context.system.watch(&mut peer, token) {
+            return self.not_connected(&error, context);
         }
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        session.set_peer(peer, FIRST_PEER);
-        self.open(key);
+        self.set_peer(peer, FIRST_PEER);
+        self.open(context);
     }
 
     /// The peer is there: the client is told, unless something stands against it after all.
-    fn open(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        session.connection.connected(&mut self.scratch);
-        if session.connection.was_open() {
-            session.log_start();
+    fn open(&mut self, context: &mut Context<S>) {
+        self.connection.connected(&mut context.scratch);
+        if self.connection.was_open() {
+            self.log_start();
         } else {
-            session.peer = PeerState::None;
+            self.peer = PeerState::None;
         }
     }
 
-    fn not_connected(&mut self, key: Key, error: &io::Error) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        session.peer = PeerState::None;
+    fn not_connected(&mut self, error: &io::Error, context: &mut Context<S>) {
+        self.peer = PeerState::None;
         let why = error.to_string();
         if is_exhaustion(error) {
-            session.connection.exhausted(why, &mut self.scratch);
+            self.connection.exhausted(why, &mut context.scratch);
         } else {
-            session.connection.not_connected(why, &mut self.scratch);
+            self.connection.not_connected(why, &mut context.scratch);
         }
     }
 
     /// Nobody waits for the session's peer any more: what was begun to find and reach it is given
-    /// up, and what the offload have not begun is taken back.
-    pub(super) fn stop_reaching(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        if let Some(ticket) = session.query.take() {
-            self.offload.forget_query(ticket);
+    /// up, and what the offload has not begun is taken back.
+    pub(super) fn stop_reaching(&mut self, context: &mut Context<S>) {
+        if let Some(ticket) = self.query.take() {
+            context.offload.forget_query(ticket);
         }
-        match (&session.peer, session.target.as_deref()) {
+        match (&self.peer, self.target.as_deref()) {
             (PeerState::None | PeerState::Connected(..), _) => return,
             (
                 PeerState::Waiting(None),
                 Some(Target::Tcp { host, .. } | Target::Udp { host, .. }),
             ) => {
-                self.offload.forget_name(host, key);
+                context.offload.forget_name(host, self.key);
             }
             _ => {}
         }
-        session.peer = PeerState::None;
+        self.peer = PeerState::None;
     }
 
     /// Goes on with a dial whose time has come.
-    pub(super) fn dial_due(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.connection.ending().is_some() {
+    pub(super) fn dial_due(&mut self, context: &mut Context<S>) {
+        if self.connection.ending().is_some() {
             return;
         }
-        match &session.peer {
-            PeerState::Racing(race) if race.next_at.is_some_and(|at| at <= self.scratch.now) => {
-                self.attempt(key);
+        let now = context.scratch.now;
+        match &self.peer {
+            PeerState::Racing(race) if race.next_at.is_some_and(|at| at <= now) => {
+                self.attempt(context);
             }
-            PeerState::Waiting(Some(until)) if *until <= self.scratch.now => self.dial(key),
+            PeerState::Waiting(Some(until)) if *until <= now => self.dial(context),
             _ => {}
         }
     }

@@ -6,16 +6,18 @@ use std::time::Instant;
 
 use log::info;
 use mio::Token;
-use mio::event::Event;
 
+use super::context::Context;
 use super::dial::Race;
-use super::sessions::Key;
+use super::listen::Place;
+use super::slots::Key;
+use super::system::System;
 use super::timer_wheel::Tick;
 use crate::backend::Target;
 use crate::conn::pump::Pump;
 use crate::conn::socket::{Endpoint, Ready};
 use crate::conn::{Connection, Scratch, Side};
-use crate::net::Transport;
+use crate::net::{Channel, Readiness};
 use crate::offload::Ticket;
 
 /// Bits of a token that say which socket of a session it is: the client, or the attempt to reach
@@ -39,38 +41,55 @@ pub(super) fn parse(token: Token) -> (Key, usize) {
 }
 
 /// How the peer stands.
-pub(super) enum PeerState {
+pub(super) enum PeerState<T> {
     None,
     /// A TCP peer whose addresses are tried.
-    Racing(Box<Race>),
+    Racing(Box<Race<T>>),
     /// A name that is looked up, or a Unix socket that is full, until the time given.
     Waiting(Option<Instant>),
     /// The peer, and which of the session's sockets it is.
-    Connected(Transport, usize),
+    Connected(T, usize),
 }
 
-pub(super) struct Session {
+/// What follows from a session's turn.
+pub(super) enum Next {
+    /// An event or a deadline brings the next one.
+    Wait,
+    /// There is more to do at once.
+    Again,
+    /// It is over.
+    Close,
+}
+
+pub(super) struct Session<S: System> {
+    pub(super) key: Key,
     pub(super) connection: Connection,
-    pub(super) client: Transport,
+    pub(super) client: S::Transport,
     pub(super) address: SocketAddr,
-    pub(super) peer: PeerState,
+    pub(super) peer: PeerState<S::Transport>,
     pub(super) target: Option<Box<Target>>,
-    pub(super) client_ready: Ready,
-    pub(super) peer_ready: Ready,
+    client_ready: Ready,
+    peer_ready: Ready,
     /// The wheel's entry that counts, zero for none.
-    pub(super) entered: Tick,
+    entered: Tick,
     /// Whether it is in the list of those that have more to do.
     pub(super) listed: bool,
-    /// The query that a lane makes for it.
+    /// The query that is made for it.
     pub(super) query: Option<Ticket>,
-    pub(super) announced: bool,
-    /// Whether it counts against the limits.
-    pub(super) admitted: bool,
+    announced: bool,
+    /// What it holds of the limits; those that are only told to go hold nothing.
+    pub(super) place: Option<Place>,
 }
 
-impl Session {
-    pub(super) fn new(connection: Connection, client: Transport, address: SocketAddr) -> Self {
+impl<S: System> Session<S> {
+    pub(super) fn new(
+        key: Key,
+        connection: Connection,
+        (client, address): (S::Transport, SocketAddr),
+        place: Option<Place>,
+    ) -> Self {
         Self {
+            key,
             connection,
             client,
             address,
@@ -83,27 +102,87 @@ impl Session {
             listed: false,
             query: None,
             announced: false,
-            admitted: false,
+            place,
+        }
+    }
+
+    /// One turn, and what follows from it.
+    pub(super) fn turn(&mut self, context: &mut Context<S>) -> Next {
+        let mut again = self.pump(context);
+        while let (false, Some(action)) =
+            (self.connection.finished(), self.connection.take_action())
+        {
+            self.act(action, context);
+            again = self.pump(context);
+        }
+        if self.connection.finished() {
+            return Next::Close;
+        }
+        if self.connection.ending().is_some() {
+            self.stop_reaching(context);
+        }
+        self.enter_deadline(context);
+        if again { Next::Again } else { Next::Wait }
+    }
+
+    /// The turn after an event of one of its sockets.
+    pub(super) fn event(
+        &mut self,
+        socket: usize,
+        readiness: Readiness,
+        context: &mut Context<S>,
+    ) -> Next {
+        if socket != CLIENT {
+            self.race_event(socket, readiness, context);
+        }
+        self.note(socket, readiness);
+        self.turn(context)
+    }
+
+    /// The turn of the wheel's entry at `tick`.
+    pub(super) fn due(&mut self, tick: Tick, context: &mut Context<S>) -> Next {
+        if self.entered != tick {
+            return Next::Wait;
+        }
+        self.entered = 0;
+        let now = context.scratch.now;
+        if self.connection.deadline().is_some_and(|at| at <= now) {
+            self.with(&mut context.scratch).deadline();
+        }
+        self.dial_due(context);
+        self.turn(context)
+    }
+
+    /// The turn in which the daemon ends.
+    pub(super) fn shut_down(&mut self, context: &mut Context<S>) -> Next {
+        self.connection.shut_down(&mut context.scratch);
+        self.turn(context)
+    }
+
+    /// Sees that the wheel looks at the session in time.
+    pub(super) fn enter_deadline(&mut self, context: &mut Context<S>) {
+        let Some(deadline) = self.deadline() else { return };
+        let tick = context.wheel.tick(deadline);
+        if self.entered == 0 || tick < self.entered {
+            self.entered = tick;
+            context.wheel.enter(tick, self.key);
         }
     }
 
     /// Remembers what an event says of the client or the connected peer. Attempts to reach the
     /// peer that were lost have events too, and nothing of them is true of the one that won.
-    pub(super) fn note(&mut self, socket: usize, event: &Event) {
-        let ready = match self.peer {
-            _ if socket == CLIENT => &mut self.client_ready,
-            PeerState::Connected(_, peer) if peer == socket => &mut self.peer_ready,
-            _ => return,
-        };
-        ready.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-        ready.hung_up |= event.is_read_closed() || event.is_error();
-        ready.failed |= event.is_error();
-        ready.reads_in_pieces |= event.is_priority();
+    fn note(&mut self, socket: usize, readiness: Readiness) {
+        match self.peer {
+            _ if socket == CLIENT => readiness.note(&mut self.client_ready),
+            PeerState::Connected(_, peer) if peer == socket => {
+                readiness.note(&mut self.peer_ready);
+            }
+            _ => {}
+        }
     }
 
     /// The connection and its sockets, for a turn.
-    fn with<'a>(&'a mut self, scratch: &'a mut Scratch) -> Pump<'a, Transport> {
+    fn with<'a>(&'a mut self, scratch: &'a mut Scratch) -> Pump<'a, S::Transport> {
         let peer = match &mut self.peer {
             PeerState::Connected(socket, _) => {
                 Some(Endpoint { socket, ready: &mut self.peer_ready })
@@ -114,29 +193,24 @@ impl Session {
         Pump { connection: &mut self.connection, client, peer, scratch }
     }
 
-    /// One turn; returns whether there is more to do at once.
-    pub(super) fn pump(&mut self, scratch: &mut Scratch) -> bool {
-        let again = self.with(scratch).turn();
+    /// Carries bytes once; returns whether there is more to do at once.
+    fn pump(&mut self, context: &mut Context<S>) -> bool {
+        let again = self.with(&mut context.scratch).turn();
         if self.client_ready.hung_up {
             self.connection.hung_up();
         }
         again
     }
 
-    /// A deadline of the connection's has come.
-    pub(super) fn judge(&mut self, scratch: &mut Scratch) {
-        self.with(scratch).deadline();
-    }
-
     /// The peer behind `link` is there; its events are those of `socket`.
-    pub(super) fn set_peer(&mut self, link: Transport, socket: usize) {
+    pub(super) fn set_peer(&mut self, link: S::Transport, socket: usize) {
         let reads_in_pieces = link.reads_in_pieces();
         self.peer_ready = Ready { writable: true, reads_in_pieces, ..Ready::default() };
         self.peer = PeerState::Connected(link, socket);
     }
 
     /// When something is due.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         let dial = match &self.peer {
             PeerState::Racing(race) => race.next_at,
             PeerState::Waiting(until) => *until,
@@ -166,7 +240,7 @@ impl Session {
     }
 }
 
-impl fmt::Display for Session {
+impl<S: System> fmt::Display for Session<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let client = SocketAddr::new(self.address.ip().to_canonical(), self.address.port());
         match &self.target {

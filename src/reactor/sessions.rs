@@ -1,80 +1,111 @@
-//! Slots with generations: a key of a tenant that moved out finds nobody.
+//! All sessions, those among them that have more to do, and how many there may be.
 
-/// Finds one tenant of a [`Slab`], and after its end nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Key {
-    pub(super) index: u32,
-    pub(super) generation: u32,
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use log::warn;
+
+use super::context::Context;
+use super::listen::Admission;
+use super::session::{self, CLIENT, Next, Session};
+use super::slots::{Key, Slots};
+use super::system::System;
+use crate::config::Config;
+use crate::conn::Connection;
+
+/// How many clients that are not let in are told so at once; more are just hung up on.
+const TOLD: usize = 256;
+
+pub(super) struct Sessions<S: System> {
+    slots: Slots<Session<S>>,
+    admission: Admission,
+    /// Sessions with more to do at once.
+    listed: Vec<Key>,
 }
 
-/// A vector whose free slots are used again, the latest first: its pages are warm.
-pub(super) struct Slab<T> {
-    slots: Vec<Slot<T>>,
-    free: Vec<u32>,
-}
-
-struct Slot<T> {
-    generation: u32,
-    tenant: Option<T>,
-}
-
-impl<T> Slab<T> {
+impl<S: System> Sessions<S> {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
+        Self { slots: Slots::new(), admission: Admission::default(), listed: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
-
-    pub(super) fn insert(&mut self, tenant: T) -> Key {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, tenant: None });
-            (self.slots.len() - 1) as u32
-        });
-        let slot = &mut self.slots[index as usize];
-        slot.tenant = Some(tenant);
-        Key { index, generation: slot.generation }
-    }
-
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let slot = self.slots.get_mut(key.index as usize)?;
-        if slot.generation == key.generation { slot.tenant.as_mut() } else { None }
-    }
-
-    pub(super) fn remove(&mut self, key: Key) -> Option<T> {
-        let slot = self.slots.get_mut(key.index as usize)?;
-        if slot.generation != key.generation {
-            return None;
-        }
-        let tenant = slot.tenant.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(key.index);
-        Some(tenant)
+        self.slots.len()
     }
 
     pub(super) fn keys(&self) -> Vec<Key> {
-        let occupied = self.slots.iter().enumerate().filter(|(_, slot)| slot.tenant.is_some());
-        occupied
-            .map(|(index, slot)| Key { index: index as u32, generation: slot.generation })
-            .collect()
+        self.slots.keys()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    pub(super) fn admission(&self) -> &Admission {
+        &self.admission
+    }
 
-    #[test]
-    fn a_stale_key_finds_nobody() {
-        let mut slab = Slab::new();
-        let old = slab.insert("old");
-        assert_eq!(slab.remove(old), Some("old"));
-        let new = slab.insert("new");
-        assert_eq!(new.index, old.index, "the slot is used again");
-        assert_eq!(slab.get_mut(old), None);
-        assert_eq!(slab.remove(old), None);
-        assert_eq!(slab.get_mut(new), Some(&mut "new"));
-        assert_eq!((slab.len(), slab.keys()), (1, vec![new]));
+    /// Whether some have more to do at once.
+    pub(super) fn are_listed(&self) -> bool {
+        !self.listed.is_empty()
+    }
+
+    /// Those that had more to do when the last turn ended.
+    pub(super) fn take_listed(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.listed)
+    }
+
+    /// Does what `step` does with the session of `key`, if there is one, and what follows from it.
+    pub(super) fn serve(
+        &mut self,
+        key: Key,
+        context: &mut Context<S>,
+        step: impl FnOnce(&mut Session<S>, &mut Context<S>) -> Next,
+    ) {
+        let Some(session) = self.slots.get_mut(key) else { return };
+        match step(session, context) {
+            Next::Wait => {}
+            Next::Again => {
+                if !std::mem::replace(&mut session.listed, true) {
+                    self.listed.push(key);
+                }
+            }
+            Next::Close => self.close(key, context),
+        }
+    }
+
+    /// Lets a client in, or tells it why not.
+    pub(super) fn admit(
+        &mut self,
+        client: S::Transport,
+        address: SocketAddr,
+        settings: &Rc<Config>,
+        context: &mut Context<S>,
+    ) {
+        let (place, full) = match self.admission.enter(address.ip(), settings) {
+            Ok(place) => (Some(place), None),
+            Err(_) if self.slots.len() - self.admission.admitted() >= TOLD => return,
+            Err(why) => (None, Some(why)),
+        };
+        let connection = Connection::new(Rc::clone(settings), context.scratch.now);
+        let session = |key| Session::new(key, connection, (client, address), place);
+        let key = self.slots.insert(session);
+        self.serve(key, context, |session, context| {
+            let token = session::token(key, CLIENT);
+            if let Err(error) = context.system.watch(&mut session.client, token) {
+                warn!("{session}: cannot be watched: {error}");
+                return Next::Close;
+            }
+            if let Some(why) = full {
+                session.connection.reject(why, &mut context.scratch);
+                return session.turn(context);
+            }
+            session.enter_deadline(context);
+            Next::Wait
+        });
+    }
+
+    pub(super) fn close(&mut self, key: Key, context: &mut Context<S>) {
+        let Some(mut session) = self.slots.remove(key) else { return };
+        session.stop_reaching(context);
+        session.log_end();
+        if let Some(place) = session.place.take() {
+            self.admission.leave(place);
+        }
     }
 }

@@ -1,26 +1,18 @@
 //! From a configuration to a running loop, and its orderly end.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use log::{info, warn};
-use mio::{Interest, Poll, Waker};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
 
+use super::event_loop::Reactor;
+use super::kernel::Kernel;
 use super::listen::tcp;
-use super::sessions::Slab;
-use super::timer_wheel::TimerWheel;
-use super::{LISTENER, OFFLOAD, Reactor, SIGNALS};
 use crate::backend::{self, Backend};
 use crate::config::{BackendStep, Config, PlacedStep};
-use crate::conn::Scratch;
 use crate::net::limits;
-use crate::offload::Offload;
+use crate::offload::Threads;
 
 /// What kept the daemon from starting, or ended it.
 #[derive(Debug)]
@@ -61,9 +53,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     }
     let backend = set_up_backend(&config)?;
     let mut reactor =
-        Reactor::new(config, backend).map_err(|(what, error)| StartError::System(what, error))?;
+        set_up(config, backend).map_err(|(what, error)| StartError::System(what, error))?;
     let outcome = reactor.run();
-    reactor.clean_up();
+    reactor.close_all();
+    reactor.context.offload.workers().clean_up();
     outcome.map_err(|error| StartError::System("poll".into(), error))
 }
 
@@ -94,60 +87,21 @@ fn refused(origin: impl fmt::Display, error: &impl fmt::Display) -> StartError {
     StartError::Configuration(format!("{origin}: {error}"))
 }
 
-impl Reactor {
-    fn new(config: Config, backend: Backend) -> Result<Self, (String, io::Error)> {
-        let failed = |what: &str| {
-            let what = what.to_owned();
-            move |error: io::Error| (what, error)
-        };
-        let poll = Poll::new().map_err(failed("epoll"))?;
-        let waker = Waker::new(poll.registry(), OFFLOAD).map_err(failed("eventfd"))?;
-        let mut signals =
-            Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed("signal handlers"))?;
-        let registry = poll.registry();
-        registry
-            .register(&mut signals, SIGNALS, Interest::READABLE)
-            .map_err(failed("signal handlers"))?;
-        let address = format!("{} port {}", config.listen, config.port);
-        let mut listener = tcp::listen(&config.listen, config.port)
-            .map_err(failed(&format!("cannot listen on {address}")))?;
-        registry
-            .register(&mut listener, LISTENER, Interest::READABLE)
-            .map_err(failed("listening socket"))?;
-        let local = listener.local_addr().map_err(failed("listening socket"))?;
-        info!("listening on {local}, back end {}", backend.name());
-        Ok(Self {
-            offload: Offload::new(&Arc::new(waker), config.query_threads),
-            config: Rc::new(config),
-            backend: Arc::new(backend),
-            poll,
-            listener: Some(listener),
-            signals,
-            wheel: TimerWheel::new(Instant::now()),
-            sessions: Slab::new(),
-            admitted: 0,
-            per_address: HashMap::new(),
-            scratch: Scratch::new(Instant::now()).with_clock(SystemTime::now),
-            listed: Vec::new(),
-            accept_at: None,
-            drain_until: None,
-            over: false,
-        })
-    }
-
-    /// Ends what is left and the back end. A `query` that still runs keeps its back end, for good:
-    /// calling `cleanup` under it, or on its thread while the process ends, would be worse than not
-    /// calling it.
-    fn clean_up(&mut self) {
-        for key in self.sessions.keys() {
-            self.close(key);
-        }
-        match Arc::get_mut(&mut self.backend) {
-            Some(backend) => backend.cleanup(),
-            None => {
-                std::mem::forget(Arc::clone(&self.backend));
-                warn!("back end {} still answers a query; not cleaned up", self.backend.name());
-            }
-        }
-    }
+/// A loop that listens.
+fn set_up(config: Config, backend: Backend) -> Result<Reactor<Kernel>, (String, io::Error)> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: io::Error| (what, error)
+    };
+    let kernel = Kernel::new().map_err(|(what, error)| (what.into(), error))?;
+    let waker = kernel.waker().map_err(failed("eventfd"))?;
+    let listener = tcp::listen(&config.listen, config.port)
+        .map_err(failed(&format!("cannot listen on {} port {}", config.listen, config.port)))?;
+    let local = listener.local_addr().map_err(failed("listening socket"))?;
+    let name = backend.name().to_owned();
+    let threads = Threads::new(backend, config.query_threads, waker);
+    let mut reactor = Reactor::new(config, kernel, threads).with_clock(SystemTime::now);
+    reactor.listen(listener).map_err(failed("listening socket"))?;
+    info!("listening on {local}, back end {name}");
+    Ok(reactor)
 }

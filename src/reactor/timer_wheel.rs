@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::sessions::Key;
+use super::slots::Key;
 
 /// How exact deadlines are, milliseconds.
 const TICK_MILLIS: u64 = 16;

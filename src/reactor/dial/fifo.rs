@@ -9,7 +9,7 @@ use crate::net::Transport;
 
 /// Opened without waiting for the other end: to read, that is always possible; to write, ENXIO
 /// says that nobody reads (fifo(7)).
-pub(super) fn open(path: &Path, write: bool) -> io::Result<Transport> {
+pub(in crate::reactor) fn open(path: &Path, write: bool) -> io::Result<Transport> {
     let file: File = OpenOptions::new()
         .read(!write)
         .write(write)

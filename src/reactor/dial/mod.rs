@@ -1,27 +1,25 @@
 //! How a peer is reached; nothing here waits.
 
-mod fifo;
+pub(super) mod fifo;
 mod race;
 pub(super) mod udp;
-mod unix;
+pub(super) mod unix;
 
-use std::io::{self, ErrorKind};
+use std::io::{self, Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use mio::net::UnixStream;
-
+use super::system::System;
 use crate::backend::Target;
-use crate::net::Transport;
 pub(super) use race::{Race, Standing};
 
 /// How long until a Unix socket whose backlog is full is tried again.
 pub(super) const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// What a first look at a target gives.
-pub(super) enum Begun {
+pub(super) enum Begun<T> {
     /// The peer is there.
-    Connected(Transport),
+    Connected(T),
     /// TCP: these addresses are to be tried.
     Addresses(Vec<SocketAddr>),
     /// TCP or UDP: the name must be looked up.
@@ -31,31 +29,51 @@ pub(super) enum Begun {
 }
 
 /// Begins to reach `target`.
-pub(super) fn begin(target: &Target) -> io::Result<Begun> {
+pub(super) fn begin<S: System>(target: &Target, system: &mut S) -> io::Result<Begun<S::Transport>> {
     Ok(match target {
         Target::Tcp { host, port } => match literal(host) {
             Some(addresses) => Begun::Addresses(at_port(addresses, *port)),
             None => Begun::Name(host.clone()),
         },
-        // No refusal comes in time to try another address. IPv4 first: a server of the IPv6
-        // wildcard address hears it too (ipv6(7)), while one of IPv4 would not hear IPv6.
+        // IPv4 first: a server of the IPv6 wildcard address hears it too (ipv6(7)), while one of
+        // IPv4 would not hear IPv6.
         Target::Udp { host, port } => match literal(host) {
             Some(mut addresses) => {
                 addresses.sort_by_key(SocketAddr::is_ipv6);
-                Begun::Connected(udp::connect(&at_port(addresses, *port))?)
+                Begun::Connected(connect_udp(&at_port(addresses, *port), system)?)
             }
             None => Begun::Name(host.clone()),
         },
-        Target::UnixStream(path) => match UnixStream::connect(path) {
-            Ok(socket) => Begun::Connected(Transport::Unix(socket)),
+        Target::UnixStream(path) => match system.connect_unix(path) {
+            Ok(peer) => Begun::Connected(peer),
             // unix(7): the backlog is full, and a non-blocking connect does not wait for room.
             Err(error) if error.kind() == ErrorKind::WouldBlock => Begun::Later,
             Err(error) => return Err(error),
         },
-        Target::UnixDatagram(path) => Begun::Connected(unix::datagram(path)?),
-        Target::FifoTx(path) => Begun::Connected(fifo::open(path, true)?),
-        Target::FifoRx(path) => Begun::Connected(fifo::open(path, false)?),
+        Target::UnixDatagram(path) => Begun::Connected(system.connect_unix_datagram(path)?),
+        Target::FifoTx(path) => Begun::Connected(system.open_fifo(path, true)?),
+        Target::FifoRx(path) => Begun::Connected(system.open_fifo(path, false)?),
     })
+}
+
+/// A UDP socket connected to the first address that can be routed to; no refusal comes in time to
+/// try another.
+pub(super) fn connect_udp<S: System>(
+    addresses: &[SocketAddr],
+    system: &mut S,
+) -> io::Result<S::Transport> {
+    let mut last = no_address();
+    for &address in addresses {
+        match system.connect_udp(address) {
+            Ok(peer) => return Ok(peer),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn no_address() -> Error {
+    Error::new(ErrorKind::NotFound, "no address")
 }
 
 /// The addresses of a host that needs no look-up: a literal, or `localhost` (RFC 6761 §6.3: the

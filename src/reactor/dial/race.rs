@@ -1,11 +1,12 @@
 //! A TCP peer's addresses, tried as RFC 8305 says.
 
 use std::collections::VecDeque;
-use std::io::{self, Error, ErrorKind};
+use std::io::{self, Error};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
+use super::no_address;
+use crate::net::{Channel, Readiness};
 
 /// RFC 8305 §5, Connection Attempt Delay: how long an address has before the next is tried too.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -13,9 +14,9 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 const ATTEMPTS: usize = 6;
 
 /// The race of a TCP peer's addresses.
-pub(in crate::reactor) struct Race {
+pub(in crate::reactor) struct Race<T> {
     left: VecDeque<SocketAddr>,
-    attempts: [Option<TcpStream>; ATTEMPTS],
+    attempts: [Option<T>; ATTEMPTS],
     /// When the next address is tried though no attempt has failed.
     pub(in crate::reactor) next_at: Option<Instant>,
     last_error: Option<Error>,
@@ -27,7 +28,7 @@ pub(in crate::reactor) enum Standing {
     Lost(Error),
 }
 
-impl Race {
+impl<T: Channel> Race<T> {
     pub(in crate::reactor) fn new(addresses: Vec<SocketAddr>) -> Self {
         Self {
             left: interleave(addresses),
@@ -37,21 +38,17 @@ impl Race {
         }
     }
 
-    /// Starts the next attempt; `register` is told its socket and place.
+    /// Starts the next attempt; `connect` is told its address and place.
     pub(in crate::reactor) fn attempt(
         &mut self,
         now: Instant,
-        mut register: impl FnMut(&mut TcpStream, usize) -> io::Result<()>,
+        mut connect: impl FnMut(SocketAddr, usize) -> io::Result<T>,
     ) -> Standing {
         while let Some(place) = self.attempts.iter().position(Option::is_none) {
             let Some(address) = self.left.pop_front() else { break };
-            let started = TcpStream::connect(address).and_then(|mut socket| {
-                register(&mut socket, place)?;
-                Ok(socket)
-            });
-            match started {
-                Ok(socket) => {
-                    self.attempts[place] = Some(socket);
+            match connect(address, place) {
+                Ok(attempt) => {
+                    self.attempts[place] = Some(attempt);
                     self.next_at = (!self.left.is_empty()).then_some(now + ATTEMPT_DELAY);
                     return Standing::Running;
                 }
@@ -62,28 +59,23 @@ impl Race {
         if self.attempts.iter().any(Option::is_some) {
             return Standing::Running;
         }
-        let error = self.last_error.take();
-        Standing::Lost(error.unwrap_or_else(|| Error::new(ErrorKind::NotFound, "no address")))
+        Standing::Lost(self.last_error.take().unwrap_or_else(no_address))
     }
 
-    /// Something happened to the attempt at `place`: is it connected, or has it failed? `open` is
-    /// what the event says of it: writable, and neither hung up nor in error.
+    /// Something happened to the attempt at `place`: is it connected, or has it failed?
     pub(in crate::reactor) fn event(
         &mut self,
         place: usize,
-        open: bool,
-    ) -> Option<io::Result<TcpStream>> {
-        let socket = self.attempts.get_mut(place)?.take()?;
-        if open {
-            return Some(Ok(socket));
-        }
-        match (socket.take_error(), socket.peer_addr()) {
-            (Ok(None), Ok(_)) => Some(Ok(socket)),
-            (Ok(None), Err(error)) if error.kind() == ErrorKind::NotConnected => {
-                self.attempts[place] = Some(socket);
+        readiness: Readiness,
+    ) -> Option<io::Result<T>> {
+        let attempt = self.attempts.get_mut(place)?.take()?;
+        let outcome = if readiness.is_open() { Some(Ok(())) } else { attempt.connect_outcome() };
+        match outcome {
+            Some(outcome) => Some(outcome.map(|()| attempt)),
+            None => {
+                self.attempts[place] = Some(attempt);
                 None
             }
-            (Ok(Some(error)), _) | (Err(error), _) | (Ok(None), Err(error)) => Some(Err(error)),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::net::Transport;
 
 /// Bound to an abstract address that the kernel chooses (unix(7), autobind), so that the peer can
 /// answer.
-pub(super) fn datagram(path: &Path) -> io::Result<Transport> {
+pub(in crate::reactor) fn datagram(path: &Path) -> io::Result<Transport> {
     let socket = Socket::new(Domain::UNIX, Type::DGRAM.nonblocking(), None)?;
     socket.bind(&SockAddr::unix("")?)?;
     socket.connect(&SockAddr::unix(path)?)?;

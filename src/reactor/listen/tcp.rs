@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::time::Duration;
 
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -12,10 +11,6 @@ pub(in crate::reactor) const BACKLOG: i32 = 4096;
 
 /// Clients accepted in one turn: those that are served must not wait for a crowd at the accept.
 pub(in crate::reactor) const ACCEPTS: usize = 64;
-
-/// How long accepting pauses when descriptors or memory are used up: the client in the backlog
-/// waits, and the loop does not spin over it.
-pub(in crate::reactor) const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Listens on `host`, the first of its addresses that works.
 pub(in crate::reactor) fn listen(host: &str, port: u16) -> io::Result<TcpListener> {

@@ -1,0 +1,72 @@
+//! What the reactor sees of a socket, whether it is the system's or made up.
+
+use std::io::Result;
+use std::os::fd::OwnedFd;
+
+use mio::event::Event;
+
+use crate::conn::socket::{Ready, Socket};
+
+/// One end of a session.
+pub trait Channel: Socket {
+    /// Whether a read may stop before all that is there.
+    fn reads_in_pieces(&self) -> bool;
+    /// What became of a connect that was begun; nothing while it still runs.
+    fn connect_outcome(&self) -> Option<Result<()>>;
+    /// Small writes do not wait for the acknowledgement of earlier ones.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn set_nodelay(&self) -> Result<()>;
+    /// A second descriptor of a client's socket.
+    ///
+    /// # Errors
+    /// There is none, or descriptors are used up.
+    fn duplicate(&self) -> Result<OwnedFd>;
+}
+
+/// What one event says of a socket (epoll_ctl(2)).
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Readiness {
+    /// Something can be read.
+    pub readable: bool,
+    /// Something can be written.
+    pub writable: bool,
+    /// The other side has ended its stream.
+    pub read_closed: bool,
+    /// Nothing can be written any more.
+    pub write_closed: bool,
+    /// Urgent data is there.
+    pub urgent: bool,
+    /// It was reset, or failed otherwise.
+    pub failed: bool,
+}
+
+impl Readiness {
+    /// Adds to what is known of the socket.
+    pub(crate) fn note(self, ready: &mut Ready) {
+        ready.readable |= self.readable || self.read_closed || self.failed;
+        ready.writable |= self.writable || self.write_closed || self.failed;
+        ready.hung_up |= self.read_closed || self.failed;
+        ready.failed |= self.failed;
+        ready.reads_in_pieces |= self.urgent;
+    }
+
+    /// Whether a connect that was begun has come to an open connection, beyond doubt.
+    pub(crate) fn is_open(self) -> bool {
+        self.writable && !self.write_closed && !self.failed
+    }
+}
+
+impl From<&Event> for Readiness {
+    fn from(event: &Event) -> Self {
+        Self {
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            read_closed: event.is_read_closed(),
+            write_closed: event.is_write_closed(),
+            urgent: event.is_priority(),
+            failed: event.is_error(),
+        }
+    }
+}

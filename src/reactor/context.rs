@@ -1,0 +1,16 @@
+//! What all sessions share while they have their turns.
+
+use super::slots::Key;
+use super::system::System;
+use super::timer_wheel::TimerWheel;
+use crate::conn::Scratch;
+use crate::offload::Offload;
+
+/// All that a session's turn needs beside the session.
+pub(super) struct Context<S: System> {
+    pub(super) system: S,
+    pub(super) offload: Offload<Key, S::Workers>,
+    pub(super) wheel: TimerWheel,
+    /// The loop's buffers, and its clock: read once a wake-up.
+    pub(super) scratch: Scratch,
+}

@@ -1,0 +1,239 @@
+//! The turn of the loop.
+
+use std::io::{ErrorKind, Result};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use log::{info, warn};
+use mio::Token;
+
+use super::context::Context;
+use super::listen::Listener;
+use super::session;
+use super::sessions::Sessions;
+use super::slots::Key;
+use super::system::{Event, OFFLOAD, SIGNALS, Signal, System};
+use super::timer_wheel::{Tick, TimerWheel};
+use crate::config::Config;
+use crate::conn::Scratch;
+use crate::net::Readiness;
+use crate::offload::{Done, Offload};
+
+/// The first listener; the others are below it. No session has such a number: a process has not
+/// as many descriptors.
+const FIRST_LISTENER: usize = usize::MAX - 2;
+/// The most listeners.
+const LISTENERS: usize = 1 << 16;
+
+/// How many of what the loop holds there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counts {
+    /// Sessions, from the accept to the end.
+    pub sessions: usize,
+    /// Those among them that count against the limits; the others are told to go.
+    pub admitted: usize,
+    /// The addresses that those come from.
+    pub addresses: usize,
+}
+
+/// The loop and all that it owns.
+pub struct Reactor<S: System> {
+    config: Rc<Config>,
+    pub(super) listeners: Vec<Listener<S>>,
+    pub(super) sessions: Sessions<S>,
+    pub(super) context: Context<S>,
+    events: Vec<Event>,
+    /// When the sessions that are left are cut off.
+    drain_until: Option<Instant>,
+    over: bool,
+}
+
+impl<S: System> Reactor<S> {
+    /// A loop without listeners.
+    pub fn new(config: Config, mut system: S, workers: S::Workers) -> Self {
+        let now = system.now();
+        let context = Context {
+            system,
+            offload: Offload::new(workers),
+            wheel: TimerWheel::new(now),
+            scratch: Scratch::new(now),
+        };
+        Self {
+            config: Rc::new(config),
+            listeners: Vec::new(),
+            sessions: Sessions::new(),
+            context,
+            events: Vec::new(),
+            drain_until: None,
+            over: false,
+        }
+    }
+
+    /// A loop that knows the time of day.
+    #[must_use]
+    pub fn with_clock(mut self, clock: fn() -> SystemTime) -> Self {
+        self.context.scratch = Scratch::new(self.context.scratch.now).with_clock(clock);
+        self
+    }
+
+    /// Takes clients from one more listening socket.
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    pub fn listen(&mut self, mut socket: S::Listener) -> Result<()> {
+        let token = Token(FIRST_LISTENER - self.listeners.len());
+        self.context.system.watch_listener(&mut socket, token)?;
+        self.listeners.push(Listener::new(socket, token, Rc::clone(&self.config)));
+        Ok(())
+    }
+
+    /// What it holds now.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let (sessions, admission) = (self.sessions.len(), self.sessions.admission());
+        Counts { sessions, admitted: admission.admitted(), addresses: admission.addresses() }
+    }
+
+    /// Runs until a signal ends it.
+    ///
+    /// # Errors
+    /// The failure of the poll itself.
+    pub fn run(&mut self) -> Result<()> {
+        while !self.over {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// One turn of the loop.
+    ///
+    /// # Errors
+    /// The failure of the poll itself.
+    pub fn turn(&mut self) -> Result<()> {
+        let now = self.context.system.now();
+        let timeout = self.timeout(now);
+        match self.context.system.wait(timeout, &mut self.events) {
+            Ok(()) => {}
+            // Nothing was looked at, and a daemon that was stopped (SIGSTOP) is late: what
+            // its clients did in the meantime comes before its deadlines.
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        self.context.scratch.now = self.context.system.now();
+        let listed = self.sessions.take_listed();
+        let mut events = std::mem::take(&mut self.events);
+        for (token, readiness) in events.drain(..) {
+            self.event(token, readiness);
+        }
+        self.events = events;
+        for key in listed {
+            self.sessions.serve(key, &mut self.context, |session, context| {
+                session.listed = false;
+                session.turn(context)
+            });
+        }
+        self.serve_deadlines();
+        self.end_drain();
+        Ok(())
+    }
+
+    /// How long nothing needs doing.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.sessions.are_listed() {
+            return Some(Duration::ZERO);
+        }
+        let listeners = self.listeners.iter().map(Listener::resume_at);
+        let next = listeners.chain([self.context.wheel.wake_up(), self.drain_until]);
+        next.flatten().min().map(|at| at.saturating_duration_since(now))
+    }
+
+    fn event(&mut self, token: Token, readiness: Readiness) {
+        match token {
+            SIGNALS => self.signalled(),
+            OFFLOAD => self.take_in(),
+            Token(number) if number > FIRST_LISTENER - LISTENERS => self.accept(token),
+            token => {
+                let (key, socket) = session::parse(token);
+                self.sessions.serve(key, &mut self.context, |session, context| {
+                    session.event(socket, readiness, context)
+                });
+            }
+        }
+    }
+
+    /// What the offload brought.
+    fn take_in(&mut self) {
+        while let Some(done) = self.context.offload.next() {
+            match done {
+                Done::Answered { key, request, answer } => {
+                    self.sessions.serve(key, &mut self.context, |session, context| {
+                        session.answered(request, answer, context)
+                    });
+                }
+                Done::Resolved { name, addresses } => {
+                    for key in self.context.offload.waited_for(&name) {
+                        self.sessions.serve(key, &mut self.context, |session, context| {
+                            session.resolved(addresses.clone(), context)
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    fn serve_deadlines(&mut self) {
+        self.resume_accepting();
+        let mut due: Vec<(Tick, Key)> = Vec::new();
+        self.context.wheel.serve(self.context.scratch.now, &mut due);
+        if !due.is_empty() {
+            // An answer that is here is not too late, though its event may be in the next poll.
+            self.take_in();
+        }
+        for (tick, key) in due {
+            self.sessions
+                .serve(key, &mut self.context, |session, context| session.due(tick, context));
+        }
+    }
+
+    fn signalled(&mut self) {
+        while let Some(signal) = self.context.system.next_signal() {
+            match signal {
+                Signal::Hangup => {
+                    info!("SIGHUP is ignored: the configuration is read at start only");
+                }
+                Signal::Terminate | Signal::Interrupt if self.drain_until.is_some() => {
+                    self.over = true;
+                }
+                Signal::Terminate => self.drain("SIGTERM"),
+                Signal::Interrupt => self.drain("SIGINT"),
+            }
+        }
+    }
+
+    /// Takes no more clients and says goodbye to those that are there.
+    fn drain(&mut self, signal: &str) {
+        info!("{signal}: ending {} sessions", self.sessions.len());
+        self.stop_listening();
+        self.drain_until = Some(self.context.scratch.now + self.config.drain_timeout);
+        for key in self.sessions.keys() {
+            self.sessions
+                .serve(key, &mut self.context, |session, context| session.shut_down(context));
+        }
+    }
+
+    fn end_drain(&mut self) {
+        let Some(until) = self.drain_until else { return };
+        let (left, late) = (self.sessions.len(), until <= self.context.scratch.now);
+        if late && left > 0 {
+            warn!("cut off {left} sessions that did not end in time");
+        }
+        self.over |= left == 0 || late;
+    }
+
+    /// Closes the sessions that are left.
+    pub(super) fn close_all(&mut self) {
+        for key in self.sessions.keys() {
+            self.sessions.close(key, &mut self.context);
+        }
+    }
+}

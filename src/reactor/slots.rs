@@ -1,0 +1,82 @@
+//! Slots with generations: a key of a tenant that moved out finds nobody.
+
+/// Finds one session, and after its end nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Key {
+    pub(super) index: u32,
+    pub(super) generation: u32,
+}
+
+/// A vector whose free slots are used again, the latest first: its pages are warm.
+pub(super) struct Slots<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+}
+
+struct Slot<T> {
+    generation: u32,
+    tenant: Option<T>,
+}
+
+impl<T> Slots<T> {
+    pub(super) fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Lets a tenant in, who is told the key.
+    pub(super) fn insert(&mut self, tenant: impl FnOnce(Key) -> T) -> Key {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, tenant: None });
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        let key = Key { index, generation: slot.generation };
+        slot.tenant = Some(tenant(key));
+        key
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation == key.generation { slot.tenant.as_mut() } else { None }
+    }
+
+    pub(super) fn remove(&mut self, key: Key) -> Option<T> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation != key.generation {
+            return None;
+        }
+        let tenant = slot.tenant.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.index);
+        Some(tenant)
+    }
+
+    pub(super) fn keys(&self) -> Vec<Key> {
+        let occupied = self.slots.iter().enumerate().filter(|(_, slot)| slot.tenant.is_some());
+        occupied
+            .map(|(index, slot)| Key { index: index as u32, generation: slot.generation })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_key_finds_nobody() {
+        let mut slots = Slots::new();
+        let old = slots.insert(|_| "old");
+        assert_eq!(slots.remove(old), Some("old"));
+        let new = slots.insert(|_| "new");
+        assert_eq!(new.index, old.index, "the slot is used again");
+        assert_eq!(slots.get_mut(old), None);
+        assert_eq!(slots.remove(old), None);
+        assert_eq!(slots.get_mut(new), Some(&mut "new"));
+        assert_eq!((slots.len(), slots.keys()), (1, vec![new]));
+    }
+}

@@ -1,0 +1,105 @@
+//! What the reactor asks of the operating system, as a trait: the loop and all that it decides run
+//! over a made-up one in `tests/`, too.
+
+use std::io::Result;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mio::Token;
+
+use super::slots::Key;
+use crate::net::{Channel, Readiness};
+use crate::offload::Workers;
+
+/// The event source of signals.
+pub const SIGNALS: Token = Token(usize::MAX);
+/// The event source of what came back from the offload.
+pub const OFFLOAD: Token = Token(usize::MAX - 1);
+/// An event: which source, and what is said of it.
+pub type Event = (Token, Readiness);
+
+/// A signal that the daemon heeds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// SIGHUP
+    Hangup,
+    /// SIGINT
+    Interrupt,
+    /// SIGTERM
+    Terminate,
+}
+
+/// The operating system, or one that a test made up. Nothing here blocks but [`System::wait`].
+pub trait System {
+    /// A listening socket.
+    type Listener;
+    /// A client's socket, or a peer's.
+    type Transport: Channel;
+    /// Who does what may block; that something came back is an event of
+    /// [`OFFLOAD`].
+    type Workers: Workers<Key>;
+
+    /// The clock.
+    fn now(&mut self) -> Instant;
+
+    /// Waits for events, as long as `timeout` says, and puts them at the end of `events`.
+    ///
+    /// # Errors
+    /// An interruption, or the failure of the poll itself.
+    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> Result<()>;
+
+    /// The next signal that came; that one came is an event of [`SIGNALS`].
+    fn next_signal(&mut self) -> Option<Signal>;
+
+    /// Watches a listening socket, whose events are `token`'s.
+    ///
+    /// # Errors
+    /// The poll takes no more.
+    fn watch_listener(&mut self, listener: &mut Self::Listener, token: Token) -> Result<()>;
+
+    /// Accepts a client.
+    ///
+    /// # Errors
+    /// Those of accept(2).
+    fn accept(&mut self, listener: &Self::Listener) -> Result<(Self::Transport, SocketAddr)>;
+
+    /// Closes a listening socket.
+    fn stop_listening(&mut self, listener: Self::Listener);
+
+    /// Watches a socket for all that there is to know, edge-triggered.
+    ///
+    /// # Errors
+    /// The poll takes no more.
+    fn watch(&mut self, transport: &mut Self::Transport, token: Token) -> Result<()>;
+
+    /// Begins to connect to a TCP server.
+    ///
+    /// # Errors
+    /// Those of socket(2) and connect(2).
+    fn connect_tcp(&mut self, address: SocketAddr) -> Result<Self::Transport>;
+
+    /// A UDP socket that is connected to `address`.
+    ///
+    /// # Errors
+    /// Those of socket(2) and connect(2).
+    fn connect_udp(&mut self, address: SocketAddr) -> Result<Self::Transport>;
+
+    /// Connects to a Unix stream socket.
+    ///
+    /// # Errors
+    /// Those of socket(2) and connect(2): a full backlog is `WouldBlock`.
+    fn connect_unix(&mut self, path: &Path) -> Result<Self::Transport>;
+
+    /// A Unix datagram socket that is connected to the one at `path`, and can be answered.
+    ///
+    /// # Errors
+    /// Those of socket(2), bind(2) and connect(2).
+    fn connect_unix_datagram(&mut self, path: &Path) -> Result<Self::Transport>;
+
+    /// Opens a FIFO, to write or to read.
+    ///
+    /// # Errors
+    /// Those of open(2), or it is no FIFO.
+    fn open_fifo(&mut self, path: &Path, write: bool) -> Result<Self::Transport>;
+}
