@@ -12,7 +12,7 @@ use super::listen::Listener;
 use super::session;
 use super::sessions::Sessions;
 use super::slots::Key;
-use super::system::{Event, OFFLOAD, SIGNALS, Signal, System};
+use super::system::{OFFLOAD, SIGNALS, Signal, System};
 use super::timer_wheel::{Tick, TimerWheel};
 use crate::config::Config;
 use crate::conn::Scratch;
@@ -42,7 +42,6 @@ pub struct Reactor<S: System> {
     pub(super) listeners: Vec<Listener<S>>,
     pub(super) sessions: Sessions<S>,
     pub(super) context: Context<S>,
-    events: Vec<Event>,
     /// When the sessions that are left are cut off.
     drain_until: Option<Instant>,
     over: bool,
@@ -63,7 +62,6 @@ impl<S: System> Reactor<S> {
             listeners: Vec::new(),
             sessions: Sessions::new(),
             context,
-            events: Vec::new(),
             drain_until: None,
             over: false,
         }
@@ -99,20 +97,27 @@ impl<S: System> Reactor<S> {
     /// # Errors
     /// The failure of the poll itself.
     pub fn run(&mut self) -> Result<()> {
+        let mut events = self.context.system.events();
         while !self.over {
-            self.turn()?;
+            self.turn(&mut events)?;
         }
         Ok(())
+    }
+
+    /// Whether a signal has ended it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
     /// One turn of the loop.
     ///
     /// # Errors
     /// The failure of the poll itself.
-    pub fn turn(&mut self) -> Result<()> {
+    pub fn turn(&mut self, events: &mut S::Events) -> Result<()> {
         let now = self.context.system.now();
         let timeout = self.timeout(now);
-        match self.context.system.wait(timeout, &mut self.events) {
+        match self.context.system.wait(timeout, events) {
             Ok(()) => {}
             // Nothing was looked at, and a daemon that was stopped (SIGSTOP) is late: what
             // its clients did in the meantime comes before its deadlines.
@@ -121,11 +126,9 @@ impl<S: System> Reactor<S> {
         }
         self.context.scratch.now = self.context.system.now();
         let listed = self.sessions.take_listed();
-        let mut events = std::mem::take(&mut self.events);
-        for (token, readiness) in events.drain(..) {
+        for (token, readiness) in S::iter(events) {
             self.event(token, readiness);
         }
-        self.events = events;
         for key in listed {
             self.sessions.serve(key, &mut self.context, |session, context| {
                 session.listed = false;
@@ -142,9 +145,9 @@ impl<S: System> Reactor<S> {
         if self.sessions.are_listed() {
             return Some(Duration::ZERO);
         }
-        let listeners = self.listeners.iter().map(Listener::resume_at);
-        let next = listeners.chain([self.context.wheel.wake_up(), self.drain_until]);
-        next.flatten().min().map(|at| at.saturating_duration_since(now))
+        let resume_at = self.listeners.iter().filter_map(Listener::resume_at).min();
+        let next = [resume_at, self.context.wheel.wake_up(), self.drain_until];
+        next.into_iter().flatten().min().map(|at| at.saturating_duration_since(now))
     }
 
     fn event(&mut self, token: Token, readiness: Readiness) {

@@ -22,7 +22,6 @@ const EVENTS: usize = 1024;
 /// epoll, signals and the clock.
 pub(super) struct Kernel {
     poll: Poll,
-    events: Events,
     signals: Signals,
 }
 
@@ -35,7 +34,7 @@ impl Kernel {
             Ok(signals)
         });
         let signals = signals.map_err(|error| ("signal handlers", error))?;
-        Ok(Self { poll, events: Events::with_capacity(EVENTS), signals })
+        Ok(Self { poll, signals })
     }
 
     /// Tells the loop that something came back from the offload.
@@ -48,15 +47,22 @@ impl System for Kernel {
     type Listener = TcpListener;
     type Transport = Transport;
     type Workers = Threads<Key>;
+    type Events = Events;
+
+    fn events(&self) -> Events {
+        Events::with_capacity(EVENTS)
+    }
 
     fn now(&mut self) -> Instant {
         Instant::now()
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> Result<()> {
-        self.poll.poll(&mut self.events, timeout)?;
-        events.extend(self.events.iter().map(|event| (event.token(), Readiness::from(event))));
-        Ok(())
+    fn wait(&mut self, timeout: Option<Duration>, events: &mut Events) -> Result<()> {
+        self.poll.poll(events, timeout)
+    }
+
+    fn iter(events: &Events) -> impl Iterator<Item = Event> {
+        events.iter().map(|event| (event.token(), Readiness::from(event)))
     }
 
     fn next_signal(&mut self) -> Option<Signal> {

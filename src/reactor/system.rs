@@ -39,15 +39,23 @@ pub trait System {
     /// Who does what may block; that something came back is an event of
     /// [`OFFLOAD`].
     type Workers: Workers<Key>;
+    /// Room for the events of one wait.
+    type Events;
+
+    /// Room for events.
+    fn events(&self) -> Self::Events;
 
     /// The clock.
     fn now(&mut self) -> Instant;
 
-    /// Waits for events, as long as `timeout` says, and puts them at the end of `events`.
+    /// Waits for events, as long as `timeout` says, and puts them in the place of those before.
     ///
     /// # Errors
     /// An interruption, or the failure of the poll itself.
-    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> Result<()>;
+    fn wait(&mut self, timeout: Option<Duration>, events: &mut Self::Events) -> Result<()>;
+
+    /// What a wait brought.
+    fn iter(events: &Self::Events) -> impl Iterator<Item = Event>;
 
     /// The next signal that came; that one came is an event of [`SIGNALS`].
     fn next_signal(&mut self) -> Option<Signal>;

@@ -52,13 +52,19 @@ impl TimerWheel {
         self.earliest.map(|tick| self.start + Duration::from_millis(TICK_MILLIS * tick))
     }
 
-    /// Takes out what is due at `now`.
+    /// Takes out what is due at `now`; mostly nothing is.
+    #[inline]
     pub(super) fn serve(&mut self, now: Instant, due: &mut Vec<(Tick, Key)>) {
         let last = self.ticks(now);
         if last < self.next || self.earliest.is_none_or(|earliest| earliest > last) {
             self.next = self.next.max(last + 1);
             return;
         }
+        self.take_out(last, due);
+    }
+
+    /// Takes out what is due up to the tick `last`.
+    fn take_out(&mut self, last: Tick, due: &mut Vec<(Tick, Key)>) {
         let rounds_end = last.min(self.next + BUCKETS - 1);
         for tick in self.next..=rounds_end {
             // Taken, not emptied: a crowd's memory goes with its deadlines.
