@@ -36,7 +36,7 @@ mod to_client;
 mod to_peer;
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use ending::Ending;
 use half::Half;
@@ -170,6 +170,14 @@ impl Connection {
     #[must_use]
     pub fn was_open(&self) -> bool {
         self.lifecycle.was_open()
+    }
+
+    /// How long a bridged side may be silent before it is probed whether it is there; none for a
+    /// session that is not open, or when the operator wants no pings.
+    #[must_use]
+    pub fn probe_interval(&self) -> Option<Duration> {
+        let interval = self.config.deadlines.ping;
+        (self.lifecycle.is_open() && !interval.is_zero()).then_some(interval)
     }
 
     /// Bytes read from `side` while bridged.

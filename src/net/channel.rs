@@ -2,6 +2,7 @@
 
 use std::io::Result;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use mio::event::Event;
 
@@ -18,6 +19,11 @@ pub trait Channel: Socket {
     /// # Errors
     /// The system refuses.
     fn set_nodelay(&self) -> Result<()>;
+    /// Has the system probe whether the other end is still there, though nothing is said.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn keep_alive(&self, interval: Duration) -> Result<()>;
     /// A second descriptor of a client's socket.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod channel;
 pub(crate) mod limits;
+pub(crate) mod liveness;
 mod transport;
 mod unacked;
 

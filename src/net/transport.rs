@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, IoSlice, Read, Result, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
@@ -12,6 +13,7 @@ use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
 use super::channel::Channel;
+use super::liveness;
 use super::unacked::unacknowledged;
 use crate::conn::socket::{DATAGRAM_TOO_BIG, Socket};
 
@@ -65,6 +67,14 @@ impl Channel for Transport {
     fn set_nodelay(&self) -> Result<()> {
         match self {
             Self::Tcp(socket) => socket.set_nodelay(true),
+            _ => Ok(()),
+        }
+    }
+
+    /// Of TCP alone: the others are on this machine, or without a connection.
+    fn keep_alive(&self, interval: Duration) -> Result<()> {
+        match self {
+            Self::Tcp(socket) => liveness::keep_alive(&SockRef::from(socket), interval),
             _ => Ok(()),
         }
     }

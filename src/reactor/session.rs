@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use log::info;
+use log::{info, warn};
 use mio::Token;
 
 use super::context::Context;
@@ -77,6 +77,8 @@ pub(super) struct Session<S: System> {
     /// The query that is made for it.
     pub(super) query: Option<Ticket>,
     announced: bool,
+    /// Whether the kernel probes the peer.
+    probed: bool,
     /// What it holds of the limits; those that are only told to go hold nothing.
     pub(super) place: Option<Place>,
 }
@@ -102,6 +104,7 @@ impl<S: System> Session<S> {
             listed: false,
             query: None,
             announced: false,
+            probed: false,
             place,
         }
     }
@@ -149,8 +152,23 @@ impl<S: System> Session<S> {
         if self.connection.deadline().is_some_and(|at| at <= now) {
             self.with(&mut context.scratch).deadline();
         }
+        self.probe_peer();
         self.dial_due(context);
         self.turn(context)
+    }
+
+    /// Has the kernel probe the peer, once: not when it is reached, for a short session needs no
+    /// probes and would pay four system calls for them.
+    fn probe_peer(&mut self) {
+        let Some(interval) = self.connection.probe_interval().filter(|_| !self.probed) else {
+            return;
+        };
+        if let PeerState::Connected(peer, _) = &self.peer {
+            self.probed = true;
+            if let Err(error) = peer.keep_alive(interval) {
+                warn!("{self}: the kernel does not probe the peer: {error}");
+            }
+        }
     }
 
     /// The turn in which the daemon ends.

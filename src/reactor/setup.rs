@@ -95,7 +95,7 @@ fn set_up(config: Config, backend: Backend) -> Result<Reactor<Kernel>, (String, 
     };
     let kernel = Kernel::new().map_err(|(what, error)| (what.into(), error))?;
     let waker = kernel.waker().map_err(failed("eventfd"))?;
-    let listener = tcp::listen(&config.listen, config.port)
+    let listener = tcp::listen(&config.listen, config.port, config.deadlines.ping)
         .map_err(failed(&format!("cannot listen on {} port {}", config.listen, config.port)))?;
     let local = listener.local_addr().map_err(failed("listening socket"))?;
     let name = backend.name().to_owned();
