@@ -23,3 +23,4 @@ mod net;
 mod offload;
 pub mod proto;
 pub mod reactor;
+pub mod slab;
