@@ -5,6 +5,8 @@
 #[path = "plugins/bundled.rs"]
 mod bundled;
 mod common;
+#[path = "plugins/contract.rs"]
+mod contract;
 #[path = "plugins/examples.rs"]
 mod examples;
 #[path = "plugins/loading.rs"]

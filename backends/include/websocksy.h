@@ -7,14 +7,16 @@
  *   anything else.so  brings framing functions: its constructor registers them by name.
  *
  * Needs nothing but the C library; also good for C++. Names, values and layouts are those of the
- * first websocksy, so that its plug-ins need not be built again. What this core has beyond it is
- * marked "ours".
+ * first websocksy's API version 1, with a `websocket` of 33,080 bytes on 64-bit machines: plug-ins
+ * that were built against that header load as they are. Those of later versions of the C program,
+ * whose struct and functions are others, do not. What this core has beyond it is marked "ours".
  *
  *   cc -shared -fPIC -I backends/include -o backend_mine.so mine.c
  *
- * Which thread: constructors, `init` and `configure` run before any client is there, `cleanup`
- * after the last; `query` on threads of its own, one call at a time unless --query-threads allows
- * more; framing functions and encoders on the event loop, where they must not block.
+ * Which thread: constructors run on the main thread. A back end has a thread of its own, on which
+ * `init` and `configure` run before any client is there, `query` for each client, and `cleanup`
+ * after the last; --query-threads above 1 adds threads for `query` alone. Framing functions and
+ * encoders run on the event loop, where they must not block.
  */
 #ifndef WEBSOCKSY_HEADER_INCLUDED
 #define WEBSOCKSY_HEADER_INCLUDED
@@ -36,7 +38,7 @@ extern "C" {
 #define WS_MAX_LINE 16384
 /* The most bytes of a peer's stream that a framing function is shown at once. */
 #define PEER_BUFFER_SIZE 16384
-/* How many header fields a `websocket` holds. `query` is handed all of them beside it. */
+/* How many header fields a `websocket` holds and `query` is handed; core_header has all (ours). */
 #define WS_HEADER_LIMIT 10
 
 /* Where a connection stands. */
@@ -89,7 +91,8 @@ typedef struct {
  *   opcode        Set to ws_frame_binary before each call. The function may set it to
  *                 ws_frame_text, if the message is valid UTF-8, or to ws_frame_discard (ours).
  *   framing_data  A pointer for the function's own use, one per connection, null at first.
- *   config        The framing's configuration. May be null.
+ *   config        The framing's configuration: the operator's text, or the very pointer that
+ *                 `query` returned. May be null.
  *
  * Returns how many bytes at the front are the next message; 0 for "not yet". Anything else, or
  * another opcode, ends this connection with close code 1011. So does a 0 when PEER_BUFFER_SIZE
@@ -97,6 +100,9 @@ typedef struct {
  *
  * If *framing_data is not null when the connection ends, the function is called one last time,
  * with null data, length 0 and last_read 0: it must free what the pointer owns, and touch no data.
+ *
+ * A plug-in may call the core's own framings, with null for opcode and framing_data if it likes;
+ * `auto` and `binary` leave nothing in the latter.
  */
 typedef int64_t (*ws_framing)(uint8_t* data, size_t length, size_t last_read, ws_operation* opcode,
 	void** framing_data, const char* config);
@@ -113,31 +119,35 @@ typedef enum {
 } peer_transport;
 
 /*
- * The peer for a client. The three strings are null or come from malloc, calloc or strdup, each
- * from its own call, and are at most 65535 bytes long: the core frees them with free. `host` and
- * `port` are UTF-8 without control characters.
+ * The peer for a client. The three pointers are null or come from malloc, calloc or strdup, each
+ * from its own call; the core frees them with free: `host` and `port` at once, `framing_config` at
+ * the end of the session. `host` and `port` are UTF-8 without control characters, and at most 65535
+ * bytes long; so is `framing_config` if the framing is one of the core's. To a framing function of a
+ * plug-in it is handed as it is, whatever it points to.
  */
 typedef struct {
 	peer_transport transport;
 	char* host;           /* name, address ("[::1]") or path; null: no peer, the client gets a 404 */
-	char* port;           /* a number; may be null or "" where `host` ends in it or none is needed */
+	char* port;           /* number or service name; null or "" if `host` ends in it or needs none */
 	ws_framing framing;   /* null: auto */
 	char* framing_config; /* for the framing function; may be null */
 	size_t protocol;      /* index of the chosen subprotocol; the number offered, or more: none */
 } ws_peer_info;
 
 /*
- * A client's connection, as `query` sees it. It and all that it points to is the core's, and gone
- * when `query` returns. Strings may be written to, within their length.
+ * A client's connection, lent to `query` until it returns. Strings may be written to, within their
+ * length; the core believes nothing that is written here. The struct's own memory stays readable
+ * while the client is there, but says nothing of it once `query` has returned: ws_fd is -1 then,
+ * pointers are null and counts 0 (and all of it is zero when the memory is used for nothing else).
  */
 typedef struct {
-	int ws_fd; /* the client's socket, to ask things of: getpeername, getsockopt */
-	uint8_t read_buffer[WS_MAX_LINE]; /* the core's */
-	size_t read_buffer_offset;        /* the core's */
+	int ws_fd; /* a duplicate of the client's socket, to ask things of: getpeername, getsockopt */
+	uint8_t read_buffer[WS_MAX_LINE]; /* the core's: what the client sent behind its request */
+	size_t read_buffer_offset;        /* how much that is */
 	ws_state state; /* ws_http */
 
 	size_t headers; /* how many are in `header` */
-	ws_http_header header[WS_HEADER_LIMIT]; /* the first fields of the request */
+	ws_http_header header[WS_HEADER_LIMIT]; /* the first fields, as `query` is handed them */
 
 	char* request_path; /* path and query, as the client wrote them */
 	unsigned websocket_version; /* 13 */
@@ -150,8 +160,8 @@ typedef struct {
 	ws_peer_info peer; /* empty */
 	int peer_fd; /* -1 */
 	uint8_t peer_buffer[PEER_BUFFER_SIZE]; /* the core's */
-	size_t peer_buffer_offset; /* the core's */
-	void* peer_framing_data; /* the core's */
+	size_t peer_buffer_offset; /* 0 */
+	void* peer_framing_data; /* null */
 } websocket;
 
 /*
@@ -170,8 +180,9 @@ typedef uint64_t (*ws_backend_configure)(char* key, char* value);
  *
  *   endpoint   Path and query, as the client wrote them.
  *   protocols  How many subprotocols the client offers, and `protocol` which, its favourite first.
- *   headers    How many header fields the request has, and `header` which: all of them, in order,
- *              but the handshake's own (Connection, Upgrade, Sec-WebSocket-*).
+ *   headers    How many header fields there are in `header`, at most WS_HEADER_LIMIT: the first of
+ *              the request, in order, but for Connection, Upgrade and Sec-WebSocket-Key, -Version
+ *              and -Protocol. It is the array in `ws`. For the others see core_header (ours).
  *   ws         The connection.
  */
 typedef ws_peer_info (*ws_backend_query)(char* endpoint, size_t protocols, char** protocol,
@@ -247,7 +258,34 @@ int core_register_encoder(char* name, ws_encoder encoder);
 /* Turns the ASCII letters of `in` into lower case where they stand. Returns `in`. */
 char* xstr_lower(char* in);
 
-/* Of the first websocksy, for itself. Declared there, so here; not exported to plug-ins. */
+/*
+ * Ours: all header fields of a request, not only the first ten; without the five named at `query`.
+ * For a back end while its `query` runs, on any of its threads, with the `ws` that it was handed;
+ * strings live as long as those of `ws`. With another `ws`, or later, there are no fields.
+ *
+ * core_header_count: how many there are.
+ * core_header_at:    one of them, by its place from 0; null beyond the last.
+ * core_header:       the value of the first of that name, in any case; null if there is none.
+ */
+size_t core_header_count(websocket* ws);
+ws_http_header* core_header_at(websocket* ws, size_t index);
+char* core_header(websocket* ws, const char* name);
+
+/* Ours: what a line of the log is. */
+#define WS_LOG_ERROR 1
+#define WS_LOG_WARNING 2
+#define WS_LOG_INFO 3
+#define WS_LOG_DEBUG 4
+
+/*
+ * Ours: a line for the log, with one of WS_LOG_*. Takes no time to speak of: a log that nobody reads
+ * loses lines. Control characters are escaped, and what is longer than 512 bytes is cut.
+ */
+void core_log(int level, const char* line);
+
+/*
+ * Of the first websocksy, for itself; declared there, so here. Both do nothing and return non-zero.
+ */
 int client_register(websocket* ws);
 int client_connect(websocket* ws);
 

@@ -9,6 +9,7 @@ use super::{Answer, Request};
 use crate::framing::Selection;
 use libc::{c_char, size_t};
 use std::ffi::{CStr, CString};
+use std::ptr;
 use websocksy_abi::{ws_backend, ws_peer_info};
 
 /// The longest string taken from a back end, bytes; one that is not at its end there has none.
@@ -74,7 +75,7 @@ fn c_string(text: &str) -> Result<Vec<u8>, ConfigureError> {
 struct Returned(ws_peer_info);
 
 impl Returned {
-    fn read(&self, offered: usize) -> Result<Answer, QueryError> {
+    fn read(mut self, offered: usize) -> Result<Answer, QueryError> {
         let Some(host) = text("host", self.string("host", self.0.host)?)? else {
             return Err(QueryError::NoPeer);
         };
@@ -90,12 +91,20 @@ impl Returned {
         Ok(Answer { target, framing, protocol })
     }
 
-    /// Its configuration is between the back end and the function: any bytes will do.
-    fn framing(&self) -> Result<Selection, QueryError> {
-        let config = self.string("framing_config", self.0.framing_config)?.map(CStr::to_owned);
+    /// A framing of ours gets a text; a plug-in's gets the back end's own pointer back, which is
+    /// between the two of them.
+    fn framing(&mut self) -> Result<Selection, QueryError> {
+        if let Some(ours) = Selection::ours(self.0.framing) {
+            let config = self.string("framing_config", self.0.framing_config)?;
+            return Ok(ours.configured(config.map(CStr::to_owned)));
+        }
+        let Some(function) = self.0.framing else { return Ok(Selection::default()) };
+        let config = std::mem::replace(&mut self.0.framing_config, ptr::null_mut());
+        let owned = is_from_malloc("framing_config", config);
         // SAFETY: a back end returns functions that keep the contract, its own or those that
-        // `core_framing` gave it; plug-ins are never unloaded.
-        Ok(unsafe { Selection::foreign(self.0.framing, config) })
+        // `core_framing` gave it; plug-ins are never unloaded. The contract says too that the
+        // configuration is from C's allocator, and the core's.
+        Ok(unsafe { Selection::foreign(function, config, owned) })
     }
 
     fn string(&self, field: &'static str, at: *const c_char) -> Result<Option<&CStr>, QueryError> {
@@ -118,15 +127,22 @@ impl Drop for Returned {
         let Self(ws_peer_info { host, port, framing_config, .. }) = *self;
         for (field, string) in [("host", host), ("port", port), ("framing_config", framing_config)]
         {
-            // A literal or a variable; the first websocksy died of it.
-            if object::is_of_an_object(string.cast()) {
-                log::warn!("the back end's {field} is not from malloc; it is not freed");
-                continue;
+            if is_from_malloc(field, string) {
+                // SAFETY: the contract says that these are null or from C's allocator, and the
+                // core's.
+                unsafe { libc::free(string.cast()) }
             }
-            // SAFETY: the contract says that these are null or from C's allocator, and the core's.
-            unsafe { libc::free(string.cast()) }
         }
     }
+}
+
+/// Whether a pointer may be freed: not a literal or a variable, of which the first websocksy died.
+fn is_from_malloc(field: &'static str, pointer: *const c_char) -> bool {
+    let elsewhere = object::is_of_an_object(pointer.cast());
+    if elsewhere {
+        log::warn!("the back end's {field} is not from malloc; it is not freed");
+    }
+    !elsewhere
 }
 
 /// Text that may stand in an address and in a log.

@@ -1,14 +1,14 @@
 //! The calls into framing functions and encoders, and the only place that makes them.
 #![allow(unsafe_code)] // C functions are called through pointers
 
+use super::registry::Known;
 use super::selection::Selection;
 use super::{Cause, Kind};
 use libc::{c_char, c_int, c_void};
-use std::ffi::CStr;
 use std::ptr;
 use websocksy_abi::{WS_ENVELOPE_NONE, WS_ENVELOPE_PREFIX, WS_ENVELOPE_SIZED, WS_ENVELOPE_STREAM};
 use websocksy_abi::{WS_ENVELOPE_SUFFIX, WS_FRAME_BINARY};
-use websocksy_abi::{ws_encoder, ws_envelope, ws_framing, ws_operation};
+use websocksy_abi::{ws_encoder, ws_envelope, ws_operation};
 
 /// Whether messages to the peer get an envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +61,8 @@ impl Call {
         Self { selection: selection.clone(), framing_data: ptr::null_mut() }
     }
 
-    pub(super) fn function(&self) -> ws_framing {
-        self.selection.function()
+    pub(super) fn known(&self) -> Known {
+        self.selection.known()
     }
 
     /// Calls the function with all of `view` but its last byte, which is zero meanwhile. What it
@@ -88,8 +88,8 @@ impl Call {
         let (config, framing_data) = (self.config(), &mut self.framing_data);
         // SAFETY: the selection promises a function that keeps the contract. Ours is kept here:
         // `data` is null or has `length` writable bytes and a zero after them, `opcode` and
-        // `framing_data` are valid, the latter is this function's own, `config` is null or a C
-        // string that lives as long as `self`.
+        // `framing_data` are valid, the latter is this function's own, `config` is what the
+        // selection promises, and lives as long as `self`.
         let returned = unsafe {
             (self.selection.function())(data, length, last_read, &mut opcode, framing_data, config)
         };
@@ -119,7 +119,7 @@ impl Call {
     }
 
     fn config(&self) -> *const c_char {
-        self.selection.config().map_or(ptr::null(), CStr::as_ptr)
+        self.selection.config()
     }
 }
 

@@ -10,9 +10,12 @@ use websocksy_abi::{WS_ENVELOPE_NONE, WS_ENVELOPE_STREAM, ws_envelope, ws_operat
 /// The [`websocksy_abi::ws_framing`] function of `F`; a configuration that `F` refuses makes it
 /// return -1.
 ///
+/// Plug-ins call it too, and may leave out what they do not need: without `framing_data` each call
+/// stands for itself. A framing that remembers nothing leaves nothing there.
+///
 /// # Safety
-/// As the contract says: `data` is null or has `length` bytes, `opcode` and `framing_data` are
-/// valid, `*framing_data` is null or was set by this very function, `config` is null or a C string.
+/// As the contract says: `data` is null or has `length` bytes, `opcode` and `framing_data` are null
+/// or valid, `*framing_data` is null or was set by this very function, `config` is null or a C string.
 pub(super) unsafe extern "C" fn framing<F: Framing>(
     data: *mut u8,
     length: size_t,
@@ -21,24 +24,46 @@ pub(super) unsafe extern "C" fn framing<F: Framing>(
     framing_data: *mut *mut c_void,
     config: *const c_char,
 ) -> i64 {
-    // SAFETY: the caller's obligation, each of these in turn; the `F` behind `*framing_data` came
-    // out of a `Box` below and is put back into one only once, because it is set to null then.
-    unsafe {
-        if data.is_null() {
-            let state = ptr::replace(framing_data, ptr::null_mut()).cast::<F>();
-            if !state.is_null() {
-                drop(Box::from_raw(state));
+    // SAFETY: the caller's obligation.
+    let (opcode, slot) = unsafe { (opcode.as_mut(), framing_data.as_mut()) };
+    if data.is_null() {
+        // SAFETY: the caller's obligation.
+        unsafe { release::<F>(slot) };
+        return 0;
+    }
+    // SAFETY: the caller's obligation.
+    let (waiting, config) = unsafe { (slice::from_raw_parts(data, length), text(config)) };
+    let (length, kind) = match slot.filter(|_| size_of::<F>() > 0) {
+        Some(slot) => {
+            if slot.is_null() {
+                let Ok(state) = F::new(config) else { return -1 };
+                *slot = Box::into_raw(Box::new(state)).cast();
             }
-            return 0;
+            // SAFETY: not null, so it came out of the `Box` above in this call or an earlier one.
+            let state = unsafe { &mut *slot.cast::<F>() };
+            state.cut(waiting, last_read)
         }
-        if (*framing_data).is_null() {
-            let Ok(state) = F::new(text(config)) else { return -1 };
-            *framing_data = Box::into_raw(Box::new(state)).cast();
+        None => {
+            let Ok(mut state) = F::new(config) else { return -1 };
+            state.cut(waiting, length)
         }
-        let state = &mut *(*framing_data).cast::<F>();
-        let (length, kind) = state.cut(slice::from_raw_parts(data, length), last_read);
+    };
+    if let Some(opcode) = opcode {
         *opcode = kind.opcode();
-        length as i64 // never more than a slice holds
+    }
+    length as i64 // never more than a slice holds
+}
+
+/// Drops what `F` remembers of a session.
+///
+/// # Safety
+/// What is in the slot is null or was left there by [`framing`].
+unsafe fn release<F>(slot: Option<&mut *mut c_void>) {
+    let Some(slot) = slot.filter(|_| size_of::<F>() > 0) else { return };
+    let state = std::mem::replace(slot, ptr::null_mut()).cast::<F>();
+    if !state.is_null() {
+        // SAFETY: it came out of a `Box`, and the slot was its only copy.
+        drop(unsafe { Box::from_raw(state) });
     }
 }
 

@@ -135,7 +135,7 @@ pub struct Framer {
 impl Framer {
     /// The framing for a new session.
     pub fn new(selection: &Selection) -> Self {
-        Self { call: Call::new(selection), traits: registry::traits(selection.function()) }
+        Self { call: Call::new(selection), traits: selection.known().traits() }
     }
 
     /// Asks for the next message in `buffer[..length]`, of which the last `fresh` bytes are new.
@@ -205,13 +205,13 @@ impl Framer {
     }
 
     fn fault(&self, cause: Cause) -> FramingFault {
-        FramingFault { framing: registry::name(self.call.function()), cause }
+        FramingFault { framing: self.call.known().name(), cause }
     }
 }
 
 impl fmt::Debug for Framer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Framer").field(&registry::name(self.call.function())).finish()
+        f.debug_tuple("Framer").field(&self.call.known().name()).finish()
     }
 }
 

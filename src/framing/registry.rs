@@ -8,8 +8,9 @@ use super::builtin::{Auto, Binary, Delimited, Framing, Newline, Rfc6455, Separat
 use super::export;
 use super::selection::ConfigFault;
 use libc::{c_char, c_int};
+use std::cell::RefCell;
 use std::ffi::CStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use websocksy_abi::{ws_encoder, ws_framing};
 
 /// A framing of ours.
@@ -45,18 +46,100 @@ const fn delimited<F: Framing + Delimited>(name: &'static str) -> Builtin {
     Builtin { encoder, accepts, any_length: false, ..plain::<F>(name) }
 }
 
-/// A framing of a plug-in. Plug-ins are never unloaded, so neither is its function.
-struct Registered {
+/// A framing of a plug-in. It stays for good, for plug-ins are never unloaded.
+pub(super) struct Registered {
     name: String,
     function: ws_framing,
-    encoder: Option<ws_encoder>,
+    encoder: OnceLock<ws_encoder>,
 }
 
-static REGISTERED: Mutex<Vec<Registered>> = Mutex::new(Vec::new());
+static REGISTERED: Mutex<Vec<&Registered>> = Mutex::new(Vec::new());
 
-fn registered() -> MutexGuard<'static, Vec<Registered>> {
+thread_local! {
+    /// The names that this thread last asked [`core_framing`] for, one for each function: a back
+    /// end answers with the function alone, which may have several names.
+    static ASKED: RefCell<Vec<&'static Registered>> = const { RefCell::new(Vec::new()) };
+}
+
+fn registered() -> MutexGuard<'static, Vec<&'static Registered>> {
     // No code that can panic runs under the lock; if any did, the list is still whole.
     REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A framing function, and the name that it was chosen by if it is one of a plug-in's.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    pub(super) function: ws_framing,
+    registered: Option<&'static Registered>,
+}
+
+impl Known {
+    /// `auto`, the framing for want of another.
+    pub(super) fn auto() -> Self {
+        Self { function: BUILTINS[0].function, registered: None }
+    }
+
+    /// The framing of this name.
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        if let Some(known) = BUILTINS.iter().find(|known| known.name == name) {
+            return Some(Self { function: known.function, registered: None });
+        }
+        let known = registered().iter().find(|known| known.name == name).copied()?;
+        Some(Self { function: known.function, registered: Some(known) })
+    }
+
+    /// A function that some C code named, by the name that this thread asked for it by, if it did:
+    /// else it is ours, or it has the name it was first registered under.
+    pub(super) fn by_function(function: ws_framing) -> Self {
+        let same = |known: &&Registered| std::ptr::fn_addr_eq(known.function, function);
+        let asked = ASKED.with_borrow(|asked| asked.iter().copied().find(same));
+        let first = || match builtin(function) {
+            Some(_) => None,
+            None => registered().iter().copied().find(same),
+        };
+        Self { function, registered: asked.or_else(first) }
+    }
+
+    /// Remembers that this thread asked for it.
+    fn asked_for(self) {
+        ASKED.with_borrow_mut(|asked| {
+            asked.retain(|known| !std::ptr::fn_addr_eq(known.function, self.function));
+            asked.extend(self.registered);
+        });
+    }
+
+    /// Whether it is the core's own function, under whatever name.
+    pub(super) fn is_ours(self) -> bool {
+        builtin(self.function).is_some()
+    }
+
+    pub(super) fn traits(self) -> Traits {
+        let own = self.registered.and_then(|known| known.encoder.get().copied());
+        match builtin(self.function) {
+            Some(&Builtin { encoder, any_length, text, frames, .. }) => {
+                let auto = std::ptr::fn_addr_eq(self.function, Self::auto().function);
+                Traits { encoder: own.or(encoder), any_length, text, auto, frames }
+            }
+            None => {
+                Traits { encoder: own, any_length: false, text: false, auto: false, frames: false }
+            }
+        }
+    }
+
+    /// Its name for the log; the function's address when nobody registered it.
+    pub(super) fn name(self) -> String {
+        match (self.registered, builtin(self.function)) {
+            (Some(known), _) => known.name.clone(),
+            (None, Some(known)) => known.name.into(),
+            (None, None) => format!("at {:p}", self.function),
+        }
+    }
+
+    /// Whether a framing of ours takes this configuration; that of a plug-in is its own affair.
+    pub(super) fn accepts(self, config: Option<&CStr>) -> Result<(), ConfigFault> {
+        let config = config.map_or(&[][..], CStr::to_bytes);
+        builtin(self.function).map_or(Ok(()), |known| (known.accepts)(config))
+    }
 }
 
 /// What the core must know of a framing function.
@@ -77,67 +160,22 @@ fn builtin(function: ws_framing) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|known| std::ptr::fn_addr_eq(known.function, function))
 }
 
-/// `auto`, the framing for want of another.
-pub(super) fn auto() -> ws_framing {
-    BUILTINS[0].function
-}
-
-fn builtin_named(name: &str) -> Option<ws_framing> {
-    BUILTINS.iter().find(|known| known.name == name).map(|known| known.function)
-}
-
-pub(super) fn find(name: &str) -> Option<ws_framing> {
-    builtin_named(name).or_else(|| {
-        registered().iter().find(|known| known.name == name).map(|known| known.function)
-    })
-}
-
-pub(super) fn traits(function: ws_framing) -> Traits {
-    if let Some(&Builtin { encoder, any_length, text, frames, .. }) = builtin(function) {
-        let auto = std::ptr::fn_addr_eq(function, auto());
-        return Traits { encoder, any_length, text, auto, frames };
-    }
-    let known = registered();
-    let known = known.iter().find(|known| std::ptr::fn_addr_eq(known.function, function));
-    let encoder = known.and_then(|known| known.encoder);
-    Traits { encoder, any_length: false, text: false, auto: false, frames: false }
-}
-
-/// A function's name for the log; its address when nobody registered it.
-pub(super) fn name(function: ws_framing) -> String {
-    if let Some(known) = builtin(function) {
-        return known.name.into();
-    }
-    let known = registered();
-    let known = known.iter().find(|known| std::ptr::fn_addr_eq(known.function, function));
-    known.map_or_else(|| format!("at {function:p}"), |known| known.name.clone())
-}
-
-/// Whether a framing of ours takes this configuration; that of a plug-in is its own affair.
-pub(super) fn accepts(function: ws_framing, config: Option<&CStr>) -> Result<(), ConfigFault> {
-    let config = config.map_or(&[][..], CStr::to_bytes);
-    builtin(function).map_or(Ok(()), |known| (known.accepts)(config))
-}
-
 fn register(name: &str, function: ws_framing) -> Result<(), &'static str> {
     let mut known = registered();
-    if builtin_named(name).is_some() || known.iter().any(|known| known.name == name) {
+    let taken = BUILTINS.iter().any(|known| known.name == name);
+    if taken || known.iter().any(|known| known.name == name) {
         return Err("the name is taken");
     }
-    known.push(Registered { name: name.into(), function, encoder: None });
+    let entry = Registered { name: name.into(), function, encoder: OnceLock::new() };
+    known.push(Box::leak(Box::new(entry)));
     Ok(())
 }
 
 fn add_encoder(name: &str, encoder: ws_encoder) -> Result<(), &'static str> {
-    let mut known = registered();
-    match known.iter_mut().find(|known| known.name == name) {
-        None => Err("no plug-in registered this framing"),
-        Some(Registered { encoder: Some(_), .. }) => Err("the framing has an encoder"),
-        Some(known) => {
-            known.encoder = Some(encoder);
-            Ok(())
-        }
-    }
+    let known = registered();
+    let known = known.iter().find(|known| known.name == name);
+    let known = known.ok_or("no plug-in registered this framing")?;
+    known.encoder.set(encoder).map_err(|_| "the framing has an encoder")
 }
 
 /// 0 for success; 1, and a warning, for a refusal.
@@ -167,7 +205,9 @@ unsafe fn text<'a>(name: *const c_char) -> Option<&'a str> {
 pub unsafe extern "C" fn core_framing(name: *mut c_char) -> ws_framing {
     // SAFETY: the caller's obligation.
     let name = unsafe { text(name) };
-    name.and_then(find).unwrap_or_else(auto)
+    let known = name.and_then(Known::by_name).unwrap_or_else(Known::auto);
+    known.asked_for();
+    known.function
 }
 
 /// For plug-ins: gives a framing function a name. 0 for success; non-zero for a null argument, a

@@ -1,58 +1,125 @@
 //! Which framing a session gets, and the configurations that are refused.
 
-use super::registry;
-use std::ffi::{CStr, CString};
-use std::fmt;
+use super::registry::Known;
+use libc::c_char;
+use std::ffi::CString;
 use std::sync::Arc;
+use std::{fmt, ptr};
 use websocksy_abi::ws_framing;
 
 /// A framing function and its configuration, as a back end chose them.
 #[derive(Clone)]
 pub struct Selection {
-    function: ws_framing,
+    known: Known,
     /// Shared: sessions of one back end mostly have the same.
-    config: Option<Arc<CStr>>,
+    config: Option<Arc<Config>>,
+}
+
+/// What a framing function is told at each call.
+enum Config {
+    /// The operator's words.
+    Text(CString),
+    /// What a back end returned, which is for the function alone to look at.
+    Handed(Handed),
+}
+
+impl Config {
+    fn pointer(&self) -> *const c_char {
+        match self {
+            Self::Text(text) => text.as_ptr(),
+            Self::Handed(handed) => handed.pointer,
+        }
+    }
+}
+
+/// A back end's own pointer. It was made for one session and is given back when that ends.
+struct Handed {
+    pointer: *mut c_char,
+    /// It came from C's allocator, and is ours to free.
+    owned: bool,
+}
+
+#[allow(unsafe_code)] // a pointer of C's
+// SAFETY: only the framing function looks at what is there, on the loop, and `free` takes it from
+// any thread.
+unsafe impl Send for Handed {}
+#[allow(unsafe_code)] // a pointer of C's
+// SAFETY: as above.
+unsafe impl Sync for Handed {}
+
+impl Drop for Handed {
+    #[allow(unsafe_code)] // C's allocator
+    fn drop(&mut self) {
+        if self.owned {
+            // SAFETY: it was handed over to be freed, and this is the only copy that does so.
+            unsafe { libc::free(self.pointer.cast()) }
+        }
+    }
 }
 
 impl Selection {
     /// The function.
     pub fn function(&self) -> ws_framing {
-        self.function
+        self.known.function
     }
 
-    /// Its configuration.
-    pub fn config(&self) -> Option<&CStr> {
-        self.config.as_deref()
+    pub(super) fn known(&self) -> Known {
+        self.known
     }
 
-    /// A function that some C code named, `auto` for none.
+    /// What the function is told.
+    pub(super) fn config(&self) -> *const c_char {
+        self.config.as_ref().map_or(ptr::null(), |config| config.pointer())
+    }
+
+    /// What a back end named, `auto` for nothing, if it is a function of ours.
+    pub fn ours(function: Option<ws_framing>) -> Option<Self> {
+        let known = function.map_or_else(Known::auto, Known::by_function);
+        known.is_ours().then_some(Self { known, config: None })
+    }
+
+    /// The same function, which is told this.
+    #[must_use]
+    pub fn configured(self, text: Option<CString>) -> Self {
+        Self { config: text.map(|text| Arc::new(Config::Text(text))), ..self }
+    }
+
+    /// A function that a back end named, and what it is to be told: null, or whatever the two of
+    /// them agree on. If it is `owned`, it is freed when the last copy of this is dropped.
     ///
     /// # Safety
-    /// The function keeps the contract of [`ws_framing`], and its code is never unloaded.
+    /// The function keeps the contract of [`ws_framing`], its code is never unloaded, and it
+    /// understands `config`. An `owned` one is from C's allocator, and nobody else's to free.
     #[allow(unsafe_code)] // safe code calls the function later: this is where that is vouched for
-    pub unsafe fn foreign(function: Option<ws_framing>, config: Option<CString>) -> Self {
-        let function = function.unwrap_or_else(registry::auto);
-        Self { function, config: config.map(Arc::from) }
+    pub unsafe fn foreign(function: ws_framing, config: *mut c_char, owned: bool) -> Self {
+        let handed = (!config.is_null()).then_some(Handed { pointer: config, owned });
+        let config = handed.map(|handed| Arc::new(Config::Handed(handed)));
+        Self { known: Known::by_function(function), config }
     }
 }
 
 impl Default for Selection {
     /// `auto`
     fn default() -> Self {
-        Self { function: registry::auto(), config: None }
+        Self { known: Known::auto(), config: None }
     }
 }
 
 impl fmt::Debug for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = registry::name(self.function);
-        f.debug_struct("Selection").field("framing", &name).field("config", &self.config).finish()
+        let config: Option<&dyn fmt::Debug> = match self.config.as_deref() {
+            None => None,
+            Some(Config::Text(text)) => Some(text),
+            Some(Config::Handed(handed)) => Some(&handed.pointer),
+        };
+        let name = self.known.name();
+        f.debug_struct("Selection").field("framing", &name).field("config", &config).finish()
     }
 }
 
 /// The framing registered under `name`, without a configuration.
 pub fn by_name(name: &str) -> Option<Selection> {
-    registry::find(name).map(|function| Selection { function, config: None })
+    Known::by_name(name).map(|known| Selection { known, config: None })
 }
 
 /// The framing registered under `name`, with a configuration; ours is looked at here.
@@ -60,10 +127,10 @@ pub fn by_name(name: &str) -> Option<Selection> {
 /// # Errors
 /// No framing has this name, or the one that has it refuses the configuration.
 pub fn check(name: &str, config: Option<&str>) -> Result<Selection, ConfigFault> {
-    let function = registry::find(name).ok_or_else(|| ConfigFault::Unknown(name.into()))?;
+    let known = Known::by_name(name).ok_or_else(|| ConfigFault::Unknown(name.into()))?;
     let config = config.map(CString::new).transpose().map_err(|_| ConfigFault::Nul)?;
-    registry::accepts(function, config.as_deref())?;
-    Ok(Selection { function, config: config.map(Arc::from) })
+    known.accepts(config.as_deref())?;
+    Ok(Selection { known, config: config.map(|text| Arc::new(Config::Text(text))) })
 }
 
 /// Why a framing's configuration is refused.

@@ -3,6 +3,7 @@
 use crate::support::{keep_log, logged, plugin, scratch, variable};
 use std::ffi::CStr;
 use std::path::PathBuf;
+use std::ptr::null_mut;
 use std::sync::OnceLock;
 use websocksy::backend::load_framings;
 use websocksy::framing::{self, Cause, EnvelopeMode, Framer, Kind, Verdict};
@@ -90,7 +91,7 @@ fn faults_name_the_function() {
     let fault = framer("obedient", "n+1").cut(&mut [0; 6], 5, 5).unwrap_err();
     assert_eq!(fault.to_string(), "framing obedient returned 6 for 5 bytes");
     // SAFETY: never called.
-    let selection = unsafe { framing::Selection::foreign(Some(unnamed), None) };
+    let selection = unsafe { framing::Selection::foreign(unnamed, null_mut(), false) };
     let fault = Framer::new(&selection).cut(&mut [0; 6], 5, 5).unwrap_err();
     assert!(fault.to_string().starts_with("framing at 0x"), "{fault}");
 }
@@ -197,7 +198,7 @@ fn core_framing_finds_by_name_and_auto_otherwise() {
         // SAFETY: a C string.
         let function = unsafe { core_framing(name.as_ptr().cast_mut()) };
         // SAFETY: found in the registry.
-        format!("{:?}", unsafe { framing::Selection::foreign(Some(function), None) })
+        format!("{:?}", unsafe { framing::Selection::foreign(function, null_mut(), false) })
     };
     for (name, found) in [
         (c"auto", "auto"),
@@ -215,6 +216,50 @@ fn core_framing_finds_by_name_and_auto_otherwise() {
     // SAFETY: null is allowed.
     let function = unsafe { core_framing(std::ptr::null_mut()) };
     assert_eq!(function as usize, framing::Selection::default().function() as usize);
+}
+
+/// What a session gets that asks for a framing by name, as the operator and as a back end does.
+fn modes(name: &CStr, config: &str) -> [EnvelopeMode; 2] {
+    let by_name = framer(name.to_str().unwrap(), config).envelope_mode();
+    // SAFETY: C strings, and a function of the registry; it is not told anything that is not a
+    // C string.
+    let by_function = unsafe {
+        let function = core_framing(name.as_ptr().cast_mut());
+        let config = std::ffi::CString::new(config).unwrap().into_raw();
+        Framer::new(&framing::Selection::foreign(function, config, false)).envelope_mode()
+    };
+    [by_name.unwrap(), by_function.unwrap()]
+}
+
+#[test]
+fn a8_encoders_belong_to_a_name() {
+    loaded();
+    for _ in 0..2 {
+        assert_eq!(modes(c"forgetful", "1 0 1"), [EnvelopeMode::None; 2]);
+        assert_eq!(modes(c"bare twin", "1 0 1"), [EnvelopeMode::None; 2]);
+        assert_eq!(modes(c"enveloped twin", "1 0 1"), [EnvelopeMode::Stream; 2]);
+        assert_eq!(modes(c"newline", "lf"), [EnvelopeMode::None; 2]);
+    }
+    // A function of ours under another name is told what its new encoder is told.
+    // SAFETY: a C string, and a function of the registry.
+    let lines = unsafe { core_framing(c"my lines".as_ptr().cast_mut()) };
+    let selection = framing::Selection::ours(Some(lines)).unwrap();
+    let selection = selection.configured(Some(c"2 0 1".to_owned()));
+    assert_eq!(Framer::new(&selection).envelope_mode(), Ok(EnvelopeMode::Sized));
+    // What a thread did not ask for has the first name that it was registered under.
+    std::thread::spawn(move || {
+        // SAFETY: as above.
+        let twin = unsafe { core_framing(c"enveloped twin".as_ptr().cast_mut()) };
+        std::thread::spawn(move || {
+            // SAFETY: as above.
+            let named = unsafe { framing::Selection::foreign(twin, null_mut(), false) };
+            assert!(format!("{named:?}").contains("forgetful"), "{named:?}");
+        })
+        .join()
+        .unwrap();
+    })
+    .join()
+    .unwrap();
 }
 
 #[test]

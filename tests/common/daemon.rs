@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// The user and group that own nothing, by convention.
@@ -186,9 +186,12 @@ impl Drop for Daemon {
     }
 }
 
-/// The path of the binary under test.
+/// The path of the binary under test: the one that Cargo built for it, or another, such as a release
+/// build.
 pub(crate) fn binary() -> &'static str {
-    env!("CARGO_BIN_EXE_websocksy")
+    static NAMED: OnceLock<Option<String>> = OnceLock::new();
+    let named = NAMED.get_or_init(|| std::env::var("WEBSOCKSY_BINARY").ok());
+    named.as_deref().unwrap_or(env!("CARGO_BIN_EXE_websocksy"))
 }
 
 /// The binary as a command that a shell runs after `setup`, in the shell's own process.

@@ -1,0 +1,215 @@
+//! The small print of the first header, each clause by a plug-in that takes it at its word
+//! (`contract.c`): compiled against that header and against ours, with and without `-z now`.
+//! `make check-contract` runs them above the release binary.
+
+use super::{Fields, Innocent, address, connect, request, text};
+use crate::common::plugins::{compile, headers, scratch};
+use crate::common::{Daemon, PATIENCE, Peer};
+use std::fs;
+use std::net::TcpListener;
+
+/// Compiler flags for each variant of a plug-in.
+fn variants() -> Vec<Vec<String>> {
+    let mut variants = headers();
+    let now = variants.iter().map(|flags| [&flags[..], &["-Wl,-z,now".into()]].concat());
+    variants.extend(now.collect::<Vec<_>>());
+    variants
+}
+
+/// The daemon with `contract.c`, in front of `peer`.
+fn contracted(test: &str, flags: &[String], peer: &str, arguments: &[&str]) -> Daemon {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let directory = scratch(test);
+    compile(&directory, "backend_contract.so", "plugins/contract.c", &flags);
+    let peer = format!("peer={peer}");
+    let plugin = ["--plugins", text(&directory), "-b", "contract", "-c", &peer];
+    Daemon::start(&[&plugin, arguments].concat())
+}
+
+/// What the plug-in says of a client, and the client's session.
+#[track_caller]
+fn said(daemon: &Daemon, endpoint: &str, fields: Fields<'_>, words: &str) -> (String, Innocent) {
+    let mut session = Innocent(connect(daemon, &request(endpoint, fields)));
+    let line = daemon.wait_for_log(&format!("contract: {words}"));
+    session.goes_on();
+    (line, session)
+}
+
+/// Header fields of which each has its own name.
+fn numbered(count: usize) -> Vec<(String, String)> {
+    (1..=count).map(|n| (format!("X-{n}"), n.to_string())).collect()
+}
+
+#[test]
+fn s1_query_gets_ten_headers() {
+    let echo = Peer::echo();
+    let many = numbered(60);
+    let own = [
+        ("Sec-WebSocket-Extensions", "permessage-deflate"),
+        ("Sec-WebSocket-Protocol", "a"),
+        ("X-First", "1"),
+    ];
+    let many = many.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let fields: Vec<_> = own.into_iter().chain(many).collect();
+    for flags in variants() {
+        let daemon = contracted("s1", &flags, &address(&echo), &[]);
+        let (line, _) = said(&daemon, "/headers", &fields, "headers");
+        let tags = "Host Sec-WebSocket-Extensions X-First X-1 X-2 X-3 X-4 X-5 X-6 X-7 ";
+        assert_eq!(line, format!("contract: headers=10 of 10 same=1 first=h: {tags}"), "{flags:?}");
+    }
+}
+
+#[test]
+fn s1_all_headers_by_functions_of_ours() {
+    let echo = Peer::echo();
+    let many = numbered(90);
+    let many = many.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let fields: Vec<_> = many.chain([("X-Last", "the last"), ("X-Last", "not")]).collect();
+    let daemon = contracted("s1-all", &["-DALL".into()], &address(&echo), &[]);
+    let (_, _session) = said(&daemon, "/thread", &[], "thread");
+    let (line, _) = said(&daemon, "/all", &fields, "all");
+    let tags: String = fields.iter().map(|(name, _)| format!("{name} ")).collect();
+    let expected =
+        "all=93 last=the last none=1 beyond=1 other=0,1,1 kept=0: Host ".to_owned() + &tags;
+    assert_eq!(line, format!("contract: {expected}"));
+}
+
+#[test]
+fn s2_framings_called_with_null() {
+    let echo = Peer::echo();
+    for flags in variants() {
+        let daemon = contracted("s2", &flags, &address(&echo), &[]);
+        let (_, _session) = said(&daemon, "/framings", &[], "framing separator bare=-1");
+        let log = daemon.log();
+        let lines: Vec<_> =
+            log.iter().filter_map(|line| line.strip_prefix("contract: framing ")).collect();
+        let expected = [
+            "auto bare=4 whole=4 opcode=1 leaves=0",
+            "binary bare=4 whole=4 opcode=2 leaves=0",
+            "newline bare=3 whole=3 opcode=1 leaves=1",
+            "separator bare=2 whole=2 opcode=2 leaves=1",
+            "separator bare=-1 whole=-1 opcode=2 leaves=0",
+        ];
+        assert_eq!(lines, expected, "{flags:?}");
+    }
+}
+
+#[test]
+fn s3_internal_functions_refuse() {
+    let echo = Peer::echo();
+    for flags in variants() {
+        let flags = [&flags[..], &["-DINTERNAL".into()]].concat();
+        let daemon = contracted("s3", &flags, &address(&echo), &[]);
+        for _ in 0..2 {
+            let (line, _) = said(&daemon, "/internal", &[], "internal");
+            assert_eq!(line, "contract: internal register=1 connect=1", "{flags:?}");
+        }
+        for name in ["client_register", "client_connect"] {
+            let lines = daemon.log().iter().filter(|line| line.contains(name)).count();
+            assert_eq!(lines, 1, "{name}: {:?}", daemon.log());
+        }
+    }
+}
+
+#[test]
+fn s4_the_configuration_is_the_plugins_own() {
+    let echo = Peer::echo();
+    for flags in variants() {
+        let daemon = contracted("s4", &flags, &address(&echo), &[]);
+        let mut client = connect(&daemon, &request("/config", &[]));
+        for message in [&b"one"[..], b"two"] {
+            client.frame(0x82, message);
+            assert_eq!(client.message(), (2, message.to_vec()), "{:?}", daemon.log());
+        }
+        assert_eq!(client.close_now(), Some(1000));
+        daemon.wait_for_log("contract: config calls=3 intact=1");
+    }
+}
+
+#[test]
+fn s5_one_thread_a_loaded_back_end() {
+    let echo = Peer::echo();
+    for flags in variants() {
+        let mut daemon = contracted("s5", &flags, &address(&echo), &[]);
+        for _ in 0..3 {
+            let (line, session) = said(&daemon, "/thread", &[], "thread query");
+            assert_eq!(line, "contract: thread query=1 configure=1", "{flags:?}");
+            drop(session);
+        }
+        daemon.signal("TERM");
+        assert_eq!(daemon.wait_for_log("cleanup="), "contract: thread cleanup=1");
+        assert_eq!(daemon.exit_within(PATIENCE).unwrap().code(), Some(0));
+    }
+}
+
+/// The loop does not wait while the back end's thread is busy, and other threads are for `query`
+/// alone.
+#[test]
+fn s5_further_threads_are_for_query() {
+    let echo = Peer::echo();
+    let mut daemon = contracted("s5-threads", &[], &address(&echo), &["--query-threads", "3"]);
+    for _ in 0..12 {
+        drop(said(&daemon, "/thread", &[], "thread query"));
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait_for_log("cleanup="), "contract: thread cleanup=1");
+    assert_eq!(daemon.exit_within(PATIENCE).unwrap().code(), Some(0));
+}
+
+/// A service of /etc/services whose port is free here.
+fn a_service() -> Option<(String, TcpListener)> {
+    let services = fs::read_to_string("/etc/services").ok()?;
+    services.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (name, port) = (words.next()?, words.next()?.strip_suffix("/tcp")?);
+        let port: u16 = port.parse().ok().filter(|port| *port > 1024)?;
+        Some((name.to_owned(), TcpListener::bind(("127.0.0.1", port)).ok()?))
+    })
+}
+
+#[test]
+fn s6_service_names_are_ports() {
+    let Some((service, listener)) = a_service() else {
+        println!("/etc/services names no port that is free here: nothing is tried");
+        return;
+    };
+    let port = format!("port={service}");
+    let in_host = format!("host=tcp://127.0.0.1:{service}");
+    let accepted = |daemon: &Daemon, head: &str| {
+        let client = connect(daemon, head);
+        drop((listener.accept().unwrap(), client));
+    };
+    for flags in variants() {
+        let daemon = contracted("s6", &flags, "127.0.0.1", &["-c", &port]);
+        accepted(&daemon, &request("/port", &[]));
+    }
+    let plain = request("/", &[]);
+    accepted(&Daemon::start(&["-c", "host=tcp://127.0.0.1", "-c", &port]), &plain);
+    accepted(&Daemon::start(&["-c", &in_host]), &plain);
+}
+
+/// The struct that a query saw says afterwards that there is nothing to see.
+#[test]
+fn a_connection_is_a_loan() {
+    let echo = Peer::echo();
+    let fields = [("Sec-WebSocket-Protocol", "a, b"), ("X-One", "1")];
+    for flags in variants() {
+        let daemon = contracted("loan", &flags, &address(&echo), &[]);
+        let (_, _session) = said(&daemon, "/thread", &fields, "thread");
+        let (line, _) = said(&daemon, "/keep", &fields, "keep");
+        let expected = "keep fd=-1 peer=-1 headers=0 protocols=0 strings=0 other=1 open=1";
+        assert_eq!(line, format!("contract: {expected}"), "{flags:?}");
+    }
+}
+
+/// The pages say which of the first websocksy's plug-ins load: those of the layout that the variants
+/// above are compiled for.
+#[test]
+fn s7_the_layout_is_named() {
+    for page in ["docs/plugins.md", "backends/README.md", "backends/include/websocksy.h"] {
+        let words = fs::read_to_string(page).unwrap();
+        let words = words.split_whitespace().filter(|word| *word != "*").collect::<Vec<_>>();
+        let words = words.join(" ");
+        assert!(words.contains("33,080 bytes"), "{page} does not say which layout");
+    }
+}
