@@ -2,8 +2,18 @@
 
 /// What plug-ins find in the executable that loads them; `backends/include/websocksy.h` has the
 /// prototypes.
-const EXPORTED: [&str; 4] =
-    ["core_framing", "core_register_framing", "core_register_encoder", "xstr_lower"];
+const EXPORTED: [&str; 10] = [
+    "client_connect",
+    "client_register",
+    "core_framing",
+    "core_header",
+    "core_header_at",
+    "core_header_count",
+    "core_log",
+    "core_register_encoder",
+    "core_register_framing",
+    "xstr_lower",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

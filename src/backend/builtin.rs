@@ -17,6 +17,8 @@ pub(super) struct Settings {
     protocol: Option<String>,
     framing: String,
     framing_config: Option<String>,
+    /// What these say, once they are checked: a port's name may take its time to look up.
+    checked: Option<(Target, Selection)>,
 }
 
 impl Default for Settings {
@@ -27,6 +29,7 @@ impl Default for Settings {
             protocol: None,
             framing: "auto".into(),
             framing_config: None,
+            checked: None,
         }
     }
 }
@@ -34,6 +37,7 @@ impl Default for Settings {
 impl Settings {
     pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), ConfigureError> {
         let value = value.to_owned();
+        self.checked = None;
         match key {
             "host" => self.host = value,
             "port" => self.port = Some(value),
@@ -45,9 +49,10 @@ impl Settings {
         Ok(())
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigureError> {
-        self.target().map_err(ConfigureError::Address)?;
-        self.selection().map_err(ConfigureError::Framing)?;
+    pub(super) fn check(&mut self) -> Result<(), ConfigureError> {
+        let target = self.target().map_err(ConfigureError::Address)?;
+        let selection = self.selection().map_err(ConfigureError::Framing)?;
+        self.checked = Some((target, selection));
         if target::lacks_scheme(Scheme::Detect, &self.host) {
             log::warn!("peer {:?} has no scheme and is taken for tcp", self.host);
         }
@@ -55,13 +60,14 @@ impl Settings {
     }
 
     pub(super) fn query(&self, upgrade: &Upgrade) -> Result<Answer, QueryError> {
-        Ok(Answer {
-            target: self.target().map_err(QueryError::Address)?,
-            framing: self
-                .selection()
-                .map_err(|fault| QueryError::Bad(BadAnswer::Framing(fault)))?,
-            protocol: self.protocol(upgrade),
-        })
+        let (target, framing) = match self.checked.clone() {
+            Some(checked) => checked,
+            None => {
+                let bad = |fault| QueryError::Bad(BadAnswer::Framing(fault));
+                (self.target().map_err(QueryError::Address)?, self.selection().map_err(bad)?)
+            }
+        };
+        Ok(Answer { target, framing, protocol: self.protocol(upgrade) })
     }
 
     fn target(&self) -> Result<Target, AddressError> {

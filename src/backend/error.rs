@@ -27,6 +27,8 @@ pub enum LoadError {
     Missing(PathBuf, &'static str),
     /// `init` returned another API version.
     Version(PathBuf, u64),
+    /// There is no thread for its calls.
+    Thread(io::Error),
 }
 
 impl fmt::Display for LoadError {
@@ -49,6 +51,7 @@ impl fmt::Display for LoadError {
                 "{}: init returned API version {version}, not {WEBSOCKSY_API_VERSION}",
                 path.display()
             ),
+            Self::Thread(error) => write!(f, "no thread for the back end: {error}"),
         }
     }
 }
@@ -64,6 +67,8 @@ pub enum ConfigureError {
     Nul,
     /// The plug-in has no `configure`.
     Unconfigurable,
+    /// The thread that calls the plug-in has ended.
+    Gone,
     /// The plug-in's `configure` returned this for this key.
     Refused(String, u64),
     /// The peer's address is none.
@@ -78,6 +83,7 @@ impl fmt::Display for ConfigureError {
             Self::Key(key) => write!(f, "the built-in back end has no key {key:?}"),
             Self::Nul => f.write_str("a key or value holds a NUL"),
             Self::Unconfigurable => f.write_str("the back end takes no configuration"),
+            Self::Gone => f.write_str("the back end's thread has ended"),
             Self::Refused(key, code) => write!(f, "the back end refused {key:?} with {code}"),
             Self::Address(error) => error.fmt(f),
             Self::Framing(fault) => fault.fmt(f),

@@ -1,35 +1,46 @@
 //! Who is the peer? The built-in back end knows one for all; a plug-in is asked for each client.
 //!
 //! The life of a back end: [`Backend::builtin`] or [`Backend::load`], [`Backend::configure`] for
-//! each key, [`Backend::check`], any number of [`Backend::query`], [`Backend::cleanup`].
+//! each key, [`Backend::check`], any number of [`Backend::ask`], [`Backend::cleanup`].
 
 mod builtin;
 mod error;
+mod exports;
 mod load;
 mod object;
 mod query_args;
+mod service;
 mod target;
+mod threads;
 mod vtable;
 
 pub use error::{BadAnswer, ConfigureError, LoadError, QueryError};
+pub use exports::{client_connect, client_register, core_log};
+pub use exports::{core_header, core_header_at, core_header_count};
 pub use load::load_framings;
 pub use target::{AddressError, Scheme, Target};
 
 use crate::framing::Selection;
 use crate::proto::handshake::Upgrade;
+use crate::slab::Loan;
 use builtin::Settings;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
+use threads::Threads;
 use vtable::Vtable;
 
-/// All that a query needs, to be sent to the thread that makes it and back.
+/// All that a plug-in's query needs, to be sent to the thread that makes it and back.
 #[derive(Debug)]
 pub struct Request {
     /// What the client asks for. A plug-in works on a copy: what it writes there does not reach
     /// the answer to the client.
     pub upgrade: Upgrade,
-    /// The client's socket, a duplicate for the plug-in's eyes; not needed by the built-in.
+    /// The client's socket, a duplicate for the plug-in's eyes: closed when the query is over.
     pub socket: Option<OwnedFd>,
+    /// The client's slot, where the plug-in sees all this.
+    pub loan: Loan,
 }
 
 /// A client's peer.
@@ -53,7 +64,8 @@ enum Kind {
 
 struct Plugin {
     name: String,
-    table: Vtable,
+    table: Arc<Vtable>,
+    threads: Threads,
     cleaned: bool,
 }
 
@@ -64,16 +76,21 @@ impl Backend {
         Self(Kind::Builtin(Settings::default()))
     }
 
-    /// Loads `backend_NAME.so` from `dir` and calls its `init`.
+    /// Loads `backend_NAME.so` from `dir` and calls its `init`, both on a thread of its own, which
+    /// makes every other call too.
     ///
-    /// `dir` is an absolute path, and neither it nor the file may be writable for everybody: who
-    /// can put a plug-in there is this program.
+    /// `dir` is an absolute path, and nobody but root and this user may write to it, its parents or
+    /// the file: who can put a plug-in there is this program.
     ///
     /// # Errors
     /// What keeps the file from being a back end.
     pub fn load(dir: &Path, name: &str) -> Result<Self, LoadError> {
-        let table = load::backend(dir, name)?;
-        Ok(Self(Kind::Plugin(Plugin { name: name.into(), table, cleaned: false })))
+        let threads = Threads::start().map_err(LoadError::Thread)?;
+        let (dir, name) = (dir.to_owned(), name.to_owned());
+        let own = name.clone();
+        let table =
+            threads.call(move || load::backend(&dir, &own)).map_err(LoadError::Thread)??;
+        Ok(Self(Kind::Plugin(Plugin { name, table: Arc::new(table), threads, cleaned: false })))
     }
 
     /// The name that it was loaded by; `builtin` for ours.
@@ -91,45 +108,87 @@ impl Backend {
     pub fn configure(&mut self, key: &str, value: &str) -> Result<(), ConfigureError> {
         match &mut self.0 {
             Kind::Builtin(settings) => settings.set(key, value),
-            Kind::Plugin(plugin) => plugin.table.configure(key, value),
+            Kind::Plugin(plugin) => {
+                let (table, key, value) =
+                    (Arc::clone(&plugin.table), key.to_owned(), value.to_owned());
+                let call = plugin.threads.call(move || table.configure(&key, &value));
+                call.unwrap_or(Err(ConfigureError::Gone))
+            }
         }
     }
 
-    /// Judges the configuration as a whole; to be called when all keys are in, and the plug-ins'
-    /// framings registered.
+    /// Judges the configuration as a whole, and gets ready to be asked; to be called when all keys
+    /// are in, and the plug-ins' framings registered.
     ///
     /// # Errors
     /// The built-in back end could answer no query.
-    pub fn check(&self) -> Result<(), ConfigureError> {
-        match &self.0 {
+    pub fn check(&mut self) -> Result<(), ConfigureError> {
+        match &mut self.0 {
             Kind::Builtin(settings) => settings.check(),
             Kind::Plugin(_) => Ok(()),
         }
     }
 
-    /// Whether [`Backend::query`] returns at once. A plug-in's may block.
-    pub fn is_instant(&self) -> bool {
-        matches!(self.0, Kind::Builtin(_))
-    }
-
-    /// Asks for a client's peer.
+    /// Starts the threads that make queries beside the back end's own: `count` in all.
     ///
     /// # Errors
-    /// There is none, or what the back end says is no answer.
-    pub fn query(&self, request: &Request) -> Result<Answer, QueryError> {
+    /// The system refuses one.
+    pub fn allow_threads(&mut self, count: usize) -> io::Result<()> {
         match &self.0 {
-            Kind::Builtin(settings) => settings.query(&request.upgrade),
-            Kind::Plugin(plugin) => plugin.table.query(request),
+            Kind::Builtin(_) => Ok(()),
+            Kind::Plugin(plugin) => plugin.threads.further(count.saturating_sub(1)),
         }
     }
 
-    /// Lets the back end release what it holds: once, here or when the value is dropped.
-    pub fn cleanup(&mut self) {
-        if let Kind::Plugin(plugin) = &mut self.0
-            && !std::mem::replace(&mut plugin.cleaned, true)
-        {
-            plugin.table.cleanup();
+    /// The peer of a client, if that needs no plug-in: a plug-in's query may block.
+    pub fn answer(&self, upgrade: &Upgrade) -> Option<Result<Answer, QueryError>> {
+        match &self.0 {
+            Kind::Builtin(settings) => Some(settings.query(upgrade)),
+            Kind::Plugin(_) => None,
         }
+    }
+
+    /// Asks for a client's peer; `then` is told on a thread of the back end's. The number is for
+    /// [`Backend::forget`].
+    pub fn ask(
+        &mut self,
+        mut request: Request,
+        then: impl FnOnce(Request, Result<Answer, QueryError>) + Send + 'static,
+    ) -> u64 {
+        match &mut self.0 {
+            Kind::Builtin(settings) => {
+                let answer = settings.query(&request.upgrade);
+                then(request, answer);
+                0
+            }
+            Kind::Plugin(plugin) => {
+                let table = Arc::clone(&plugin.table);
+                plugin.threads.run(Box::new(move || {
+                    let answer = table.query(&mut request);
+                    drop(table);
+                    then(request, answer);
+                }))
+            }
+        }
+    }
+
+    /// Nobody waits for this answer any more: if the query has not begun, it never will, and what
+    /// it holds of its client is given back now.
+    pub fn forget(&mut self, number: u64) {
+        if let Kind::Plugin(plugin) = &mut self.0 {
+            plugin.threads.cancel(number);
+        }
+    }
+
+    /// Lets the back end release what it holds: once, here or when the value is dropped. Not while
+    /// a query runs: to do so under it would be worse than not to do it. Returns whether it is done.
+    pub fn cleanup(&mut self) -> bool {
+        let Kind::Plugin(plugin) = &mut self.0 else { return true };
+        if !plugin.cleaned && plugin.threads.rest() {
+            let table = Arc::clone(&plugin.table);
+            plugin.cleaned = plugin.threads.call(move || table.cleanup()).is_ok();
+        }
+        plugin.cleaned
     }
 }
 

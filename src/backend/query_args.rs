@@ -1,91 +1,107 @@
-//! What a query shows to C code: a loan that ends with the call.
+//! What a query shows to C code: the client's own slot, filled and true, on loan until the call
+//! returns.
 
-use super::Request;
+use super::exports::Shown;
+use crate::proto::handshake::Upgrade;
 use crate::proto::http::Field;
-use libc::{c_char, size_t};
-use std::os::fd::AsRawFd;
+use crate::slab::Loan;
+use libc::{c_char, c_int, size_t};
 use std::ptr;
-use websocksy_abi::{WS_HEADER_LIMIT, WS_HTTP};
-use websocksy_abi::{websocket, ws_http_header};
+use websocksy_abi::{PEER_BUFFER_SIZE, WS_HEADER_LIMIT, WS_HTTP};
+use websocksy_abi::{websocket, ws_http_header, ws_peer_info};
 
 /// `Connection: Upgrade` and `Upgrade: websocket` were both there.
 const WANT_UPGRADE: u32 = 3;
 /// RFC 6455 §4.1
 const VERSION: u32 = 13;
-const NO_HEADER: ws_http_header = ws_http_header { tag: ptr::null_mut(), value: ptr::null_mut() };
 
-/// The arguments of a query, on memory of their own that the plug-in may write to.
-pub(super) struct QueryArgs {
-    /// Holds every string; the pointers below point into it.
-    _text: Vec<u8>,
+/// The arguments of a query. A plug-in may write to all of them: they are a copy of the handshake,
+/// and the answer to the client is made of the other.
+pub(super) struct QueryArgs<'a> {
+    loan: &'a mut Loan,
     endpoint: *mut c_char,
     protocols: Vec<*mut c_char>,
-    /// All fields, and an empty one after them.
-    headers: Vec<ws_http_header>,
-    websocket: Box<websocket>,
+    /// All fields, beside the first ones in the struct.
+    _fields: Vec<ws_http_header>,
+    /// The strings that did not fit into the slot; those that do lie in its `peer_buffer`, which
+    /// is empty as long as there is no peer.
+    _text: Vec<u8>,
+    /// Last to be made and first to go.
+    shown: Option<Shown>,
 }
 
-impl QueryArgs {
-    pub(super) fn new(request: &Request) -> Self {
-        let upgrade = &request.upgrade;
-        let mut text = upgrade.bytes().to_vec();
-        let base = text.as_mut_ptr();
+impl<'a> QueryArgs<'a> {
+    pub(super) fn new(upgrade: &Upgrade, socket: c_int, loan: &'a mut Loan) -> Self {
+        let ws = loan.websocket();
+        let bytes = upgrade.bytes();
+        let mut text = if bytes.len() > PEER_BUFFER_SIZE { bytes.to_vec() } else { Vec::new() };
+        let base = if text.is_empty() {
+            ws.peer_buffer[..bytes.len()].copy_from_slice(bytes);
+            ws.peer_buffer.as_mut_ptr()
+        } else {
+            text.as_mut_ptr()
+        };
         let at = |offset: usize| base.wrapping_add(offset).cast::<c_char>();
         let header = |field: &Field| ws_http_header { tag: at(field.name), value: at(field.value) };
-        let headers = upgrade.fields_at().iter().map(header).chain([NO_HEADER]).collect();
-        let mut view = Self {
-            _text: text,
-            endpoint: at(upgrade.endpoint_at()),
-            protocols: upgrade.protocols_at().iter().map(|offset| at(*offset)).collect(),
-            headers,
-            websocket: Box::new(websocket {
-                state: WS_HTTP,
-                websocket_version: VERSION,
-                want_upgrade: WANT_UPGRADE,
-                ..websocket::blank()
-            }),
-        };
-        view.fill(request, at(upgrade.key_at()));
-        view
-    }
-
-    /// Makes the fields of the `websocket` true.
-    fn fill(&mut self, request: &Request, key: *mut c_char) {
-        let protocol = self.protocol();
-        let ws = &mut *self.websocket;
-        ws.ws_fd = request.socket.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        ws.headers = (self.headers.len() - 1).min(WS_HEADER_LIMIT);
-        for (to, from) in ws.header.iter_mut().zip(&self.headers) {
-            *to = *from;
+        let mut protocols: Vec<_> =
+            upgrade.protocols_at().iter().map(|offset| at(*offset)).collect();
+        let mut fields: Vec<_> = upgrade.fields_at().iter().map(header).collect();
+        let endpoint = at(upgrade.endpoint_at());
+        clear(ws);
+        ws.ws_fd = socket;
+        ws.state = WS_HTTP;
+        ws.headers = fields.len().min(WS_HEADER_LIMIT);
+        ws.header.iter_mut().zip(&fields).for_each(|(to, from)| *to = *from);
+        ws.request_path = endpoint;
+        ws.websocket_version = VERSION;
+        ws.socket_key = at(upgrade.key_at());
+        ws.want_upgrade = WANT_UPGRADE;
+        ws.protocols = protocols.len();
+        if !protocols.is_empty() {
+            ws.protocol = protocols.as_mut_ptr();
         }
-        ws.request_path = self.endpoint;
-        ws.socket_key = key;
-        ws.protocols = self.protocols.len();
-        ws.protocol = protocol;
+        let shown = Some(Shown::new(ws, &mut fields));
+        Self { loan, endpoint, protocols, _fields: fields, _text: text, shown }
     }
 
     pub(super) fn endpoint(&self) -> *mut c_char {
         self.endpoint
     }
 
+    /// How many subprotocols are offered.
     pub(super) fn protocols(&self) -> size_t {
         self.protocols.len()
     }
 
-    /// Null when none is offered.
-    pub(super) fn protocol(&mut self) -> *mut *mut c_char {
-        if self.protocols.is_empty() { ptr::null_mut() } else { self.protocols.as_mut_ptr() }
+    /// The struct: the other arguments are what it says at first.
+    pub(super) fn websocket(&mut self) -> &mut websocket {
+        self.loan.websocket()
     }
+}
 
-    pub(super) fn headers(&self) -> size_t {
-        self.headers.len() - 1
+impl Drop for QueryArgs<'_> {
+    fn drop(&mut self) {
+        self.shown = None;
+        clear(self.loan.websocket());
     }
+}
 
-    pub(super) fn header(&mut self) -> *mut ws_http_header {
-        self.headers.as_mut_ptr()
+/// Nothing is known of a client. What lies behind the peer's buffer is zero but for plug-ins that
+/// write there, and is left untouched then: its page need not be there.
+fn clear(ws: &mut websocket) {
+    ws.ws_fd = -1;
+    ws.headers = 0;
+    ws.header = [ws_http_header::NONE; WS_HEADER_LIMIT];
+    ws.request_path = ptr::null_mut();
+    ws.socket_key = ptr::null_mut();
+    ws.protocols = 0;
+    ws.protocol = ptr::null_mut();
+    ws.peer = ws_peer_info::NONE;
+    ws.peer_fd = -1;
+    if ws.peer_buffer_offset != 0 {
+        ws.peer_buffer_offset = 0;
     }
-
-    pub(super) fn websocket(&mut self) -> *mut websocket {
-        &raw mut *self.websocket
+    if !ws.peer_framing_data.is_null() {
+        ws.peer_framing_data = ptr::null_mut();
     }
 }

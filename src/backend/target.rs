@@ -1,5 +1,6 @@
 //! Where a peer is, from the strings that a back end names it with.
 
+use super::service::{self, Protocol};
 use std::fmt;
 use std::mem::{offset_of, size_of};
 use std::net::Ipv6Addr;
@@ -99,7 +100,7 @@ pub enum AddressError {
     Host(String),
     /// A transport that needs a port, and none is given.
     NoPort,
-    /// Not a number from 1 to 65535.
+    /// Neither a number from 1 to 65535 nor a service.
     Port(String),
     /// An empty path, or one with control characters.
     Path(String),
@@ -114,7 +115,11 @@ impl fmt::Display for AddressError {
             Self::Scheme(scheme) => write!(f, "the peer's scheme {:?} is unknown", quote(scheme)),
             Self::Host(host) => write!(f, "{:?} is no name or address of a host", quote(host)),
             Self::NoPort => f.write_str("the peer has no port"),
-            Self::Port(port) => write!(f, "port {:?} is no number from 1 to 65535", quote(port)),
+            Self::Port(port) => write!(
+                f,
+                "port {:?} is neither a number from 1 to 65535 nor a service",
+                quote(port)
+            ),
             Self::Path(path) => write!(f, "{:?} is no path of a peer", quote(path)),
             Self::LongPath(length) => write!(
                 f,
@@ -157,11 +162,11 @@ impl Target {
     fn locate(transport: Scheme, rest: &str, port: Option<&str>) -> Result<Self, AddressError> {
         Ok(match transport {
             Scheme::Detect | Scheme::Tcp => {
-                let (host, port) = authority(rest, port)?;
+                let (host, port) = authority(rest, port, Protocol::Tcp)?;
                 Self::Tcp { host, port }
             }
             Scheme::Udp => {
-                let (host, port) = authority(rest, port)?;
+                let (host, port) = authority(rest, port, Protocol::Udp)?;
                 Self::Udp { host, port }
             }
             Scheme::UnixStream => Self::UnixStream(socket_path(rest)?),
@@ -179,8 +184,13 @@ fn detect(host: &str) -> Result<(Scheme, &str), AddressError> {
     Ok((Scheme::from_scheme(scheme).ok_or_else(unknown)?, rest))
 }
 
-fn authority(text: &str, given: Option<&str>) -> Result<(String, u16), AddressError> {
+fn authority(
+    text: &str,
+    given: Option<&str>,
+    protocol: Protocol,
+) -> Result<(String, u16), AddressError> {
     let (host, own) = split_port(text)?;
+    let parse_port = |port| parse_port(port, protocol);
     let own = own.map(parse_port).transpose()?;
     // An empty port is what a C back end says for none.
     let given = given.filter(|port| !port.is_empty()).map(parse_port).transpose()?;
@@ -219,9 +229,16 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(fits)
 }
 
-fn parse_port(text: &str) -> Result<u16, AddressError> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let port = text.parse().ok().filter(|port| digits && *port != 0);
+/// A number, or the name of a service, which has a letter (RFC 6335 §5.1) but no sign, which numbers
+/// have elsewhere.
+fn parse_port(text: &str, protocol: Protocol) -> Result<u16, AddressError> {
+    let port = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok().filter(|port| *port != 0)
+    } else if text.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+        service::port(text, protocol)
+    } else {
+        None
+    };
     port.ok_or_else(|| AddressError::Port(text.into()))
 }
 

@@ -9,6 +9,7 @@ use super::{Answer, Request};
 use crate::framing::Selection;
 use libc::{c_char, size_t};
 use std::ffi::{CStr, CString};
+use std::os::fd::AsRawFd;
 use std::ptr;
 use websocksy_abi::{ws_backend, ws_peer_info};
 
@@ -41,21 +42,22 @@ impl Vtable {
         }
     }
 
-    pub(super) fn query(&self, request: &Request) -> Result<Answer, QueryError> {
-        let mut view = QueryArgs::new(request);
-        // SAFETY: what `new` was promised; the view holds what its pointers point to until the
-        // call is over.
+    /// Asks for a client's peer. The client's socket is closed and the loan empty afterwards.
+    pub(super) fn query(&self, request: &mut Request) -> Result<Answer, QueryError> {
+        let Request { upgrade, socket, loan } = request;
+        let socket = socket.take();
+        let descriptor = socket.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let mut args = QueryArgs::new(upgrade, descriptor, loan);
+        let (endpoint, protocols) = (args.endpoint(), args.protocols());
+        let ws = args.websocket();
+        // SAFETY: what `new` was promised; the arguments hold what these pointers point to until
+        // the call is over.
         let info = unsafe {
-            (self.0.query)(
-                view.endpoint(),
-                view.protocols(),
-                view.protocol(),
-                view.headers(),
-                view.header(),
-                view.websocket(),
-            )
+            let (protocol, headers, header) = (ws.protocol, ws.headers, ws.header.as_mut_ptr());
+            (self.0.query)(endpoint, protocols, protocol, headers, header, ws)
         };
-        Returned(info).read(view.protocols())
+        drop(args);
+        Returned(info).read(protocols)
     }
 
     pub(super) fn cleanup(&self) {

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::backend::{Answer, QueryError, Request};
+use crate::proto::handshake::Upgrade;
 pub(crate) use threads::Threads;
 
 /// A name's addresses, without a port; the error is for all who waited.
@@ -45,14 +46,14 @@ pub struct Ticket(pub u64);
 /// Who does what may block.
 pub trait Workers<K> {
     /// The back end's answer, if it gives one without blocking.
-    fn answer(&mut self, request: &Request) -> Option<Result<Answer, QueryError>>;
+    fn answer(&mut self, upgrade: &Upgrade) -> Option<Result<Answer, QueryError>>;
     /// Asks the back end for `key`; it comes back as [`Done::Answered`].
     ///
     /// # Errors
     /// Nobody can be found to do it.
     fn query(&mut self, key: K, request: Request) -> io::Result<Ticket>;
-    /// Takes a query back; returns whether it had not begun.
-    fn cancel_query(&mut self, ticket: Ticket) -> bool;
+    /// Takes a query back if it has not begun, with all that it holds of its client.
+    fn cancel_query(&mut self, ticket: Ticket);
     /// Looks `name` up; it comes back as [`Done::Resolved`].
     ///
     /// # Errors
@@ -107,8 +108,8 @@ impl<K: Copy + Eq, W: Workers<K>> Offload<K, W> {
     }
 
     /// The back end's answer, if it gives one without blocking.
-    pub(crate) fn answer(&mut self, request: &Request) -> Option<Result<Answer, QueryError>> {
-        self.workers.answer(request)
+    pub(crate) fn answer(&mut self, upgrade: &Upgrade) -> Option<Result<Answer, QueryError>> {
+        self.workers.answer(upgrade)
     }
 
     /// Asks a back end that may block.

@@ -12,6 +12,7 @@ use mio::Waker;
 
 use super::{Done, Ticket, Workers};
 use crate::backend::{Answer, Backend, QueryError, Request};
+use crate::proto::handshake::Upgrade;
 
 /// Names looked up at once. A name server that is silent holds a thread until the resolver gives
 /// up, so this is how many dead names it takes to delay a live one.
@@ -19,55 +20,40 @@ const RESOLVERS: usize = 16;
 
 type Job<K> = Box<dyn FnOnce() -> Done<K> + Send>;
 
-/// Threads that resolve names, and others that run a plug-in's `query`.
+/// Threads that resolve names, and the back end, which has its own.
 pub(crate) struct Threads<K> {
-    backend: Arc<Backend>,
+    backend: Backend,
     names: Pool<K>,
-    queries: Pool<K>,
     done: Receiver<Done<K>>,
 }
 
 impl<K: Send + 'static> Threads<K> {
-    pub(crate) fn new(backend: Backend, query_threads: usize, waker: Waker) -> Self {
+    pub(crate) fn new(backend: Backend, waker: Waker) -> Self {
         let (sender, done) = channel();
-        let waker = Arc::new(waker);
-        let pool = |name, most| Pool::new(name, most, sender.clone(), Arc::clone(&waker));
-        Self {
-            backend: Arc::new(backend),
-            names: pool("resolver", RESOLVERS),
-            queries: pool("query", query_threads),
-            done,
-        }
+        Self { backend, names: Pool::new("resolver", RESOLVERS, sender, Arc::new(waker)), done }
     }
 
-    /// Ends the back end. A `query` that still runs keeps its back end, for good: calling `cleanup`
-    /// under it, or on its thread while the process ends, would be worse than not calling it.
+    /// Ends the back end.
     pub(crate) fn clean_up(&mut self) {
-        match Arc::get_mut(&mut self.backend) {
-            Some(backend) => backend.cleanup(),
-            None => {
-                std::mem::forget(Arc::clone(&self.backend));
-                warn!("back end {} still answers a query; not cleaned up", self.backend.name());
-            }
+        if !self.backend.cleanup() {
+            warn!("back end {} still answers a query; not cleaned up", self.backend.name());
         }
     }
 }
 
 impl<K: Send + 'static> Workers<K> for Threads<K> {
-    fn answer(&mut self, request: &Request) -> Option<Result<Answer, QueryError>> {
-        self.backend.is_instant().then(|| self.backend.query(request))
+    fn answer(&mut self, upgrade: &Upgrade) -> Option<Result<Answer, QueryError>> {
+        self.backend.answer(upgrade)
     }
 
     fn query(&mut self, key: K, request: Request) -> io::Result<Ticket> {
-        let backend = Arc::clone(&self.backend);
-        self.queries.run(Box::new(move || {
-            let answer = backend.query(&request);
-            Done::Answered { key, request, answer }
-        }))
+        let shared = Arc::clone(&self.names.shared);
+        let then = move |request, answer| _ = shared.bring(Done::Answered { key, request, answer });
+        Ok(Ticket(self.backend.ask(request, then)))
     }
 
-    fn cancel_query(&mut self, ticket: Ticket) -> bool {
-        self.queries.cancel(ticket)
+    fn cancel_query(&mut self, ticket: Ticket) {
+        self.backend.forget(ticket.0);
     }
 
     fn look_up(&mut self, name: &str) -> io::Result<Ticket> {
@@ -108,6 +94,13 @@ struct Shared<K> {
     filled: Condvar,
     done: Sender<Done<K>>,
     waker: Arc<Waker>,
+}
+
+impl<K> Shared<K> {
+    /// Tells the loop; `false` when it is gone.
+    fn bring(&self, done: Done<K>) -> bool {
+        self.done.send(done).is_ok() && self.waker.wake().is_ok()
+    }
 }
 
 /// The jobs that have not begun, in order.
@@ -167,7 +160,7 @@ fn serve<K>(shared: &Shared<K>) {
         };
         drop(queue);
         let result = job();
-        if shared.done.send(result).is_err() || shared.waker.wake().is_err() {
+        if !shared.bring(result) {
             return;
         }
         queue = lock(&shared.queue);
@@ -187,7 +180,7 @@ mod tests {
     fn offload() -> Offload<u32, Threads<u32>> {
         let poll = mio::Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), mio::Token(0)).unwrap();
-        let mut threads = Threads::new(Backend::builtin(), 1, waker);
+        let mut threads = Threads::new(Backend::builtin(), waker);
         threads.names.most = 1;
         Offload::new(threads)
     }

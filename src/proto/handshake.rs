@@ -15,10 +15,18 @@ use httpdate::fmt_http_date;
 use sha1_smol::Sha1;
 
 pub use super::http::Status;
-use super::http::{Field, Head, c_str, has_prefix, is_authority, is_token};
+use super::http::{Field, Head, c_str, is_authority, is_token};
 
 /// What the client's key is hashed with (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// What the handshake itself is made of.
+const OWN_FIELDS: [&[u8]; 5] = [
+    b"upgrade",
+    b"connection",
+    b"sec-websocket-key",
+    b"sec-websocket-version",
+    b"sec-websocket-protocol",
+];
 /// The most subprotocols a client may offer. Nobody offers ten; it bounds the search for
 /// duplicates and what a back end is handed.
 const MAX_PROTOCOLS: usize = 64;
@@ -69,7 +77,8 @@ impl Upgrade {
         self.protocols.iter().map(|&at| c_str(&self.text, at))
     }
 
-    /// Every field but the handshake's own (Upgrade, Connection, Sec-WebSocket-*), as sent.
+    /// Every field but the handshake's own (Upgrade, Connection, Sec-WebSocket-Key, -Version and
+    /// -Protocol), as sent.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = (&CStr, &CStr)> {
         let text = &self.text;
         self.fields.iter().map(move |field| (c_str(text, field.name), c_str(text, field.value)))
@@ -260,11 +269,9 @@ fn cut_out(text: &mut [u8], names: Vec<Range<usize>>) -> Vec<usize> {
     names.into_iter().map(|name| name.start).collect()
 }
 
-/// Whether a field belongs to the handshake itself and is none of a back end's business.
+/// Whether a field belongs to the handshake itself: a back end is told of it otherwise, or knows.
 fn is_own(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"upgrade")
-        || name.eq_ignore_ascii_case(b"connection")
-        || has_prefix(name, b"sec-websocket-")
+    OWN_FIELDS.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// Appends the response that opens the WebSocket (RFC 6455 §4.2.2, item 5).

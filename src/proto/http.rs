@@ -17,7 +17,7 @@ use std::ffi::CStr;
 
 pub use error::{HttpError, Status};
 use syntax::{CR, Class, HTAB, LF, SP, path_of};
-pub(super) use syntax::{has_prefix, is_authority, is_token};
+pub(super) use syntax::{is_authority, is_token};
 
 /// The longest request line or field line, in bytes without its CRLF: what the C program's buffer
 /// (`WS_MAX_LINE`) took.

@@ -13,6 +13,7 @@ use crate::net::limits::is_exhaustion;
 use crate::net::{Channel, Readiness};
 use crate::offload::LookedUp;
 use crate::proto::handshake::Upgrade;
+use crate::slab::Slot;
 
 /// The token bits of a session's first peer socket.
 const FIRST_PEER: usize = 1;
@@ -29,14 +30,15 @@ impl<S: System> Session<S> {
         }
     }
 
-    /// Asks the back end: at once if it only looks into its settings, else on the offload.
+    /// Asks the back end: at once if it only looks into its settings, else on the offload, where it
+    /// sees the session's slot.
     fn ask(&mut self, upgrade: Upgrade, context: &mut Context<S>) {
-        let request = Request { upgrade, socket: None };
-        if let Some(answer) = context.offload.answer(&request) {
-            return self.take_answer(request, answer, context);
+        if let Some(answer) = context.offload.answer(&upgrade) {
+            return self.connection.answered(Box::new(upgrade), answer, &mut context.scratch);
         }
+        let Some(slot) = self.slot.take() else { return };
         let asked = self.client.duplicate().and_then(|socket| {
-            let request = Request { socket: Some(socket), ..request };
+            let request = Request { upgrade, socket: Some(socket), loan: slot.lend() };
             context.offload.query(self.key, request)
         });
         match asked {
@@ -45,24 +47,17 @@ impl<S: System> Session<S> {
         }
     }
 
-    fn take_answer(
-        &mut self,
-        request: Request,
-        answer: Result<Answer, QueryError>,
-        context: &mut Context<S>,
-    ) {
-        self.query = None;
-        self.connection.answered(Box::new(request.upgrade), answer, &mut context.scratch);
-    }
-
-    /// The turn in which the back end's answer comes.
+    /// The turn in which the back end's answer comes, and the slot back.
     pub(super) fn answered(
         &mut self,
-        request: Request,
+        upgrade: Upgrade,
+        slot: Slot,
         answer: Result<Answer, QueryError>,
         context: &mut Context<S>,
     ) -> Next {
-        self.take_answer(request, answer, context);
+        self.query = None;
+        self.slot = Some(slot);
+        self.connection.answered(Box::new(upgrade), answer, &mut context.scratch);
         self.turn(context)
     }
 

@@ -5,11 +5,14 @@ use super::system::System;
 use super::timer_wheel::TimerWheel;
 use crate::conn::Scratch;
 use crate::offload::Offload;
+use crate::slab::Slab;
 
 /// All that a session's turn needs beside the session.
 pub(super) struct Context<S: System> {
     pub(super) system: S,
     pub(super) offload: Offload<Key, S::Workers>,
+    /// The C structs, one at the index of each session that was let in.
+    pub(super) slab: Slab,
     pub(super) wheel: TimerWheel,
     /// The loop's buffers, and its clock: read once a wake-up.
     pub(super) scratch: Scratch,

@@ -10,14 +10,16 @@ use mio::Token;
 use super::context::Context;
 use super::listen::Listener;
 use super::session;
-use super::sessions::Sessions;
+use super::sessions::{Sessions, TOLD};
 use super::slots::Key;
 use super::system::{OFFLOAD, SIGNALS, Signal, System};
 use super::timer_wheel::{Tick, TimerWheel};
+use crate::backend::Request;
 use crate::config::Config;
 use crate::conn::Scratch;
 use crate::net::Readiness;
 use crate::offload::{Done, Offload};
+use crate::slab::Slab;
 
 /// The first listener; the others are below it. No session has such a number: a process has not
 /// as many descriptors.
@@ -49,22 +51,28 @@ pub struct Reactor<S: System> {
 
 impl<S: System> Reactor<S> {
     /// A loop without listeners.
-    pub fn new(config: Config, mut system: S, workers: S::Workers) -> Self {
+    ///
+    /// # Errors
+    /// There is no address space for as many sessions as may be.
+    pub fn new(config: Config, mut system: S, workers: S::Workers) -> Result<Self> {
         let now = system.now();
+        // A query may hold the slot of a client that has left.
+        let slots = config.max_connections + TOLD + config.query_threads;
         let context = Context {
             system,
             offload: Offload::new(workers),
+            slab: Slab::new(slots)?,
             wheel: TimerWheel::new(now),
             scratch: Scratch::new(now),
         };
-        Self {
+        Ok(Self {
             config: Rc::new(config),
             listeners: Vec::new(),
             sessions: Sessions::new(),
             context,
             drain_until: None,
             over: false,
-        }
+        })
     }
 
     /// A loop that knows the time of day.
@@ -168,9 +176,11 @@ impl<S: System> Reactor<S> {
     fn take_in(&mut self) {
         while let Some(done) = self.context.offload.next() {
             match done {
-                Done::Answered { key, request, answer } => {
+                Done::Answered { key, request: Request { upgrade, loan, .. }, answer } => {
+                    // If its client has left, the slot is free now.
+                    let slot = self.context.slab.take_back(loan);
                     self.sessions.serve(key, &mut self.context, |session, context| {
-                        session.answered(request, answer, context)
+                        session.answered(upgrade, slot, answer, context)
                     });
                 }
                 Done::Resolved { name, addresses } => {

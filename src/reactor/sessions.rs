@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::conn::Connection;
 
 /// How many clients that are not let in are told so at once; more are just hung up on.
-const TOLD: usize = 256;
+pub(super) const TOLD: usize = 256;
 
 pub(super) struct Sessions<S: System> {
     slots: Slots<Session<S>>,
@@ -84,7 +84,7 @@ impl<S: System> Sessions<S> {
         };
         let connection = Connection::new(Rc::clone(settings), context.scratch.now);
         let session = |key| Session::new(key, connection, (client, address), place);
-        let key = self.slots.insert(session);
+        let key = self.slots.insert(|index| !context.slab.is_taken(index), session);
         self.serve(key, context, |session, context| {
             let token = session::token(key, CLIENT);
             if let Err(error) = context.system.watch(&mut session.client, token) {
@@ -94,6 +94,13 @@ impl<S: System> Sessions<S> {
             if let Some(why) = full {
                 session.connection.reject(why, &mut context.scratch);
                 return session.turn(context);
+            }
+            match context.slab.claim(key.index) {
+                Ok(slot) => session.slot = Some(slot),
+                Err(error) => {
+                    warn!("{session}: no memory for it: {error}");
+                    return Next::Close;
+                }
             }
             session.enter_deadline(context);
             Next::Wait

@@ -51,7 +51,9 @@ pub fn run(config: Config) -> Result<(), StartError> {
     if let Err(error) = limits::raise_descriptor_limit() {
         warn!("the limit on open descriptors stays as it is: {error}");
     }
-    let backend = set_up_backend(&config)?;
+    let mut backend = set_up_backend(&config)?;
+    let started = backend.allow_threads(config.query_threads);
+    started.map_err(|error| StartError::System("query threads".into(), error))?;
     let mut reactor =
         set_up(config, backend).map_err(|(what, error)| StartError::System(what, error))?;
     let outcome = reactor.run();
@@ -99,8 +101,10 @@ fn set_up(config: Config, backend: Backend) -> Result<Reactor<Kernel>, (String, 
         .map_err(failed(&format!("cannot listen on {} port {}", config.listen, config.port)))?;
     let local = listener.local_addr().map_err(failed("listening socket"))?;
     let name = backend.name().to_owned();
-    let threads = Threads::new(backend, config.query_threads, waker);
-    let mut reactor = Reactor::new(config, kernel, threads).with_clock(SystemTime::now);
+    let threads = Threads::new(backend, waker);
+    let reactor = Reactor::new(config, kernel, threads);
+    let mut reactor =
+        reactor.map_err(failed("address space for sessions"))?.with_clock(SystemTime::now);
     reactor.listen(listener).map_err(failed("listening socket"))?;
     info!("listening on {local}, back end {name}");
     Ok(reactor)

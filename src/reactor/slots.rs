@@ -27,9 +27,15 @@ impl<T> Slots<T> {
         self.slots.len() - self.free.len()
     }
 
-    /// Lets a tenant in, who is told the key.
-    pub(super) fn insert(&mut self, tenant: impl FnOnce(Key) -> T) -> Key {
-        let index = self.free.pop().unwrap_or_else(|| {
+    /// Lets a tenant in, who is told the key, where nobody is and `usable` says that nothing of an
+    /// earlier tenant is left either, which is the case of nearly all.
+    pub(super) fn insert(
+        &mut self,
+        usable: impl Fn(u32) -> bool,
+        tenant: impl FnOnce(Key) -> T,
+    ) -> Key {
+        let place = self.free.iter().rposition(|index| usable(*index));
+        let index = place.map(|place| self.free.remove(place)).unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, tenant: None });
             (self.slots.len() - 1) as u32
         });
@@ -70,13 +76,24 @@ mod tests {
     #[test]
     fn a_stale_key_finds_nobody() {
         let mut slots = Slots::new();
-        let old = slots.insert(|_| "old");
+        let old = slots.insert(|_| true, |_| "old");
         assert_eq!(slots.remove(old), Some("old"));
-        let new = slots.insert(|_| "new");
+        let new = slots.insert(|_| true, |_| "new");
         assert_eq!(new.index, old.index, "the slot is used again");
         assert_eq!(slots.get_mut(old), None);
         assert_eq!(slots.remove(old), None);
         assert_eq!(slots.get_mut(new), Some(&mut "new"));
         assert_eq!((slots.len(), slots.keys()), (1, vec![new]));
+    }
+
+    #[test]
+    fn a_place_that_is_not_vacated_yet_is_passed_over() {
+        let mut slots = Slots::new();
+        let keys = ["a", "b", "c"].map(|tenant| slots.insert(|_| true, |_| tenant));
+        keys.iter().for_each(|key| drop(slots.remove(*key)));
+        assert_eq!(slots.insert(|index| index < 2, |_| "d").index, 1);
+        assert_eq!(slots.insert(|index| index != 2, |_| "e").index, 0);
+        assert_eq!(slots.insert(|index| index != 2, |_| "f").index, 3);
+        assert_eq!(slots.insert(|_| true, |_| "g").index, 2);
     }
 }

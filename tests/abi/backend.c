@@ -53,14 +53,31 @@ static const char* field(const char* name, size_t headers, ws_http_header* heade
 void this_function_is_nowhere(void);
 #endif
 
-/* Memory for `size` bytes with a mark at its very end, by which the tests count what is freed. */
+/*
+ * Memory for `size` bytes with a mark at its very end, by which the tests count what is freed, and
+ * before it the address that says whose mark it is.
+ */
 static char* give(size_t size) {
 	char* memory = calloc(1, size + 64);
 	size_t usable = malloc_usable_size(memory);
+	void* whose = &given;
 
+	memcpy(memory + usable - 16, &whose, sizeof(whose));
 	memcpy(memory + usable - 8, "GIVEN-AW", 8);
 	given++;
 	return memory;
+}
+
+/* What it was configured with is the same pointer at each call, and not freed before the last. */
+static int64_t own(uint8_t* data, size_t length, size_t last_read, ws_operation* opcode,
+	void** framing_data, const char* config) {
+	(void)last_read;
+	if(strcmp(config, "c") || (*framing_data && *framing_data != config)) {
+		return -1;
+	}
+	*framing_data = data ? (void*)config : NULL;
+	*opcode = ws_frame_text;
+	return (int64_t)length;
 }
 
 /* A string as a field says: null, or LENGTH times 'a' ("*LENGTH"), or text with \xHH in it. */
@@ -95,23 +112,25 @@ static ws_peer_info described(char* endpoint, size_t protocols, char** protocol,
 	size_t n, used;
 
 	used = (size_t)sprintf(info.host, "%s same=%d protocols=%zu", endpoint,
-		endpoint == ws->request_path && protocol == ws->protocol, protocols);
+		endpoint == ws->request_path && protocol == ws->protocol && header == ws->header,
+		protocols);
 	for(n = 0; n < ws->protocols; n++) {
 		used += (size_t)sprintf(info.host + used, " %s", ws->protocol[n]);
 	}
 	used += (size_t)sprintf(info.host + used, " headers=%zu", headers);
 	for(n = 0; n < headers; n++) {
-		used += (size_t)sprintf(info.host + used, " %s=%s", header[n].tag, header[n].value);
+		used += (size_t)sprintf(info.host + used, " %s=%.40s", header[n].tag, header[n].value);
 	}
 	used += (size_t)sprintf(info.host + used, " ws.headers=%zu", ws->headers);
 	for(n = 0; n < ws->headers; n++) {
 		used += (size_t)sprintf(info.host + used, " %s", ws->header[n].tag);
 	}
-	sprintf(info.host + used, " client=%d state=%d version=%u key=%s upgrade=%u peer=%d,%d empty=%d",
+	sprintf(info.host + used,
+		" client=%d state=%d version=%u key=%s upgrade=%u peer=%d,%d empty=%d early=%zu %.*s",
 		getpeername(ws->ws_fd, (struct sockaddr*)&address, &size) == 0, ws->state,
 		ws->websocket_version, ws->socket_key, ws->want_upgrade, ws->peer_fd, ws->peer.transport,
-		!ws->read_buffer_offset && !ws->peer_buffer_offset && !ws->peer_framing_data
-			&& !ws->peer.host && !ws->peer.framing);
+		!ws->peer_buffer_offset && !ws->peer_framing_data && !ws->peer.host && !ws->peer.framing,
+		ws->read_buffer_offset, (int)ws->read_buffer_offset, (char*)ws->read_buffer);
 
 	/* It is all writable. */
 	xstr_lower(endpoint);
@@ -153,6 +172,9 @@ ws_peer_info query(char* endpoint, size_t protocols, char** protocol, size_t hea
 	info.framing_config = told(field("framing-config", headers, header));
 	text = field("framing", headers, header);
 	info.framing = text ? core_framing((char*)text) : NULL;
+	if(field("own-framing", headers, header)) {
+		info.framing = own;
+	}
 	text = field("protocol", headers, header);
 	info.protocol = text ? strtoull(text, NULL, 10) : 0;
 	return info;

@@ -4,23 +4,59 @@ use crate::support::{freed, keep_log, logged, plugin, scratch, variable};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, OnceLock};
 use websocksy::backend::{AddressError, Answer, Backend, BadAnswer, QueryError, Request, Target};
-use websocksy::proto::{handshake, http};
+use websocksy::framing::{Framer, Kind, Verdict};
+use websocksy::proto::handshake::{self, Upgrade};
+use websocksy::proto::http;
+use websocksy::slab::Slab;
 
-/// The back end of `backend.c`, and where it is.
-fn loaded() -> &'static (Backend, PathBuf) {
-    static BACKEND: OnceLock<(Backend, PathBuf)> = OnceLock::new();
-    BACKEND.get_or_init(|| {
+/// A loaded `backend.c`, and where it is.
+struct Loaded {
+    backend: Mutex<Backend>,
+    path: PathBuf,
+}
+
+impl Loaded {
+    fn new(name: &str) -> Self {
         keep_log();
-        let dir = scratch("query");
+        let dir = scratch(name);
         let path = plugin(&dir, "backend_it.so", "backend.c", &[]);
-        (Backend::load(&dir, "it").unwrap(), path)
-    })
+        Self { backend: Mutex::new(Backend::load(&dir, "it").unwrap()), path }
+    }
+
+    /// The answer to a client whose slot holds this, and the handshake afterwards.
+    fn query(&self, client: Client, early: &[u8]) -> (Upgrade, Result<Answer, QueryError>) {
+        let slab = Slab::new(1).unwrap();
+        let mut slot = slab.claim(0).unwrap();
+        slot.read_buffer().set(early);
+        let Client { upgrade, socket } = client;
+        let request = Request { upgrade, socket, loan: slot.lend() };
+        let (then, answer) = channel();
+        self.backend.lock().unwrap().ask(request, move |request, answer| {
+            then.send((request, answer)).unwrap();
+        });
+        let (request, answer) = answer.recv().unwrap();
+        assert!(request.socket.is_none(), "it is closed");
+        assert_eq!(slab.take_back(request.loan).read_bytes(), early);
+        (request.upgrade, answer)
+    }
+}
+
+fn loaded() -> &'static Loaded {
+    static BACKEND: OnceLock<Loaded> = OnceLock::new();
+    BACKEND.get_or_init(|| Loaded::new("query"))
+}
+
+/// What a client said.
+struct Client {
+    upgrade: Upgrade,
+    socket: Option<OwnedFd>,
 }
 
 /// A client that asks for `endpoint` and sends these fields after the handshake's.
-fn client(endpoint: &str, fields: &[(&str, &str)]) -> Request {
+fn client(endpoint: &str, fields: &[(&str, &str)]) -> Client {
     let mut head = format!(
         "GET {endpoint} HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -31,22 +67,23 @@ fn client(endpoint: &str, fields: &[(&str, &str)]) -> Request {
     head += "\r\n";
     let mut parser = http::HeadParser::new();
     assert_eq!(parser.push(head.as_bytes()).unwrap(), Some(head.len()));
-    Request { upgrade: handshake::judge(parser.finish(), &[]).unwrap(), socket: None }
+    Client { upgrade: handshake::judge(parser.finish(), &[]).unwrap(), socket: None }
 }
 
 /// The answer to a client whose fields say what it shall be.
 fn ask(fields: &[(&str, &str)]) -> Result<Answer, QueryError> {
-    loaded().0.query(&client("/", fields))
+    loaded().query(client("/", fields), b"").1
 }
 
 fn target(fields: &[(&str, &str)]) -> Result<String, QueryError> {
     ask(fields).map(|answer| answer.target.to_string())
 }
 
-/// What `described` in `backend.c` says of a request.
-fn description(request: &Request) -> String {
-    match loaded().0.query(request).unwrap().target {
-        Target::FifoTx(path) => path.to_str().unwrap().into(),
+/// What `described` in `backend.c` says of a client, and the handshake afterwards.
+fn description(client: Client, early: &[u8]) -> (Upgrade, String) {
+    let (upgrade, answer) = loaded().query(client, early);
+    match answer.unwrap().target {
+        Target::FifoTx(path) => (upgrade, path.to_str().unwrap().into()),
         other => panic!("{other}"),
     }
 }
@@ -56,36 +93,49 @@ fn a_query_sees_a_true_websocket() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let fields = [("Sec-WebSocket-Protocol", "Chat, mqtt"), ("X-One", "1"), ("x-one", "Two")];
-    let mut request = client("/Describe/%7e?Query=1", &fields);
-    request.socket = Some(OwnedFd::from(stream));
+    let mut client = client("/Describe/%7e?Query=1", &fields);
+    client.socket = Some(OwnedFd::from(stream));
+    let (upgrade, text) = description(client, b"early");
     assert_eq!(
-        description(&request),
+        text,
         "/Describe/%7e?Query=1 same=1 protocols=2 Chat mqtt headers=3 Host=here X-One=1 x-one=Two \
          ws.headers=3 Host X-One x-one client=1 state=1 version=13 key=dGhlIHNhbXBsZSBub25jZQ== \
-         upgrade=3 peer=-1,0 empty=1"
+         upgrade=3 peer=-1,0 empty=1 early=5 early"
     );
     // It wrote over all of this; the answer to the client is made of what the client sent.
-    assert_eq!(request.upgrade.endpoint(), c"/Describe/%7e?Query=1");
-    assert_eq!(request.upgrade.protocols().next(), Some(c"Chat"));
-    assert_eq!(request.upgrade.key(), c"dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(upgrade.endpoint(), c"/Describe/%7e?Query=1");
+    assert_eq!(upgrade.protocols().next(), Some(c"Chat"));
+    assert_eq!(upgrade.key(), c"dGhlIHNhbXBsZSBub25jZQ==");
 }
 
 #[test]
 fn a_query_sees_no_protocols_and_no_socket() {
-    let text = description(&client("/Describe", &[]));
+    let (_, text) = description(client("/Describe", &[]), b"");
     assert!(text.contains("same=1 protocols=0 headers=1 Host=here ws.headers=1"), "{text}");
-    assert!(text.contains("client=0"), "{text}");
+    assert!(text.contains("client=0") && text.ends_with("early=0 "), "{text}");
 }
 
 #[test]
-fn g30_a_query_sees_all_fields_and_the_struct_ten() {
+fn g30_a_query_sees_ten_fields() {
     let names: Vec<String> = (1..90).map(|n| format!("Field-{}", n % 50)).collect();
     let fields: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
-    let text = description(&client("/Describe", &fields));
-    let all: String = names.iter().map(|name| format!(" {name}=")).collect();
+    let (_, text) = description(client("/Describe", &fields), b"");
+    let values: String = names[..9].iter().map(|name| format!(" {name}=")).collect();
     let ten: String = names[..9].iter().map(|name| format!(" {name}")).collect();
-    let expected = format!("headers=90 Host=here{all} ws.headers=10 Host{ten} client");
+    let expected = format!("headers=10 Host=here{values} ws.headers=10 Host{ten} client");
     assert!(text.contains(&expected), "{text}");
+}
+
+/// Strings that do not fit into the slot are there all the same.
+#[test]
+fn a_query_sees_long_strings() {
+    let long = "x".repeat(16_000);
+    for fields in [&[("X-A", &*long)][..], &[("X-A", &*long), ("X-B", &*long)]] {
+        let (_, text) = description(client("/Describe", fields), b"");
+        let expected = format!("headers={} Host=here", fields.len() + 1);
+        assert!(text.contains(&expected), "{text}");
+        assert!(text.contains(&format!("X-A={}", "x".repeat(40))), "{text}");
+    }
 }
 
 #[test]
@@ -177,11 +227,13 @@ fn g14_g15_framings() {
     }
 }
 
-/// One test, because it counts.
+/// One test with a back end of its own, because it counts.
 #[test]
 fn every_string_is_freed_once() {
-    let path = &loaded().1;
-    freed();
+    let counted = Loaded::new("freed");
+    let ask = |fields: &[(&str, &str)]| counted.query(client("/", fields), b"").1;
+    let given = || variable::<u64>(&counted.path, "given");
+    let freed = || freed(&counted.path);
     for (host, port, config, strings) in [
         ("tcp://h", "1", "c", 3),
         ("tcp://h", "x", "c", 3),
@@ -197,22 +249,45 @@ fn every_string_is_freed_once() {
                 ("peer-port", port),
                 ("framing-config", config),
             ];
-            let _ = ask(&fields);
+            drop(ask(&fields));
             assert_eq!(freed(), strings, "{fields:?}");
         }
     }
     // No host, but the others; and nothing at all.
-    let _ = ask(&[("peer-port", "1"), ("framing-config", "c")]);
+    drop(ask(&[("peer-port", "1"), ("framing-config", "c")]));
     assert_eq!(freed(), 2);
-    let _ = ask(&[]);
+    drop(ask(&[]));
     assert_eq!(freed(), 0);
-    assert!(variable::<u64>(path, "given") > 0);
+    assert_eq!(given(), 38);
+}
+
+/// A configuration for a framing of a plug-in's stays with the session, its very bytes.
+#[test]
+fn s4_a_configuration_is_freed_with_its_session() {
+    let counted = Loaded::new("s4");
+    let fields = [("peer-host", "tcp://h:1"), ("own-framing", "1"), ("framing-config", "c")];
+    let ask = || counted.query(client("/", &fields), b"").1.unwrap();
+    let freed = || freed(&counted.path);
+    // A session, one that never began, and one whose framing function remembers something.
+    let mut framer = Framer::new(&ask().framing);
+    assert_eq!(freed(), 1, "the host");
+    drop(ask());
+    assert_eq!(freed(), 2);
+    for _ in 0..3 {
+        let cut = framer.cut(&mut [b'x', 0], 1, 1);
+        assert_eq!(cut, Ok(Verdict::Message { length: 1, kind: Kind::Text }), "its own pointer");
+    }
+    assert_eq!(freed(), 0);
+    framer.end();
+    assert_eq!(freed(), 0, "the function may look at it until its last call is over");
+    drop(framer);
+    assert_eq!(freed(), 1);
 }
 
 #[test]
 fn c66_what_is_not_from_malloc_is_not_freed() {
     for _ in 0..2 {
-        let answer = loaded().0.query(&client("/Literals", &[])).unwrap();
+        let answer = loaded().query(client("/Literals", &[]), b"").1.unwrap();
         assert_eq!(answer.target.to_string(), "tcp://literal:7");
     }
     for field in ["host", "port", "framing_config"] {

@@ -2,7 +2,6 @@
 
 use libc::c_void;
 use libloading::os::unix::Library;
-use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -58,6 +57,15 @@ pub(crate) fn variable<T: Copy>(plugin: &Path, name: &str) -> T {
     }
 }
 
+/// The address of a plug-in's variable.
+fn variable_at(plugin: &Path, name: &str) -> usize {
+    // SAFETY: the plug-in is loaded and initialised.
+    unsafe {
+        let library = Library::open(Some(plugin), libc::RTLD_NOW | libc::RTLD_NOLOAD).unwrap();
+        *library.get::<*const u8>(name).unwrap() as usize
+    }
+}
+
 struct Log(Mutex<Vec<String>>);
 
 static LOG: Log = Log(Mutex::new(Vec::new()));
@@ -72,6 +80,15 @@ impl log::Log for Log {
     }
 
     fn flush(&self) {}
+}
+
+/// Counts one more. What the list itself frees carries no mark, so it does not come back here.
+fn count(whose: usize) {
+    let mut freed = FREED.lock().unwrap();
+    match freed.iter_mut().find(|(of, _)| *of == whose) {
+        Some((_, count)) => *count += 1,
+        None => freed.push((whose, 1)),
+    }
 }
 
 /// Keeps what is logged from now on.
@@ -89,13 +106,16 @@ pub(crate) fn logged(words: &[&str]) -> bool {
     lines.iter().any(|line| words.iter().all(|word| line.contains(word)))
 }
 
-thread_local! {
-    static FREED: Cell<usize> = const { Cell::new(0) };
-}
+/// For each plug-in that marks what it gives away, by the address of its mark.
+static FREED: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
 
-/// How much marked memory this thread has freed since it last asked; see `give` in `backend.c`.
-pub(crate) fn freed() -> usize {
-    FREED.take()
+/// How much marked memory of this plug-in was freed since this was last asked; see `give` in
+/// `backend.c`.
+pub(crate) fn freed(plugin: &Path) -> usize {
+    let given = variable_at(plugin, "given");
+    let mut freed = FREED.lock().unwrap();
+    let mine = freed.iter_mut().find(|(whose, _)| *whose == given);
+    mine.map_or(0, |(_, count)| std::mem::take(count))
 }
 
 unsafe extern "C" {
@@ -113,9 +133,10 @@ unsafe extern "C" fn free(memory: *mut c_void) {
         if !memory.is_null() {
             let end = libc::malloc_usable_size(memory);
             let mark = memory.byte_add(end.saturating_sub(8));
-            if end >= 8 && libc::memcmp(mark, c"GIVEN-AW".as_ptr().cast(), 8) == 0 {
+            if end >= 24 && libc::memcmp(mark, c"GIVEN-AW".as_ptr().cast(), 8) == 0 {
                 libc::memset(mark, 0, 8);
-                FREED.with(|freed| freed.set(freed.get() + 1));
+                let whose = mark.byte_sub(8).cast::<usize>().read_unaligned();
+                count(whose);
             }
         }
         __libc_free(memory);

@@ -14,7 +14,7 @@ pub const WEBSOCKSY_API_VERSION: u64 = 1;
 pub const WS_MAX_LINE: usize = 16_384;
 /// The most bytes of a peer's stream that wait for a framing function's verdict.
 pub const PEER_BUFFER_SIZE: usize = 16_384;
-/// How many header fields the `websocket` struct has room for; `query` gets all of them.
+/// How many header fields the `websocket` struct has room for, and `query` gets.
 pub const WS_HEADER_LIMIT: usize = 10;
 
 /// `ws_state`: where a connection stands.
@@ -68,6 +68,11 @@ pub struct ws_http_header {
     pub value: *mut c_char,
 }
 
+impl ws_http_header {
+    /// No field.
+    pub const NONE: Self = Self { tag: null_mut(), value: null_mut() };
+}
+
 /// Cuts a peer's stream: how many of `length` bytes make the next message; 0 for "not yet".
 ///
 /// `data[length]` is readable and zero. `data` is null once, at the end of a connection whose
@@ -101,13 +106,25 @@ pub struct ws_peer_info {
     pub protocol: size_t,
 }
 
+impl ws_peer_info {
+    /// No peer.
+    pub const NONE: Self = Self {
+        transport: PEER_TRANSPORT_DETECT,
+        host: null_mut(),
+        port: null_mut(),
+        framing: None,
+        framing_config: null_mut(),
+        protocol: 0,
+    };
+}
+
 /// A connection as plug-ins see it: a loan that ends when `query` returns.
 #[repr(C)]
 #[allow(non_camel_case_types)]
 pub struct websocket {
-    /// The client's socket, good for `getpeername`.
+    /// A duplicate of the client's socket, good for `getpeername`; -1 once `query` has returned.
     pub ws_fd: c_int,
-    /// The core's; empty during `query`.
+    /// The core's: what the client sent behind its request.
     pub read_buffer: [u8; WS_MAX_LINE],
     /// Bytes used of `read_buffer`.
     pub read_buffer_offset: size_t,
@@ -115,7 +132,7 @@ pub struct websocket {
     pub state: ws_state,
     /// How many of `header` are set.
     pub headers: size_t,
-    /// The first fields of the request.
+    /// The first fields of the request; `query` is handed this array.
     pub header: [ws_http_header; WS_HEADER_LIMIT],
     /// The request target as sent.
     pub request_path: *mut c_char,
@@ -145,29 +162,20 @@ impl websocket {
     /// A connection of which nothing is known: what C has after `calloc`, and no descriptors.
     #[must_use]
     pub const fn blank() -> Self {
-        const NO_HEADER: ws_http_header = ws_http_header { tag: null_mut(), value: null_mut() };
-        const NO_PEER: ws_peer_info = ws_peer_info {
-            transport: PEER_TRANSPORT_DETECT,
-            host: null_mut(),
-            port: null_mut(),
-            framing: None,
-            framing_config: null_mut(),
-            protocol: 0,
-        };
         Self {
             ws_fd: -1,
             read_buffer: [0; WS_MAX_LINE],
             read_buffer_offset: 0,
             state: WS_NEW,
             headers: 0,
-            header: [NO_HEADER; WS_HEADER_LIMIT],
+            header: [ws_http_header::NONE; WS_HEADER_LIMIT],
             request_path: null_mut(),
             websocket_version: 0,
             socket_key: null_mut(),
             want_upgrade: 0,
             protocols: 0,
             protocol: null_mut(),
-            peer: NO_PEER,
+            peer: ws_peer_info::NONE,
             peer_fd: -1,
             peer_buffer: [0; PEER_BUFFER_SIZE],
             peer_buffer_offset: 0,
@@ -210,6 +218,15 @@ pub struct ws_backend {
     /// Optional.
     pub cleanup: Option<ws_backend_cleanup>,
 }
+
+/// Ours: an error, for `core_log`.
+pub const WS_LOG_ERROR: c_int = 1;
+/// Ours: a warning.
+pub const WS_LOG_WARNING: c_int = 2;
+/// Ours: something worth knowing.
+pub const WS_LOG_INFO: c_int = 3;
+/// Ours: something worth knowing for who looks for a fault.
+pub const WS_LOG_DEBUG: c_int = 4;
 
 /// Ours: the most bytes that [`ws_envelope`] puts before a message.
 pub const WS_ENVELOPE_PREFIX: usize = 16;

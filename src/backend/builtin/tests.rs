@@ -36,7 +36,7 @@ fn c52_the_peer() {
         (&[("host", "unix:///run/s")], "unix:///run/s"),
         (&[("host", "a"), ("host", "b")], "tcp://b:5900"),
     ] {
-        let settings = settings(pairs);
+        let mut settings = settings(pairs);
         assert_eq!(settings.check(), Ok(()), "{pairs:?}");
         let answer = settings.query(&client("")).unwrap();
         assert_eq!(answer.target.to_string(), expected, "{pairs:?}");
@@ -88,7 +88,10 @@ fn a_bad_configuration_is_refused_at_the_start() {
     for (pairs, expected) in [
         (&[("host", "")][..], "the peer's host is empty"),
         (&[("host", "http://h")], "the peer's scheme \"http\" is unknown"),
-        (&[("port", "vnc")], "port \"vnc\" is no number from 1 to 65535"),
+        (
+            &[("port", "no-such")],
+            "port \"no-such\" is neither a number from 1 to 65535 nor a service",
+        ),
         (&[("framing", "nobody's")], "no framing is named \"nobody's\""),
         (&[("framing", "separator")], "framing separator needs bytes to look for"),
         (
@@ -96,7 +99,7 @@ fn a_bad_configuration_is_refused_at_the_start() {
             "framing newline knows crlf, lfcr, lf and cr, not \"\\\\n\"",
         ),
     ] {
-        let settings = settings(pairs);
+        let mut settings = settings(pairs);
         assert_eq!(settings.check().unwrap_err().to_string(), expected, "{pairs:?}");
         assert!(settings.query(&client("")).is_err(), "{pairs:?}");
     }

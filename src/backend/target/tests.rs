@@ -69,7 +69,18 @@ fn hosts_that_are_none() {
 
 #[test]
 fn ports_that_are_none() {
-    for port in ["0", "65536", "-1", "+1", "1 ", "http", "1e3", "99999999999999999999"] {
+    for port in [
+        "0",
+        "65536",
+        "-1",
+        "+1",
+        "1 ",
+        "no such",
+        "no-such",
+        "1e3",
+        "0x50",
+        "99999999999999999999",
+    ] {
         let expected = Err(AddressError::Port(port.into()));
         assert_eq!(parse(Detect, "tcp://h", Some(port)), expected);
         assert_eq!(parse(Detect, &format!("tcp://h:{port}"), None), expected);
@@ -77,6 +88,26 @@ fn ports_that_are_none() {
     assert_eq!(parse(Detect, "tcp://h:", None), Err(AddressError::Port("".into())));
     for (transport, host) in [(Detect, "tcp://h"), (Tcp, "h"), (Udp, "::1"), (Tcp, "[::1]")] {
         assert_eq!(parse(transport, host, None), Err(AddressError::NoPort), "{host}");
+    }
+}
+
+/// The system's own list has names for TCP and for UDP; where there is none, there is nothing to try.
+#[test]
+fn s6_services_are_ports() {
+    let services = std::fs::read_to_string("/etc/services").unwrap_or_default();
+    for (suffix, scheme) in [("/tcp", "tcp"), ("/udp", "udp")] {
+        let listed = services.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            let (name, port) = (words.next()?, words.next()?.strip_suffix(suffix)?);
+            Some((name, port.parse::<u16>().ok().filter(|port| *port != 0)?))
+        });
+        let Some((name, port)) = listed else {
+            println!("/etc/services lists nothing for {scheme}");
+            continue;
+        };
+        let expected = Ok(format!("{scheme}://h:{port}"));
+        assert_eq!(parse(Detect, &format!("{scheme}://h"), Some(name)), expected);
+        assert_eq!(parse(Detect, &format!("{scheme}://h:{name}"), None), expected);
     }
 }
 
@@ -158,7 +189,10 @@ fn errors_name_what_is_wrong_and_quote_a_part_at_most() {
             "\"\\n\\n\\n\\n\\n\\n\\n\\n\\n\" is no name or address of a host",
         ),
         (AddressError::NoPort, "the peer has no port"),
-        (AddressError::Port("x".into()), "port \"x\" is no number from 1 to 65535"),
+        (
+            AddressError::Port("x".into()),
+            "port \"x\" is neither a number from 1 to 65535 nor a service",
+        ),
         (AddressError::Path("".into()), "\"\" is no path of a peer"),
         (AddressError::LongPath(108), "a path of 108 bytes; a Unix socket has room for 107"),
     ] {

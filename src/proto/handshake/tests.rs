@@ -344,16 +344,21 @@ fn extensions() {
 fn the_view_of_a_back_end() {
     let others: Vec<_> = (0..40).map(|i| (format!("X-{i}"), format!("v{i}"))).collect();
     let lines: String = others.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let more =
-        "Sec-WebSocket-Protocol: p\r\nsec-websocket-extensions: x\r\nCookie: a=1\r\ncookie:\r\n";
+    let more = "Sec-WebSocket-Protocol: p\r\nsec-websocket-extensions: x\r\nCookie: a=1\r\ncookie:\r\n\
+         Sec-WebSocket-Key1: 2\r\n";
     let upgrade = opened(&with(format!("{lines}{more}")));
     let shown = |text: &CStr| text.to_str().unwrap().to_owned();
     let fields: Vec<_> =
         upgrade.fields().map(|(name, value)| (shown(name), shown(value))).collect();
     let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let host = [own("Host", "h")];
-    let cookies = [own("Cookie", "a=1"), own("cookie", "")];
-    assert_eq!(fields, [&host[..], &others, &cookies].concat());
+    let last = [
+        own("sec-websocket-extensions", "x"),
+        own("Cookie", "a=1"),
+        own("cookie", ""),
+        own("Sec-WebSocket-Key1", "2"),
+    ];
+    assert_eq!(fields, [&host[..], &others, &last].concat());
     assert_eq!(upgrade.endpoint(), c"/");
     assert_eq!(upgrade.key(), c"dGhlIHNhbXBsZSBub25jZQ==");
 }

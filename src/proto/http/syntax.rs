@@ -65,7 +65,7 @@ pub(in crate::proto) fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// Whether `bytes` start with `prefix`, in any case.
-pub(in crate::proto) fn has_prefix(bytes: &[u8], prefix: &[u8]) -> bool {
+fn has_prefix(bytes: &[u8], prefix: &[u8]) -> bool {
     bytes.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 

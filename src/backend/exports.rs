@@ -1,0 +1,138 @@
+//! Functions that back ends call, beside those of the registry of framings.
+#![allow(unsafe_code)] // C functions, on pointers that C hands over
+
+use libc::{c_char, c_int, size_t};
+use log::Level;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use websocksy_abi::{WS_LOG_DEBUG, WS_LOG_ERROR, WS_LOG_WARNING, websocket, ws_http_header};
+
+/// The longest line that a plug-in logs, bytes.
+const LONGEST_LINE: usize = 512;
+
+/// All header fields of a request whose query runs.
+struct Entry {
+    /// Where the struct is that the query was handed.
+    ws: usize,
+    first: *mut ws_http_header,
+    count: usize,
+}
+
+// SAFETY: fields are read under the lock of `SHOWN`, from any thread, and the query's own removes
+// them under it before they go.
+unsafe impl Send for Entry {}
+
+/// One entry for each query that runs: as many as there are query threads.
+static SHOWN: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
+
+fn shown() -> MutexGuard<'static, Vec<Entry>> {
+    // No code that can panic runs under the lock; if any did, the list is still whole.
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As long as this lives, plug-ins find these fields by their `websocket`.
+pub(super) struct Shown(usize);
+
+impl Shown {
+    /// `fields` stay where they are until this is dropped.
+    pub(super) fn new(ws: &mut websocket, fields: &mut [ws_http_header]) -> Self {
+        let ws = ptr::from_mut(ws) as usize;
+        shown().push(Entry { ws, first: fields.as_mut_ptr(), count: fields.len() });
+        Self(ws)
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        shown().retain(|entry| entry.ws != self.0);
+    }
+}
+
+/// What `look` makes of the fields that belong to `ws`; of none when no query was handed it.
+fn with_fields<T>(ws: *mut websocket, look: impl FnOnce(&mut [ws_http_header]) -> T) -> T {
+    let shown = shown();
+    match shown.iter().find(|entry| entry.ws == ws as usize) {
+        // SAFETY: an array of the query's, which stays until its entry is removed, under the lock
+        // that is held here.
+        Some(entry) => look(unsafe { std::slice::from_raw_parts_mut(entry.first, entry.count) }),
+        None => look(&mut []),
+    }
+}
+
+/// For back ends, ours: how many header fields the request has, while `query` runs with this `ws`.
+#[unsafe(no_mangle)]
+pub extern "C" fn core_header_count(ws: *mut websocket) -> size_t {
+    with_fields(ws, |fields| fields.len())
+}
+
+/// For back ends, ours: the header field of this index; null beyond the last.
+#[unsafe(no_mangle)]
+pub extern "C" fn core_header_at(ws: *mut websocket, index: size_t) -> *mut ws_http_header {
+    with_fields(ws, |fields| fields.get_mut(index).map_or(ptr::null_mut(), ptr::from_mut))
+}
+
+/// For back ends, ours: the value of the first header field of this name, in any case; null if
+/// there is none.
+///
+/// # Safety
+/// `name` is null or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn core_header(ws: *mut websocket, name: *const c_char) -> *mut c_char {
+    if name.is_null() {
+        return ptr::null_mut();
+    }
+    with_fields(ws, |fields| {
+        let named = |field: &&mut ws_http_header| {
+            // SAFETY: a C string, as the caller says; and one of the request's, unless the plug-in
+            // itself wrote something else there.
+            !field.tag.is_null() && unsafe { libc::strcasecmp(field.tag, name) } == 0
+        };
+        fields.iter_mut().find(named).map_or(ptr::null_mut(), |field| field.value)
+    })
+}
+
+/// For plug-ins, ours: a line for the log, without waiting for who reads it.
+///
+/// # Safety
+/// `line` is null or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn core_log(level: c_int, line: *const c_char) {
+    if line.is_null() {
+        return;
+    }
+    let level = match level {
+        WS_LOG_ERROR => Level::Error,
+        WS_LOG_WARNING => Level::Warn,
+        WS_LOG_DEBUG => Level::Debug,
+        _ => Level::Info,
+    };
+    // SAFETY: the caller's obligation; what lies beyond the limit is not looked at.
+    let line = unsafe {
+        let length = libc::strnlen(line, LONGEST_LINE);
+        std::slice::from_raw_parts(line.cast::<u8>(), length)
+    };
+    log::log!(level, "plug-in: {}", String::from_utf8_lossy(line));
+}
+
+/// Of the first websocksy, for itself: its plug-ins may name it, and then are refused.
+#[unsafe(no_mangle)]
+pub extern "C" fn client_register(_ws: *mut websocket) -> c_int {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    refuse("client_register", &SAID)
+}
+
+/// Of the first websocksy, for itself: its plug-ins may name it, and then are refused.
+#[unsafe(no_mangle)]
+pub extern "C" fn client_connect(_ws: *mut websocket) -> c_int {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    refuse("client_connect", &SAID)
+}
+
+/// Says so once: a plug-in may try it for each client.
+fn refuse(name: &str, said: &AtomicBool) -> c_int {
+    if !said.swap(true, Ordering::Relaxed) {
+        log::warn!("a plug-in called {name}, which is the core's own: refused");
+    }
+    -1
+}
