@@ -13,6 +13,8 @@ mod examples;
 mod loading;
 #[path = "plugins/misbehaving.rs"]
 mod misbehaving;
+#[path = "plugins/panics.rs"]
+mod panics;
 #[path = "plugins/queries.rs"]
 mod queries;
 

@@ -90,7 +90,7 @@ mod tests {
     fn a_place_that_is_not_vacated_yet_is_passed_over() {
         let mut slots = Slots::new();
         let keys = ["a", "b", "c"].map(|tenant| slots.insert(|_| true, |_| tenant));
-        keys.iter().for_each(|key| drop(slots.remove(*key)));
+        keys.iter().for_each(|key| _ = slots.remove(*key));
         assert_eq!(slots.insert(|index| index < 2, |_| "d").index, 1);
         assert_eq!(slots.insert(|index| index != 2, |_| "e").index, 0);
         assert_eq!(slots.insert(|index| index != 2, |_| "f").index, 3);

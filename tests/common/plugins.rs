@@ -33,6 +33,14 @@ pub(crate) fn compile(directory: &Path, name: &str, source: &str, flags: &[&str]
         .arg(Path::new("tests").join(source)));
 }
 
+/// A plug-in in Rust, an example of the crate for plug-ins, as `name` in `directory`.
+pub(crate) fn example(directory: &Path, example: &str, name: &str) {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run(Command::new(cargo).args(["build", "-p", "websocksy-plugin", "--example", example]));
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../debug/examples");
+    fs::copy(built.join(format!("lib{example}.so")), directory.join(name)).unwrap();
+}
+
 /// An empty directory of this name, which the daemon trusts.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(name);

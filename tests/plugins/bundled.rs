@@ -141,6 +141,19 @@ fn file_withstands_its_clients_and_its_files() {
     assert_eq!(status.unwrap().code(), Some(0), "{:#?}", daemon.log());
 }
 
+/// S1: the crate for plug-ins, and so `file`, sees all header fields, though `query` is handed ten.
+#[test]
+fn s1_file_sees_all_headers() {
+    let echo = Peer::echo();
+    let files = Files::new("headers", &[("good", format!("{} * binary\n", address(&echo)))]);
+    let daemon = files.daemon(&["%header:x-room%"]);
+    let many: Vec<_> = (0..60).map(|n| (format!("X-{n}"), "none".to_owned())).collect();
+    let mut many: Vec<_> = many.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(refused(&daemon, &request("/", &many)).status, 404);
+    many.push(("X-Room", "good"));
+    Innocent(connect(&daemon, &request("/", &many))).goes_on();
+}
+
 /// How a client leaves a session: the status of the refusal, or the close code.
 fn outcome(daemon: &Daemon, head: &str) -> u16 {
     let mut stream = open(daemon.port());

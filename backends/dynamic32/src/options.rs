@@ -1,7 +1,7 @@
 //! The configuration: `key=value`, separated by commas, in any order.
 
 use std::str::FromStr;
-use websocksy_plugin::PEER_BUFFER_SIZE;
+use websocksy_plugin::{PEER_BUFFER_SIZE, number};
 
 /// Bytes of the size field.
 pub(crate) const FIELD: usize = 4;
@@ -68,8 +68,8 @@ impl FromStr for Options {
 impl Options {
     fn set(&mut self, key: &str, value: &str) -> Option<()> {
         match key {
-            "offset" => self.offset = value.parse().ok().filter(|&offset| fits(offset))?,
-            "static" => self.fixed = value.parse().ok()?,
+            "offset" => self.offset = number(value).filter(|&offset| fits(offset))?,
+            "static" => self.fixed = number(value)?,
             "endian" => self.endian = endian(value)?,
             "add" => self.add = yes(value)?,
             _ => return None,
@@ -125,6 +125,13 @@ mod tests {
             ("static=-2147483648", Some(Options { fixed: i32::MIN, ..Options::default() })),
             ("add=yes", Some(Options { add: true, ..Options::default() })),
             ("add=no,offset=1", Some(Options { offset: 1, ..Options::default() })),
+            // S6
+            (
+                "offset=0x10,static=-0x4",
+                Some(Options { offset: 16, fixed: -4, ..Options::default() }),
+            ),
+            ("offset=010", None),
+            ("static=-04", None),
             ("add=yes,offset=1", None),
             ("offset=16381", None),
             ("offset=4294967295", None),

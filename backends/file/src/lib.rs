@@ -46,7 +46,10 @@ export_backend!(FileBackend);
 
 fn directory(value: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(value);
-    if path.is_dir() { Ok(path) } else { Err(format!("{value:?} is no directory")) }
+    if path.is_relative() {
+        return Err(format!("{value:?} is not an absolute path"));
+    }
+    if path.is_dir() { Ok(path) } else { Err(format!("{value:?} is not a directory")) }
 }
 
 /// The peer for a client in one file, if the file is there and has one.

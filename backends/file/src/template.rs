@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints() {
+    fn s6_endpoints_without_their_query() {
         let cases: [(&[u8], Option<&str>); 14] = [
             (b"/", None),
             (b"", None),

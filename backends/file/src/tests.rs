@@ -53,6 +53,7 @@ fn configurations() {
     let cases = [
         ("path", "/", true),
         ("path", "", false),
+        ("path", ".", false),
         ("path", "/no/such/directory", false),
         ("path", "/etc/passwd", false),
         ("expression", "%endpoint%.txt", true),

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use websocksy_plugin::{Framing, PEER_BUFFER_SIZE, Verdict, export_framing};
+use websocksy_plugin::{Framing, PEER_BUFFER_SIZE, Verdict, export_framing, number};
 
 /// Binary messages of as many bytes as the configuration says.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct FixedLength {
 impl Framing for FixedLength {
     fn new(config: Option<&str>) -> Result<Self, String> {
         let config = config.unwrap_or_default().trim_ascii();
-        let length = config.parse().ok().filter(|length| (1..=PEER_BUFFER_SIZE).contains(length));
+        let length = number(config).filter(|length| (1..=PEER_BUFFER_SIZE).contains(length));
         let refusal = || format!("the length is 1 to {PEER_BUFFER_SIZE} bytes, not {config:?}");
         length.map(|length| Self { length }).ok_or_else(refusal)
     }
@@ -44,7 +44,9 @@ mod tests {
             (Some("16385"), None),
             (Some("16777216"), None),
             (Some("18446744073709551617"), None),
-            (Some("0x10"), None),
+            (Some("0x10"), Some(16)), // S6, as the next two
+            (Some("010"), None),
+            (Some("00"), None),
             (Some("32 bytes"), None),
         ];
         for (config, length) in cases {

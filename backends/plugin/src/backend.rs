@@ -6,8 +6,8 @@ use std::os::fd::BorrowedFd;
 
 /// A back end: finds the peer of a client.
 ///
-/// `query` may run on several threads at once, if the operator allows it with `--query-threads`;
-/// `configure` never runs beside it.
+/// All of it runs on one thread, the back end's own; `query` also on others and on several at once,
+/// if the operator allows it with `--query-threads`. `configure` never runs beside it.
 pub trait Backend: Send + Sync + Sized + 'static {
     /// The back end before it was configured; called when it is loaded.
     fn new() -> Self;
@@ -58,7 +58,8 @@ impl<'a> Client<'a> {
         &self.protocols
     }
 
-    /// All header fields as sent: name and value, in order.
+    /// All header fields as sent, name and value, in order; but Connection, Upgrade and
+    /// Sec-WebSocket-Key, -Version and -Protocol, which are the handshake's own.
     pub fn headers(&self) -> &[(&'a [u8], &'a [u8])] {
         &self.headers
     }

@@ -8,11 +8,15 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::transmute;
 use core::ptr::{NonNull, fn_addr_eq, null};
 use std::ffi::CString;
-use websocksy_abi::{ws_encoder, ws_framing};
+use std::sync::OnceLock;
+use websocksy_abi::{websocket, ws_encoder, ws_framing, ws_http_header};
 
 type CoreFraming = unsafe extern "C" fn(*const c_char) -> Option<ws_framing>;
 type CoreRegisterFraming = unsafe extern "C" fn(*const c_char, ws_framing) -> c_int;
 type CoreRegisterEncoder = unsafe extern "C" fn(*const c_char, ws_encoder) -> c_int;
+type CoreHeaderCount = unsafe extern "C" fn(*const websocket) -> usize;
+type CoreHeaderAt = unsafe extern "C" fn(*const websocket, usize) -> *const ws_http_header;
+type CoreLog = unsafe extern "C" fn(c_int, *const c_char);
 
 /// Whether a framing function is registered under that name.
 ///
@@ -51,12 +55,56 @@ pub(crate) fn register_encoder(name: &CStr, encoder: ws_encoder) -> Result<(), &
     if refused == 0 { Ok(()) } else { Err("core_register_encoder refuses it") }
 }
 
-/// Whether stderr takes bytes without making us wait.
-pub(crate) fn stderr_is_ready() -> bool {
+/// All header fields of the client that `query` was handed: its arguments have the first ten. None
+/// where the core does not say, as in tests.
+///
+/// # Safety
+/// `ws` is what `query` was handed, and the call has not returned.
+pub(crate) unsafe fn headers(ws: *const websocket) -> Option<Vec<*const ws_http_header>> {
+    static COUNT: OnceLock<Option<CoreHeaderCount>> = OnceLock::new();
+    static AT: OnceLock<Option<CoreHeaderAt>> = OnceLock::new();
+    // SAFETY: the symbols are the core's functions of these names, whose types the header fixes.
+    let (count, at) = unsafe {
+        (
+            (*COUNT.get_or_init(|| symbol(c"core_header_count").map(|at| transmute(at))))?,
+            (*AT.get_or_init(|| symbol(c"core_header_at").map(|at| transmute(at))))?,
+        )
+    };
+    // SAFETY: the caller's promise; no field goes away during the call.
+    Some(unsafe { (0..count(ws)).map(|index| at(ws, index)).collect() })
+}
+
+/// Whether lines go to the core's log, and nowhere else.
+pub(crate) fn has_log() -> bool {
+    core_log().is_some()
+}
+
+/// Puts a line into the core's log; `false` where there is none.
+pub(crate) fn log(level: c_int, line: &CStr) -> bool {
+    let Some(core_log) = core_log() else { return false };
+    // SAFETY: the line ends in NUL and is copied, from any thread.
+    unsafe { core_log(level, line.as_ptr()) };
+    true
+}
+
+fn core_log() -> Option<CoreLog> {
+    static LOG: OnceLock<Option<CoreLog>> = OnceLock::new();
+    // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
+    *LOG.get_or_init(|| symbol(c"core_log").map(|at| unsafe { transmute(at) }))
+}
+
+/// Writes to stderr if that takes bytes without making us wait. Not by std, whose lock somebody may
+/// hold who does wait.
+pub(crate) fn write_to_stderr(line: &[u8]) {
     let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
     // SAFETY: one `pollfd` that lives through the call, which returns at once.
     let ready = unsafe { libc::poll(&raw mut stderr, 1, 0) };
-    ready == 1 && stderr.revents == libc::POLLOUT // and no POLLERR: a pipe that has a reader
+    // No POLLERR: a pipe that has a reader.
+    if ready == 1 && stderr.revents == libc::POLLOUT {
+        // SAFETY: as many bytes as there are. One that cannot be written is lost: nobody is left to
+        // tell.
+        unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+    }
 }
 
 fn symbol(name: &CStr) -> Option<NonNull<c_void>> {

@@ -71,6 +71,7 @@ mod backend;
 mod framing;
 mod host;
 mod log;
+mod number;
 
 pub mod testing;
 
@@ -81,6 +82,7 @@ pub use backend::{Backend, Client, Peer};
 pub use framing::{Encoder, Envelope, Framing, Message, Verdict};
 pub use host::framing_exists;
 pub use log::log;
+pub use number::number;
 
 /// The longest view of a peer's stream that [`Framing::cut`] is given, bytes.
 pub const PEER_BUFFER_SIZE: usize = websocksy_abi::PEER_BUFFER_SIZE;

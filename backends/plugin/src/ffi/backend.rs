@@ -102,11 +102,14 @@ unsafe fn client<'a>(
         unsafe { (elements(protocols, protocol), elements(headers, header)) };
     // SAFETY: every string ends in NUL.
     let protocols: Vec<_> = protocols.iter().map(|&name| unsafe { bytes(name) }).collect();
-    let headers: Vec<_> = headers
-        .iter()
-        // SAFETY: every string ends in NUL.
-        .map(|field| unsafe { (bytes(field.tag), bytes(field.value)) })
-        .collect();
+    // SAFETY: the caller's promise: `query` has not returned.
+    let all = unsafe { host::headers(ws) };
+    let headers = all.unwrap_or_else(|| headers.iter().map(core::ptr::from_ref).collect());
+    // SAFETY: the core's fields and ours are there during the call, or null.
+    let headers = headers.into_iter().filter_map(|field| unsafe { field.as_ref() });
+    // SAFETY: every string ends in NUL.
+    let headers = headers.map(|field| unsafe { (bytes(field.tag), bytes(field.value)) });
+    let headers: Vec<_> = headers.collect();
     // SAFETY: `ws` is null or points to the core's connection.
     let fd = unsafe { ws.as_ref() }.map(|ws| ws.ws_fd).filter(|&fd| fd >= 0);
     // SAFETY: the core keeps the socket open during the call.

@@ -10,13 +10,15 @@ pub use backend::Slot;
 pub use core::ffi::c_char;
 pub use websocksy_abi::{websocket, ws_http_header, ws_peer_info};
 
+use crate::log::take_panics;
 use core::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs an author's code; a panic has been reported by the panic hook and becomes `None`.
+/// Runs an author's code; a panic has been reported by our hook and becomes `None`.
 ///
 /// The state it may have left half changed is the author's own, and safe to drop.
 fn guarded<T>(code: impl FnOnce() -> T) -> Option<T> {
+    take_panics();
     catch_unwind(AssertUnwindSafe(code)).ok()
 }
 
