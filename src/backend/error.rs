@@ -13,8 +13,8 @@ pub enum LoadError {
     Name(String),
     /// A relative path means whatever the working directory is.
     Relative(PathBuf),
-    /// Everybody may write there.
-    Writable(PathBuf),
+    /// Somebody else can change it, or what is in it.
+    Mistrusted(PathBuf, Mistrust),
     /// It cannot be looked at.
     Unreadable(PathBuf, io::Error),
     /// It is no directory.
@@ -36,8 +36,8 @@ impl fmt::Display for LoadError {
         match self {
             Self::Name(name) => write!(f, "{name:?} is no name of a back end"),
             Self::Relative(path) => write!(f, "directory {path:?} is not an absolute path"),
-            Self::Writable(path) => {
-                write!(f, "{}: everybody may write to it, so it is not trusted", path.display())
+            Self::Mistrusted(path, why) => {
+                write!(f, "{}: {why}, so it is not trusted", path.display())
             }
             Self::Unreadable(path, error) => write!(f, "{}: {error}", path.display()),
             Self::NotDirectory(path) => write!(f, "{}: not a directory", path.display()),
@@ -57,6 +57,29 @@ impl fmt::Display for LoadError {
 }
 
 impl std::error::Error for LoadError {}
+
+/// Who can change what must be root's and this user's alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistrust {
+    /// All may write to it.
+    Everybody,
+    /// This group may write to it.
+    Group(u32),
+    /// It belongs to this user.
+    Owner(u32),
+}
+
+impl fmt::Display for Mistrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everybody => f.write_str("everybody may write to it"),
+            Self::Group(group) => write!(f, "group {group} may write to it"),
+            Self::Owner(user) => {
+                write!(f, "it belongs to user {user}, neither root nor this daemon's")
+            }
+        }
+    }
+}
 
 /// Why a back end's configuration is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,17 +2,14 @@
 
 use super::error::LoadError;
 use super::object;
+use super::trust;
 use super::vtable::Vtable;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use websocksy_abi::WEBSOCKSY_API_VERSION;
 
 /// What the file name of a back end begins with; other plug-ins bring framings.
 const BACKEND_PREFIX: &str = "backend_";
-
-/// The permission of everybody to write.
-const WORLD_WRITABLE: u32 = 0o002;
 
 /// Loads `backend_NAME.so`, and initialises it.
 pub(super) fn backend(dir: &Path, name: &str) -> Result<Vtable, LoadError> {
@@ -33,7 +30,7 @@ pub(super) fn backend(dir: &Path, name: &str) -> Result<Vtable, LoadError> {
 /// register framings. One that cannot be loaded is named in the log and skipped.
 ///
 /// # Errors
-/// The directory is relative, writable for everybody, or cannot be read; nothing was loaded.
+/// The directory is relative, not trusted, or cannot be read; nothing was loaded.
 pub fn load_framings(dir: &Path) -> Result<(), LoadError> {
     check_directory(dir)?;
     let unreadable = |error| LoadError::Unreadable(dir.into(), error);
@@ -59,7 +56,7 @@ fn check_directory(dir: &Path) -> Result<(), LoadError> {
     if dir.is_relative() {
         return Err(LoadError::Relative(dir.into()));
     }
-    if !trusted(dir)?.is_dir() {
+    if !trust::look(dir)?.is_dir() {
         return Err(LoadError::NotDirectory(dir.into()));
     }
     Ok(())
@@ -67,17 +64,8 @@ fn check_directory(dir: &Path) -> Result<(), LoadError> {
 
 /// Only a regular file is opened: the dynamic linker would wait at a FIFO.
 fn check_file(path: &Path) -> Result<(), LoadError> {
-    if !trusted(path)?.is_file() {
+    if !trust::look(path)?.is_file() {
         return Err(LoadError::NotFile(path.into()));
     }
     Ok(())
-}
-
-/// What is at `path`, unless everybody may write to it.
-fn trusted(path: &Path) -> Result<Metadata, LoadError> {
-    let found = fs::metadata(path).map_err(|error| LoadError::Unreadable(path.into(), error))?;
-    if found.permissions().mode() & WORLD_WRITABLE != 0 {
-        return Err(LoadError::Writable(path.into()));
-    }
-    Ok(found)
 }

@@ -12,9 +12,10 @@ mod query_args;
 mod service;
 mod target;
 mod threads;
+mod trust;
 mod vtable;
 
-pub use error::{BadAnswer, ConfigureError, LoadError, QueryError};
+pub use error::{BadAnswer, ConfigureError, LoadError, Mistrust, QueryError};
 pub use exports::{client_connect, client_register, core_log};
 pub use exports::{core_header, core_header_at, core_header_count};
 pub use load::load_framings;

@@ -68,6 +68,12 @@ impl<'a> Object<'a> {
     }
 }
 
+/// The user that this process acts as.
+pub(super) fn user() -> libc::uid_t {
+    // SAFETY: it takes nothing and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Whether `address` lies in an object that is loaded: code, constants, variables, but nothing of
 /// any allocator's.
 pub(super) fn is_of_an_object(address: *const c_void) -> bool {

@@ -186,6 +186,110 @@ fn g24_c60_a_directory_must_be_trusted() {
     assert!(Backend::load(&dir, "it").is_ok());
 }
 
+/// Makes `path` another user's, if this is root.
+fn give_away(path: &Path) -> bool {
+    std::os::unix::fs::lchown(path, Some(65_534), None).is_ok()
+}
+
+/// A plug-in three directories below one that may be anybody's.
+fn below(test: &str) -> [PathBuf; 3] {
+    let outer = scratch(test);
+    let dirs = [outer.join("a"), outer.join("a/b"), outer.join("a/b/c")];
+    for dir in &dirs {
+        fs::create_dir(dir).unwrap();
+        mode(dir, 0o755);
+    }
+    plugin(&dirs[2], "backend_it.so", "backend.c", &[]);
+    assert!(Backend::load(&dirs[2], "it").is_ok());
+    dirs
+}
+
+#[test]
+fn a16_who_may_write_on_the_way_to_a_plugin() {
+    let [a, b, c] = below("a16-mode");
+    let file = c.join("backend_it.so");
+    let group = "may write to it, so it is not trusted";
+    let everybody = "everybody may write to it, so it is not trusted";
+    for (path, permissions, expected) in [
+        (&a, 0o775, Err(group)),
+        (&a, 0o757, Err(everybody)),
+        (&a, 0o1777, Ok(())), // what is in there is ours alone to replace
+        (&b, 0o770, Err(group)),
+        (&b, 0o1775, Ok(())),
+        (&c, 0o775, Err(group)),
+        (&c, 0o1775, Err(group)), // the group may add files
+        (&file, 0o775, Err(group)),
+        (&file, 0o1775, Err(group)),
+        (&file, 0o600, Ok(())),
+    ] {
+        let before = fs::metadata(path).unwrap().permissions();
+        mode(path, permissions);
+        let result = Backend::load(&c, "it");
+        let named = path.file_name().unwrap().to_str().unwrap();
+        match expected {
+            Ok(()) => assert!(result.is_ok(), "{path:?} {permissions:o}: {}", refusal(result)),
+            Err(reason) => {
+                let text = refusal(result);
+                assert!(text.contains(&format!("{named}: ")) && text.ends_with(reason), "{text}");
+            }
+        }
+        fs::set_permissions(path, before).unwrap();
+    }
+}
+
+#[test]
+fn a16_whose_the_way_to_a_plugin_is() {
+    for (test, which) in [("a", 0), ("b", 1), ("c", 2), ("file", 3)] {
+        let [a, b, c] = below(&format!("a16-owner-{test}"));
+        let path = [&a, &b, &c, &c.join("backend_it.so")][which].clone();
+        if !give_away(&path) {
+            println!("only root can give files away: nothing is tried");
+            return;
+        }
+        let text = refusal(Backend::load(&c, "it"));
+        let words = "it belongs to user 65534, neither root nor this daemon's";
+        assert!(text.contains(words), "{test}: {text}");
+        if which < 3 {
+            let refused = load_framings(&c).unwrap_err().to_string();
+            assert!(refused.contains(words), "{test}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn a16_links_on_the_way_to_a_plugin() {
+    use std::os::unix::fs::symlink;
+    let [a, b, c] = below("a16-links");
+    let elsewhere = scratch("a16-elsewhere");
+    let open = elsewhere.join("open");
+    fs::create_dir(&open).unwrap();
+    mode(&open, 0o1777);
+    for (name, target) in [
+        ("absolute", c.clone()),
+        ("relative", "../a16-links/a/b/c".into()),
+        ("up", "../a16-links/a/../a/b/../b/c".into()),
+        ("twice", "absolute".into()),
+        ("through", "open/link".into()),
+        ("round", "round".into()),
+    ] {
+        symlink(target, elsewhere.join(name)).unwrap();
+    }
+    symlink(&c, open.join("link")).unwrap();
+    let load = |name: &str| Backend::load(&elsewhere.join(name), "it");
+    for name in ["absolute", "relative", "up", "twice", "through"] {
+        assert!(load(name).is_ok(), "{name}: {}", refusal(load(name)));
+    }
+    assert!(refusal(load("round")).contains("Too many levels of symbolic links"));
+    // Somebody could lead these elsewhere: a link in a directory of theirs, and one of their own.
+    mode(&open, 0o777);
+    assert!(refusal(load("through")).contains("open: everybody may write to it"));
+    mode(&open, 0o1777);
+    if give_away(&open.join("link")) {
+        assert!(refusal(load("through")).contains("link: it belongs to user 65534"));
+    }
+    assert!(a.exists() && b.exists());
+}
+
 #[test]
 fn a_name_is_a_part_of_a_file_name() {
     let dir = scratch("name");
