@@ -1,6 +1,6 @@
 # Each target says what it needs; `make check` is what CI runs, but for the browser.
-.PHONY: build test check bench fuzz conformance e2e backends check-exports check-plugins demo \
-	bench-bridges bench-rivals rootfs install clean
+.PHONY: build test check bench fuzz conformance e2e backends check-exports check-contract \
+	check-plugins demo bench-bridges bench-rivals rootfs install clean
 
 PREFIX ?= /usr/local
 # Where the installed daemon looks for plug-ins unless it is told.
@@ -19,7 +19,7 @@ check:
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 	SIM_SEEDS=100000 cargo test --profile checked --test simulate -- --nocapture
-	$(MAKE) check-exports check-plugins conformance
+	$(MAKE) check-exports check-contract check-plugins conformance
 
 # Micro-benches, each beside the crate one would take otherwise.
 bench:
@@ -56,6 +56,10 @@ backends:
 # What plug-ins call is in the release binary too, which is optimised at link time.
 check-exports: build
 	WEBSOCKSY_BINARY=$(CURDIR)/target/release/websocksy cargo test --test exports
+
+# The clauses of the contract, each by a plug-in in C, above the release binary.
+check-contract: build
+	WEBSOCKSY_BINARY=$(CURDIR)/target/release/websocksy cargo test --test plugins contract
 
 # The example plug-ins under AddressSanitizer; these and the bundled ones under valgrind, if it is
 # installed.
