@@ -5,6 +5,8 @@
 
 #[path = "abi/framing.rs"]
 mod framing;
+#[path = "common/left_out.rs"]
+mod left_out;
 #[path = "abi/loading.rs"]
 mod loading;
 #[path = "abi/query.rs"]
@@ -12,6 +14,7 @@ mod query;
 #[path = "abi/support.rs"]
 mod support;
 
+use left_out::left_out;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -33,7 +36,7 @@ fn our_header_has_the_layout_of_api_version_1() {
     if Command::new("c++").arg("--version").output().is_ok() {
         hold(Command::new("c++").args(["-std=c++11", "-x", "c++", "-DOURS"]), &[include]);
     } else {
-        println!("no C++ compiler here: the header is not tried with one");
+        left_out("the header in C++", "no C++ compiler (c++)");
     }
 }
 
@@ -41,8 +44,7 @@ fn our_header_has_the_layout_of_api_version_1() {
 fn the_first_header_has_the_same_layout() {
     let seed = Path::new("../shared/seed");
     if !seed.join("websocksy.h").exists() {
-        println!("{} has no websocksy.h: only our own header is tested", seed.display());
-        return;
+        return left_out("the first websocksy's header", "no ../shared/seed/websocksy.h");
     }
     // It asks for nettle, of which it uses nothing.
     let stubs = scratch("nettle");

@@ -208,8 +208,7 @@ fn a_restart_gets_its_port_back() {
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         let mut client = Client::connect(port);
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        common::kill("TERM", child.id());
         assert_eq!(client.end(), Some(1001)); // the daemon closes first: TIME_WAIT is on its side
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
@@ -265,8 +264,7 @@ fn serves_with_stderr(setup: &str, stderr: Stdio) {
     assert_eq!(client.message(), (1, b"hello".to_vec()), "{setup}");
     assert_eq!(client.close_now(), Some(1000), "{setup}");
     drop(client);
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    common::kill("TERM", child.id());
     let mut status = None;
     within(SOON, || {
         status = child.try_wait().unwrap();

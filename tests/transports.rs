@@ -5,7 +5,8 @@
 mod common;
 
 use common::{
-    BASE, Client, Daemon, End, Event, PATIENCE, Peer, answer, frame, noise, open, upgrade, within,
+    BASE, Client, Daemon, End, Event, PATIENCE, Peer, answer, frame, left_out, noise, open,
+    upgrade, within,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
@@ -291,7 +292,7 @@ fn assert_echo(daemon: &Daemon, what: &str) {
 #[test]
 fn ipv6_peers_are_reached() {
     let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else {
-        return println!("skipped: no IPv6 here");
+        return left_out("peers on ::1", "no IPv6");
     };
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -404,7 +405,7 @@ fn a_peer_without_permission_is_502() {
     for (scheme, path) in rows {
         let host = format!("host={scheme}://{}", path.display());
         let Some(daemon) = Daemon::unprivileged(&["-c", &host]) else {
-            return println!("skipped: the binary lies where nobody may run it");
+            return left_out("a daemon without rights", "no place where nobody may run it");
         };
         assert_eq!(refusal(&daemon), 502, "{host}");
         daemon.wait_for_log("Permission denied");

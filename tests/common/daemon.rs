@@ -1,6 +1,6 @@
 //! The real binary as a child process: its port, its log, and what the kernel says it holds.
 
-use super::{PATIENCE, Peer, eventually, within};
+use super::{PATIENCE, Peer, eventually, kill, within};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
@@ -48,16 +48,21 @@ impl Daemon {
 
     /// As [`Daemon::start`], without the rights of root, where the binary may be run so.
     pub(crate) fn unprivileged(arguments: &[&str]) -> Option<Self> {
-        let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+        if fs::metadata("/proc/self").unwrap().uid() != 0 {
+            return Some(Self::start(arguments));
+        }
+        // A copy, since the checkout may lie where only root gets to.
+        let copy = std::env::temp_dir().join(format!("websocksy-{}", std::process::id()));
+        fs::copy(binary(), &copy).unwrap();
         let command = || {
-            let mut command = Command::new(binary());
-            if root {
-                command.uid(NOBODY).gid(NOBODY);
-            }
+            let mut command = Command::new(&copy);
+            command.uid(NOBODY).gid(NOBODY);
             command
         };
-        command().arg("-V").stdout(Stdio::null()).status().ok()?;
-        Some(Self::launch(command(), arguments))
+        let runs = command().arg("-V").stdout(Stdio::null()).status().is_ok();
+        let daemon = runs.then(|| Self::launch(command(), arguments));
+        fs::remove_file(&copy).unwrap();
+        daemon
     }
 
     fn launch(mut command: Command, arguments: &[&str]) -> Self {
@@ -141,9 +146,7 @@ impl Daemon {
 
     /// Sends it `signal`, named as kill(1) does: `TERM`, `STOP`.
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap();
-        assert!(sent.success(), "kill -{signal} {pid}");
+        kill(signal, self.child.id());
     }
 
     /// Its exit status, when it ends before `limit` is over.

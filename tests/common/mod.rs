@@ -8,6 +8,7 @@ mod client;
 mod daemon;
 mod digest;
 mod http;
+mod left_out;
 mod oracle;
 mod peer;
 pub(crate) mod plugins;
@@ -18,6 +19,7 @@ pub(crate) use client::{Client, Event, frame, frame_masked, header};
 pub(crate) use daemon::{Daemon, binary, in_shell};
 pub(crate) use digest::{Digest, noise};
 pub(crate) use http::{Answer, BASE, End, answer, assert_base_accept, open, read_to_end, upgrade};
+pub(crate) use left_out::left_out;
 pub(crate) use peer::{Blackhole, Peer, Received, reset};
 
 /// How long a test waits for what should come at once, before it calls it lost.
@@ -45,6 +47,15 @@ pub(crate) fn within(limit: Duration, mut happened: impl FnMut() -> bool) -> boo
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// Sends a process a signal, named as kill(1) does: `TERM`, `STOP`. The shell's own kill, since a
+/// small system has no other.
+#[track_caller]
+pub(crate) fn kill(signal: &str, pid: u32) {
+    let command = format!("kill -s {signal} {pid}");
+    let sent = std::process::Command::new("sh").args(["-c", &command]).status().unwrap();
+    assert!(sent.success(), "{command}");
 }
 
 /// Lifts this process's own soft limit of descriptors: a thousand clients need a thousand sockets.
