@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Drives Autobahn|Testsuite's fuzzing client against the bridge with a plain TCP echo behind it.
+"""Runs the cases of Autobahn|Testsuite against the bridge with a plain TCP echo behind it.
+
+The suite itself runs where there is a Python 2.7 with pip; everywhere else kosoku does, which has
+carried the suite's cases over to Python 3 (docs/testing.md compares the two).
 
 For each mode the daemon runs with that framing, the cases of `MODE.txt` beside this file are run,
 and every verdict is compared with the one that is pinned there. A line of such a file reads
@@ -29,7 +32,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 WORK = ROOT / "target" / "autobahn"
-SUITE = "autobahntestsuite==25.10.1"
 MODES = ("rfc6455", "auto")
 EVERYTHING = [f"{section}.*" for section in (1, 2, 3, 4, 5, 6, 7, 9, 10)]
 # Seconds: the longest wait inside a case, and the end of a run that does not end by itself.
@@ -46,39 +48,140 @@ class Trouble(Exception):
     """The run says nothing about the server."""
 
 
-def find_python2():
-    """The suite is Python 2 only; pyenv builds one that works everywhere."""
-    candidates = [os.environ.get("PYTHON2"), shutil.which("python2.7")]
-    pyenv = shutil.which("pyenv")
-    if pyenv:
-        root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=True).stdout
-        candidates += sorted(Path(root.strip()).glob("versions/2.7*/bin/python2.7"))
-    for python in filter(None, candidates):
-        if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0:
-            return str(python)
-    raise Trouble(
-        "Autobahn|Testsuite needs Python 2.7 with pip, and there is none: neither $PYTHON2, nor\n"
-        "python2.7, nor a 2.7 of pyenv. `pyenv install 2.7.18` builds one (Debian: it needs\n"
-        "build-essential, libssl-dev, zlib1g-dev and libffi-dev)."
-    )
+class Missing(Trouble):
+    """This machine cannot run the suite."""
 
 
-def suite_environment(**extra):
-    """The suite lives in the build directory, not in the system and not in the user's home."""
-    return dict(os.environ, PYTHONUSERBASE=str(WORK / "py27"), **extra)
+class Autobahn:
+    """The suite itself. It is Python 2 only; pyenv builds one that works everywhere."""
+
+    package = "autobahntestsuite==25.10.1"
+
+    def __init__(self, work):
+        self.work = work
+        self.python = self.find_python()
+        # In the build directory, not in the system and not in the user's home.
+        self.environment = dict(os.environ, PYTHONUSERBASE=str(work / "py27"))
+        probe = [self.python, "-c", "import autobahntestsuite.wstest"]
+        if subprocess.run(probe, env=self.environment, capture_output=True).returncode:
+            pip = [self.python, "-m", "pip", "install", "--quiet", "--user", self.package]
+            install(self.package, pip, self.environment)
+
+    @staticmethod
+    def find_python():
+        candidates = [os.environ.get("PYTHON2"), shutil.which("python2.7")]
+        pyenv = shutil.which("pyenv")
+        if pyenv:
+            asked = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=True)
+            root = Path(asked.stdout.strip())
+            candidates += sorted(map(str, root.glob("versions/2.7*/bin/python2.7")))
+        for python in filter(None, candidates):
+            if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+                return python
+        raise Missing("no Python 2.7 with pip ($PYTHON2, python2.7, pyenv)")
+
+    def run(self, address, patterns, work):
+        """Runs the cases that `patterns` name; what the suite says of each, by id."""
+        spec, cases, log = work / "spec.json", work / "cases.jsonl", work / "log"
+        spec.write_text(json.dumps({
+            "outdir": str(work / "report"),
+            "servers": [{"agent": "websocksy", "url": f"ws://{address}"}],
+            "options": {
+                "openHandshakeTimeout": 20,
+                "closeHandshakeTimeout": 5,
+                "serverConnectionDropTimeout": 5,
+            },
+            "cases": patterns,
+            "exclude-cases": [],
+            "exclude-agent-cases": {},
+        }))
+        cases.touch()
+        command = [self.python, "-u", str(HERE / "fuzzclient.py"), "-m", "fuzzingclient"]
+        environment = dict(self.environment, CASES=str(cases), PATIENCE=str(PATIENCE))
+        run_logged([*command, "-s", str(spec)], log, work, environment)
+        results = {case["id"]: case for case in map(json.loads, cases.read_text().splitlines())}
+        promised = re.search(r"will run (\d+) test cases", log.read_text())
+        if not promised or len(results) != int(promised.group(1)):
+            raise Trouble(f"{len(results)} verdicts of {promised and promised.group(1)}, see {log}")
+        return results
 
 
-def install(python2):
+class Kosoku:
+    """The suite's own cases, carried over to Python 3 and run by a program in Rust."""
+
+    package = "kosoku==0.1.0"
+
+    def __init__(self, work):
+        if sys.version_info < (3, 10):
+            raise Missing("no Python 3.10 or later")
+        home = work / f"kosoku-py{sys.version_info[0]}{sys.version_info[1]}"
+        self.environment = dict(os.environ, PYTHONPATH=str(home))
+        probe = [sys.executable, "-c", "import kosoku"]
+        if subprocess.run(probe, env=self.environment, capture_output=True).returncode:
+            pip = [*find_pip(work), "install", "--quiet", "--target", str(home), self.package]
+            install(self.package, pip, os.environ)
+
+    def run(self, address, patterns, work):
+        """As that of the suite itself."""
+        report, log = work / "report", work / "log"
+        command = ["-c", "from kosoku._cli import main; main()", address, "-o", str(report)]
+        for pattern in patterns:
+            command += ["-i", pattern]
+        run_logged([sys.executable, *command], log, work, self.environment)
+        results = map(json.loads, (path.read_text() for path in report.glob("*_case_*.json")))
+        results = {case["id"]: case for case in results}
+        promised = re.search(r"wrote reports for (\d+) cases", log.read_text())
+        if not promised or len(results) != int(promised.group(1)):
+            raise Trouble(f"{len(results)} verdicts of {promised and promised.group(1)}, see {log}")
+        return results
+
+
+SUITES = {"autobahn": Autobahn, "kosoku": Kosoku}
+
+
+def find_suite(names):
+    """The first that this machine can run."""
+    missing = []
+    for name in names:
+        try:
+            return SUITES[name](WORK)
+        except Missing as why:
+            missing.append(str(why))
+    raise Missing("; ".join(missing))
+
+
+def find_pip(work):
+    """This Python's pip, or one in an environment of its own, since Debian splits it off."""
+    pip = [sys.executable, "-m", "pip"]
+    if subprocess.run([*pip, "--version"], capture_output=True).returncode == 0:
+        return pip
+    venv = work / "venv"
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], capture_output=True)
+    if made.returncode:
+        raise Missing("no pip or venv for Python 3 (Debian: apt-get install python3-venv)")
+    return [str(venv / "bin" / "python3"), "-m", "pip"]
+
+
+def install(package, pip, environment):
     """Puts the suite under `target/`, once."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    probe = [python2, "-c", "import autobahntestsuite.wstest"]
-    if subprocess.run(probe, env=suite_environment(), capture_output=True).returncode == 0:
-        return
-    print(f"installing {SUITE} into {WORK}", flush=True)
-    pip = [python2, "-m", "pip", "install", "--quiet", "--user", SUITE]
-    with open(WORK / "pip.log", "w") as log:
-        if subprocess.run(pip, env=suite_environment(), stdout=log, stderr=log).returncode:
-            raise Trouble(f"pip could not install {SUITE}, see {WORK}/pip.log")
+    print(f"installing {package} into {WORK}", flush=True)
+    log = WORK / "pip.log"
+    with open(log, "w") as output:
+        if subprocess.run(pip, env=environment, stdout=output, stderr=output).returncode:
+            raise Missing(f"pip could not install {package}, see {log}")
+
+
+def run_logged(command, log, work, environment):
+    """Runs the suite, which says by its exit code no more than its report does."""
+    with open(log, "w") as output:
+        process = subprocess.Popen(command, cwd=work, env=environment, stdout=output, stderr=output)
+        try:
+            process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            raise Trouble(f"no end after {LIMIT} s, see {log}") from None
+        finally:
+            process.kill()
+            process.wait()
 
 
 def serve_echo():
@@ -113,7 +216,7 @@ def bridge(binary, framing):
         command, stderr=subprocess.PIPE, text=True, env=dict(os.environ, RUST_LOG="info")
     )
     try:
-        yield f"ws://127.0.0.1:{listening_port(daemon)}"
+        yield f"127.0.0.1:{listening_port(daemon)}"
         if daemon.poll() is not None:
             raise Trouble(f"the daemon ended during the run, status {daemon.returncode}")
     finally:
@@ -132,38 +235,12 @@ def listening_port(daemon):
     raise Trouble("the daemon did not start: " + "".join(said))
 
 
-def run_cases(python2, url, patterns, name):
-    """Runs the cases that `patterns` name; what the suite says of each, by id."""
+def run_cases(suite, address, patterns, name):
+    """What the suite says of each case, by id; what it wrote stays in a directory of that name."""
     work = WORK / name
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    spec, cases, log = work / "spec.json", work / "cases.jsonl", work / "log"
-    server = {"agent": "websocksy", "url": url}
-    spec.write_text(json.dumps({
-        "outdir": str(work / "report"),
-        "servers": [server],
-        "options": {"openHandshakeTimeout": 20, "closeHandshakeTimeout": 5, "serverConnectionDropTimeout": 5},
-        "cases": patterns,
-        "exclude-cases": [],
-        "exclude-agent-cases": {},
-    }))
-    cases.touch()
-    command = [python2, "-u", str(HERE / "fuzzclient.py"), "-m", "fuzzingclient", "-s", str(spec)]
-    environment = suite_environment(CASES=str(cases), PATIENCE=str(PATIENCE))
-    with open(log, "w") as output:
-        process = subprocess.Popen(command, cwd=work, env=environment, stdout=output, stderr=output)
-        try:
-            process.wait(LIMIT)
-        except subprocess.TimeoutExpired:
-            raise Trouble(f"no end after {LIMIT} s, see {log}") from None
-        finally:
-            process.kill()
-            process.wait()
-    results = {case["id"]: case for case in map(json.loads, cases.read_text().splitlines())}
-    promised = re.search(r"will run (\d+) test cases", log.read_text())
-    if not promised or len(results) != int(promised.group(1)):
-        raise Trouble(f"{len(results)} verdicts of {promised and promised.group(1)}, see {log}")
-    return results
+    return suite.run(address, patterns, work)
 
 
 def verdict(case):
@@ -245,25 +322,25 @@ def report(name, results, wrong):
     )
 
 
-def check(python2, url, name, patterns, pins):
+def check(suite, address, name, patterns, pins):
     """Runs, repeats what is wrong once (the suite gives an echo half a second, which a busy machine
     may not have), and says so. What is left is wrong."""
-    results = run_cases(python2, url, patterns, name)
+    results = run_cases(suite, address, patterns, name)
     wrong = complaints(results, pins)
     again = wrong.keys() & results.keys()
     if again:
         print(f"{name}: repeating {' '.join(in_order(again))}", flush=True)
-        results.update(run_cases(python2, url, in_order(again), f"{name}-again"))
+        results.update(run_cases(suite, address, in_order(again), f"{name}-again"))
         wrong = complaints(results, pins)
     report(name, results, wrong)
     return results, wrong
 
 
-def run_mode(python2, mode, options):
+def run_mode(suite, mode, options):
     pins = read_pins(mode)
     patterns = EVERYTHING if mode == "rfc6455" else in_order(pins)
-    with bridge(options.binary, mode) as url:
-        results, wrong = check(python2, url, mode, patterns, {} if options.update else pins)
+    with bridge(options.binary, mode) as address:
+        results, wrong = check(suite, address, mode, patterns, {} if options.update else pins)
     if options.update and not wrong:
         write_pins(mode, results)
     return wrong
@@ -274,19 +351,23 @@ def arguments():
     parser.add_argument("--update", action="store_true", help="pin what is found, unless it is a fault")
     parser.add_argument("--binary", default=str(ROOT / "target" / "release" / "websocksy"))
     parser.add_argument("--mode", choices=MODES, action="append", help="only this one")
-    parser.add_argument("--url", help="judge the server at this address instead, without pins")
-    parser.add_argument("cases", nargs="*", default=EVERYTHING, help="with --url: which cases")
+    parser.add_argument("--suite", choices=SUITES, help="which, instead of the first to be had")
+    parser.add_argument("--server", help="judge this ADDRESS:PORT instead, without pins")
+    parser.add_argument("cases", nargs="*", default=EVERYTHING, help="with --server: which cases")
     return parser.parse_args()
 
 
 def main():
     options = arguments()
     try:
-        python2 = find_python2()
-        install(python2)
-        if options.url:
-            return bool(check(python2, options.url, "url", options.cases, {})[1])
-        return any([run_mode(python2, mode, options) for mode in options.mode or MODES])
+        WORK.mkdir(parents=True, exist_ok=True)
+        suite = find_suite([options.suite] if options.suite else SUITES)
+        print(f"conformance: {suite.package}", flush=True)
+        if options.server:
+            return bool(check(suite, options.server, "server", options.cases, {})[1])
+        return any([run_mode(suite, mode, options) for mode in options.mode or MODES])
+    except Missing as missing:
+        return subprocess.run([HERE.parent / "left-out", "conformance", str(missing)]).returncode
     except Trouble as trouble:
         print(f"conformance: {trouble}", file=sys.stderr)
         return 2
