@@ -1,0 +1,73 @@
+"""Desktops: VNC and SPICE."""
+
+import sys
+
+from harness import HERE, recipe
+from rfb import desktop_name
+
+NOVNC = "1.0", "1.1", "1.7"
+
+
+def vnc_server(run, port, name="websocksy e2e"):
+    """A VNC server without a client on its screen; the X display's name."""
+    display = f":{port - 5900}"
+    server = run.start(
+        f"xvnc-{port}", "Xvnc", display, "-rfbport", port, "-localhost", "-SecurityTypes", "None",
+        "-geometry", "640x480", "-depth", "24", "-desktop", name, "-nolock")
+    run.answers(port, server)
+    return display
+
+
+def draw(run, display):
+    """The desktop that the clients compare pixel by pixel."""
+    drawing = run.start("desktop", sys.executable, HERE / "desktop.py", env={"DISPLAY": display})
+    drawn = lambda: "drawn" in run.log("desktop").read_text()
+    run.until("the desktop is drawn", drawn, drawing)
+
+
+@recipe("start", "start")
+def start(run):
+    vnc_server(run, 5900, "first")
+    run.daemon("start")
+    run.equal("the desktop has its name", desktop_name("ws://localhost:8001"), "first")
+
+
+@recipe("novnc", "novnc", "novnc/pages", "novnc/url")
+def novnc(run):
+    draw(run, vnc_server(run, 5900))
+    run.daemon("novnc")
+    pages = run.shell("novnc/pages")
+    run.answers(6080, pages)
+    run.browser("viewer.mjs", run.blocks["novnc/url"].text.strip())
+    # The library alone, as pages embed it; until 1.1 it offers the subprotocol `binary`.
+    for version in NOVNC:
+        run.browser("novnc.mjs", "ws://localhost:8001", f"novnc-{version}")
+
+
+@recipe("spice", "spice/machine", "spice", "spice/pages", "spice/url")
+def spice(run):
+    machine = run.shell("spice/machine")
+    run.answers(5930, machine)
+    run.daemon("spice")
+    pages = run.shell("spice/pages")
+    run.answers(6080, pages)
+    run.browser("spice.mjs", run.blocks["spice/url"].text.strip())
+
+
+@recipe("man-vnc", "man/vnc")
+def man_vnc(run):
+    vnc_server(run, 5901, "desk")
+    run.daemon("man/vnc")
+    name = desktop_name("ws://localhost:8080", origin="https://desk.example.org")
+    run.equal("the desktop has its name", name, "desk")
+    run.equal("another site is refused", desktop_name("ws://localhost:8080", origin="https://b.example"), 403)
+
+
+@recipe("file", "file")
+def file(run):
+    for port, name in (5901, "of alice"), (5902, "of bob"):
+        vnc_server(run, port, name)
+    run.daemon("file")
+    run.equal("alice's desktop", desktop_name("ws://localhost:8001/alice"), "of alice")
+    run.equal("bob's desktop", desktop_name("ws://localhost:8001/bob"), "of bob")
+    run.equal("nobody's desktop", desktop_name("ws://localhost:8001/carol"), 404)
