@@ -112,7 +112,7 @@ class Run:
                 raise Failed(f"{what}: {'its process ended' if ended else 'not in time'}")
             time.sleep(0.05)
 
-    def answers(self, port, process=None, host="localhost"):
+    def answers(self, port, process=None, host="localhost", seconds=PATIENCE_SECONDS):
         """Waits for a server on a port."""
 
         def connects():
@@ -122,7 +122,7 @@ class Run:
             except OSError:
                 return False
 
-        self.until(f"port {port} answers", connects, process)
+        self.until(f"port {port} answers", connects, process, seconds)
 
     def client(self, *command):
         """A client that says itself what holds."""

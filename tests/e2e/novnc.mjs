@@ -5,9 +5,8 @@ import { equal } from './check.mjs';
 import { BARS, checkNoise, checkSpots, keys } from './screen.mjs';
 
 const [, , url, library] = process.argv;
-// The desktop remembers the keys of one client after the other.
-const TYPED = { 'novnc-1.0': 'Web', 'novnc-1.1': 'Socksy', 'novnc-1.7': '-6455' };
-const BEFORE = { 'novnc-1.0': '', 'novnc-1.1': 'Web', 'novnc-1.7': 'WebSocksy' };
+// Until 1.1 noVNC leaves Shift to the user's own key, which Playwright does not press for a capital.
+const TYPED = library === 'novnc-1.7' ? 'WebSocksy-6455' : 'websocksy-6455';
 
 // What a promise of the page's session resolves to; 'timed out' when it does not in time.
 const settled = (page, promise) => page.evaluate(([name, ms]) => Promise.race([
@@ -23,11 +22,9 @@ async function view(page) {
     await checkSpots(page, 'the canvas shows the eight bars', BARS);
     await checkNoise(page);
 
-    const typed = TYPED[library];
     await page.evaluate(() => session.rfb.focus());
-    await page.keyboard.type(typed);
-    const spots = keys(BEFORE[library] + typed);
-    await checkSpots(page, `the keys "${typed}" arrive, and their colours come back`, spots);
+    await page.keyboard.type(TYPED);
+    await checkSpots(page, `the keys "${TYPED}" arrive, and their colours come back`, keys(TYPED));
     await screenshot(page, library);
 
     await page.evaluate(() => session.rfb.disconnect());

@@ -19,10 +19,11 @@ def vnc_server(run, port, name="websocksy e2e"):
 
 
 def draw(run, display):
-    """The desktop that the clients compare pixel by pixel."""
+    """The desktop that the clients compare pixel by pixel, with no key pressed yet."""
     drawing = run.start("desktop", sys.executable, HERE / "desktop.py", env={"DISPLAY": display})
     drawn = lambda: "drawn" in run.log("desktop").read_text()
     run.until("the desktop is drawn", drawn, drawing)
+    return drawing
 
 
 @recipe("start", "start")
@@ -34,13 +35,17 @@ def start(run):
 
 @recipe("novnc", "novnc", "novnc/pages", "novnc/url")
 def novnc(run):
-    draw(run, vnc_server(run, 5900))
+    display = vnc_server(run, 5900)
+    drawing = draw(run, display)
     run.daemon("novnc")
     pages = run.shell("novnc/pages")
     run.answers(6080, pages)
     run.browser("viewer.mjs", run.blocks["novnc/url"].text.strip())
     # The library alone, as pages embed it; until 1.1 it offers the subprotocol `binary`.
     for version in NOVNC:
+        drawing.terminate()
+        drawing.wait()
+        drawing = draw(run, display)
         run.browser("novnc.mjs", "ws://localhost:8001", f"novnc-{version}")
 
 
