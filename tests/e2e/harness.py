@@ -3,11 +3,11 @@
 import os
 import socket
 import subprocess
-import sys
 import time
+import traceback
 from pathlib import Path
 
-from page import blocks
+from page import PageError, blocks
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -39,7 +39,7 @@ def pages():
     names = [block.name for block in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        sys.exit(f"Two blocks have one name: {' '.join(twice)}")
+        raise PageError(f"two blocks have one name: {' '.join(twice)}")
     return {block.name: block for block in found}
 
 
@@ -173,6 +173,9 @@ def execute(name):
         run.stop()
     except Failed as error:
         run.check(str(error), False)
+    except Exception as error:
+        traceback.print_exc()
+        run.check(f"{name} runs to its end: {error!r}", False)
     if run.failed:
         for log in sorted(OUT.glob(f"{name}-*.log")):
             tail = log.read_text(errors="replace").splitlines()[-60:]

@@ -11,13 +11,17 @@ import sys
 
 import harness
 import recipes
+from page import PageError
 
 for module in pkgutil.iter_modules(recipes.__path__):
     __import__(f"recipes.{module.name}")
 
 
 def check():
-    found = list(harness.differences())
+    try:
+        found = list(harness.differences())
+    except PageError as error:
+        found = [error]
     for difference in found:
         print(f"not ok - {difference}")
     if not found:

@@ -12,6 +12,7 @@ from websockets.sync.client import connect
 COMMANDS = 1_000
 LARGE = 1 << 20
 FRAGMENT = 50_000
+LONG = 20_000
 PATIENCE_SECONDS = 30
 failed = False
 
@@ -80,6 +81,13 @@ def lines(socket, framing):
         socket.send(request)
     replies = [socket.recv(timeout=PATIENCE_SECONDS) for _ in expected]
     check_equal(f"{framing}: each reply is one text message", replies, expected)
+    # Longer than what a bridge may hold of a message whose end it has not seen.
+    value = "długie " * (LONG // len("długie "))
+    socket.send(f"SET long '{value}'\r\nGET long")
+    replies = [socket.recv(timeout=PATIENCE_SECONDS) for _ in range(3)]
+    expected = ["+OK\r\n", f"${len(value.encode())}\r\n", f"{value}\r\n"]
+    check_equal(f"{framing}: a line of {len(value.encode())} bytes is one text message",
+                replies, expected)
 
 
 def main():
