@@ -6,6 +6,7 @@ use std::ffi::CStr;
 use std::time::SystemTime;
 use websocksy::proto::handshake::{Refused, Upgrade, accept, accept_key, judge, refuse};
 use websocksy::proto::http::{Head, HeadParser};
+use websocksy::proto::origin::OriginPattern;
 
 /// The origin that is let in when the input wants a list of them.
 const ORIGIN: &str = "https://a.example";
@@ -14,7 +15,7 @@ const ORIGIN: &str = "https://a.example";
 pub fn handshake(input: &[u8]) {
     let mut script = Script::new(input);
     let origins = match script.byte() {
-        b'o' => vec![ORIGIN.to_owned()],
+        b'o' => OriginPattern::parse(ORIGIN).into_iter().collect(),
         _ => Vec::new(),
     };
     let chosen = script.byte().checked_sub(b'0').map(usize::from);

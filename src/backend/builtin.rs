@@ -5,6 +5,7 @@ use super::error::{BadAnswer, ConfigureError, QueryError};
 use super::target::{self, AddressError, Scheme, Target};
 use crate::framing::{self, ConfigFault, Selection};
 use crate::proto::handshake::Upgrade;
+use std::ffi::CStr;
 
 /// The port for a host that has none and no `port` beside it: VNC's, display 0.
 const DEFAULT_PORT: &str = "5900";
@@ -49,14 +50,46 @@ impl Settings {
         Ok(())
     }
 
-    pub(super) fn check(&mut self) -> Result<(), ConfigureError> {
-        let target = self.target().map_err(ConfigureError::Address)?;
-        let selection = self.selection().map_err(ConfigureError::Framing)?;
+    /// Judges the settings as a whole.
+    ///
+    /// # Errors
+    /// The key at fault, and what is wrong with it.
+    pub(super) fn check(&mut self) -> Result<(), (&'static str, ConfigureError)> {
+        let target = self.target().map_err(|error| match error {
+            AddressError::Port(_) if self.port.is_some() => ("port", error.into()),
+            error => ("host", error.into()),
+        })?;
+        self.check_port(&target).map_err(|error| ("port", error))?;
+        let selection = self.selection().map_err(|fault| {
+            let of_config = self.framing_config.is_some();
+            let key = match fault {
+                ConfigFault::Unknown(_) => "framing",
+                _ if of_config => "framing-config",
+                _ => "framing",
+            };
+            (key, ConfigureError::Framing(fault))
+        })?;
         self.checked = Some((target, selection));
         if target::lacks_scheme(Scheme::Detect, &self.host) {
             log::warn!("peer {:?} has no scheme and is taken for tcp", self.host);
         }
         Ok(())
+    }
+
+    /// A port that is written beside one in the host is the same, and the peer has ports.
+    fn check_port(&self, target: &Target) -> Result<(), ConfigureError> {
+        if self.port.is_none() {
+            return Ok(());
+        }
+        let (Target::Tcp { port, .. } | Target::Udp { port, .. }) = *target else {
+            return Err(ConfigureError::Portless(target.clone()));
+        };
+        match Target::parse(Scheme::Detect, &self.host, None) {
+            Ok(Target::Tcp { port: own, .. } | Target::Udp { port: own, .. }) if own != port => {
+                Err(ConfigureError::TwoPorts(port, own))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn query(&self, upgrade: &Upgrade) -> Result<Answer, QueryError> {
@@ -82,12 +115,25 @@ impl Settings {
         framing::check(&self.framing, self.framing_config.as_deref())
     }
 
-    /// The configured subprotocol if the client offers it; for `*`, the first that it offers.
+    /// The configured subprotocol if the client offers it, in any case. `*` stands for the first
+    /// that it offers, `none` for no agreement. A browser that offers some and gets none closes
+    /// (RFC 6455 §4.1), so without a word of the operator's it is `binary`, which is what this
+    /// bridge does, or else the first but `base64`, which it does not do.
     fn protocol(&self, upgrade: &Upgrade) -> Option<usize> {
-        let wanted = self.protocol.as_deref()?;
-        let fits =
-            |offered: &std::ffi::CStr| wanted == "*" || offered.to_bytes() == wanted.as_bytes();
-        upgrade.protocols().position(fits)
+        let named = |name: &str| {
+            let name = name.as_bytes();
+            upgrade.protocols().position(|offered| offered.to_bytes().eq_ignore_ascii_case(name))
+        };
+        let first_but_base64 = || {
+            let is_base64 = |offered: &CStr| offered.to_bytes().eq_ignore_ascii_case(b"base64");
+            upgrade.protocols().position(|offered| !is_base64(offered))
+        };
+        match self.protocol.as_deref() {
+            None => named("binary").or_else(first_but_base64),
+            Some("none") => None,
+            Some("*") => upgrade.protocols().next().map(|_| 0),
+            Some(name) => named(name),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong with a back end, by when it does.
 
-use super::target::AddressError;
+use super::target::{AddressError, Target};
 use crate::framing::ConfigFault;
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -94,6 +94,10 @@ pub enum ConfigureError {
     Gone,
     /// The plug-in's `configure` returned this for this key.
     Refused(String, u64),
+    /// The port in `port` and the one in `host` differ.
+    TwoPorts(u16, u16),
+    /// A port for a peer that has none.
+    Portless(Target),
     /// The peer's address is none.
     Address(AddressError),
     /// The framing or its configuration is none.
@@ -103,7 +107,15 @@ pub enum ConfigureError {
 impl fmt::Display for ConfigureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Key(key) => write!(f, "the built-in back end has no key {key:?}"),
+            Self::Key(key) => write!(
+                f,
+                "the built-in back end has no key {key:?}; it has host, port, protocol, framing and \
+                 framing-config"
+            ),
+            Self::TwoPorts(port, own) => {
+                write!(f, "is {port}, and host says {own}; one of them is enough")
+            }
+            Self::Portless(target) => write!(f, "means nothing to {target}"),
             Self::Nul => f.write_str("a key or value holds a NUL"),
             Self::Unconfigurable => f.write_str("the back end takes no configuration"),
             Self::Gone => f.write_str("the back end's thread has ended"),
@@ -115,6 +127,12 @@ impl fmt::Display for ConfigureError {
 }
 
 impl std::error::Error for ConfigureError {}
+
+impl From<AddressError> for ConfigureError {
+    fn from(error: AddressError) -> Self {
+        Self::Address(error)
+    }
+}
 
 /// Why a query brought no peer.
 #[derive(Clone, Debug, PartialEq, Eq)]

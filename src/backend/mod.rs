@@ -122,8 +122,8 @@ impl Backend {
     /// are in, and the plug-ins' framings registered.
     ///
     /// # Errors
-    /// The built-in back end could answer no query.
-    pub fn check(&mut self) -> Result<(), ConfigureError> {
+    /// The built-in back end could answer no query: the key at fault, and why.
+    pub fn check(&mut self) -> Result<(), (&'static str, ConfigureError)> {
         match &mut self.0 {
             Kind::Builtin(settings) => settings.check(),
             Kind::Plugin(_) => Ok(()),

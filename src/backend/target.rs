@@ -112,7 +112,12 @@ impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the peer's host is empty"),
-            Self::Scheme(scheme) => write!(f, "the peer's scheme {:?} is unknown", quote(scheme)),
+            Self::Scheme(scheme) => write!(
+                f,
+                "the peer's scheme {:?} is unknown; there are tcp://, udp://, unix://, \
+                 unix-dgram://, fifotx:// and fiforx://",
+                quote(scheme)
+            ),
             Self::Host(host) => write!(f, "{:?} is no name or address of a host", quote(host)),
             Self::NoPort => f.write_str("the peer has no port"),
             Self::Port(port) => write!(

@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::proto::origin::OriginPattern;
 pub use args::{Command, from_args};
 pub use file::from_file;
 
@@ -81,10 +82,12 @@ pub struct Config {
     pub port: u16,
     /// Where plug-ins are looked for.
     pub plugins: Option<PathBuf>,
+    /// Where that was written; none for the directory that is compiled in.
+    pub plugins_origin: Option<Origin>,
     /// How the back end is set up, in the operator's order.
     pub backend: Vec<PlacedStep>,
     /// The `Origin` values that may connect (RFC 6455 §10.2); empty for any.
-    pub origins: Vec<String>,
+    pub origins: Vec<OriginPattern>,
     /// Threads that run a plug-in's `query`; more than one only for plug-ins that allow it.
     pub query_threads: usize,
     /// The most clients at once.
@@ -139,6 +142,7 @@ impl Default for Config {
             port: 8001,
             // Packagers say at compile time where they install plug-ins.
             plugins: option_env!("PLUGINPATH").map(PathBuf::from),
+            plugins_origin: None,
             backend: Vec::new(),
             origins: Vec::new(),
             query_threads: 1,

@@ -2,11 +2,11 @@
 //! all made from it.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{BackendStep, Config, Origin, PlacedStep};
 use crate::logging::Escaped;
+use crate::proto::origin::OriginPattern;
 
 /// An option of the daemon.
 pub(super) struct Opt {
@@ -25,11 +25,11 @@ pub(super) struct Opt {
 /// What an option sets, and with it how its value is read.
 pub(super) enum Setting {
     Text(fn(&mut Config) -> &mut String),
-    Directory(fn(&mut Config) -> &mut Option<PathBuf>),
+    Plugins,
     Port(fn(&mut Config) -> &mut u16),
     Count(RangeInclusive<usize>, fn(&mut Config) -> &mut usize),
     Seconds(Zero, fn(&mut Config) -> &mut Duration),
-    WebOrigin(fn(&mut Config) -> &mut Vec<String>),
+    WebOrigin(fn(&mut Config) -> &mut Vec<OriginPattern>),
     Backend,
     /// `KEY=VALUE` for the back end. The file has the section `[backend]` for this.
     BackendPair,
@@ -95,7 +95,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         long: "plugins",
         hint: "DIR",
         help: "Look for plug-ins in this directory",
-        setting: Some(Setting::Directory(|c| &mut c.plugins)),
+        setting: Some(Setting::Plugins),
     },
     Opt {
         short: "f",
@@ -223,7 +223,7 @@ impl Setting {
         let mut config = Config::default();
         match self {
             Self::Text(field) => Some(field(&mut config).clone()),
-            Self::Directory(field) => field(&mut config).as_ref().map(|d| d.display().to_string()),
+            Self::Plugins => config.plugins.as_ref().map(|dir| dir.display().to_string()),
             Self::Port(field) => Some(field(&mut config).to_string()),
             Self::Count(_, field) => Some(field(&mut config).to_string()),
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
@@ -240,7 +240,10 @@ impl Setting {
     ) -> Result<(), String> {
         match self {
             Self::Text(field) => *field(config) = filled(value)?.into(),
-            Self::Directory(field) => *field(config) = Some(filled(value)?.into()),
+            Self::Plugins => {
+                config.plugins = Some(filled(value)?.into());
+                config.plugins_origin = Some(origin.clone());
+            }
             Self::Port(field) => *field(config) = number(value, &(0..=u16::MAX))?,
             Self::Count(range, field) => *field(config) = number(value, range)?,
             Self::Seconds(zero, field) => *field(config) = seconds(value, *zero)?,
@@ -298,16 +301,8 @@ fn decimal(value: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// An origin as browsers send it (RFC 6454 §6.2): one written otherwise would admit nobody.
-fn web_origin(value: &str) -> Result<String, String> {
-    let is_host = |host: &str| {
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@".contains(&b))
-    };
-    match value.split_once("://") {
-        Some((scheme, host)) if !scheme.is_empty() && is_host(host) => Ok(value.into()),
-        None if value == "null" => Ok(value.into()),
-        _ => Err(format!("'{}' is not an origin such as https://example.org", Escaped(value))),
-    }
+fn web_origin(value: &str) -> Result<OriginPattern, String> {
+    OriginPattern::parse(value).map_err(|error| format!("'{}' {error}", Escaped(value)))
 }
 
 fn pair(value: &str, origin: &Origin) -> Result<PlacedStep, String> {

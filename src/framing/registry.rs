@@ -18,10 +18,16 @@ struct Builtin {
     name: &'static str,
     function: ws_framing,
     encoder: Option<ws_encoder>,
-    accepts: fn(&[u8]) -> Result<(), ConfigFault>,
+    /// Whether it takes this configuration; none for one that takes nothing.
+    accepts: Option<fn(&[u8]) -> Result<(), ConfigFault>>,
     any_length: bool,
     text: bool,
     frames: bool,
+}
+
+/// The names of the framings that need no plug-in.
+pub(super) fn builtin_names() -> impl Iterator<Item = &'static str> {
+    BUILTINS.iter().map(|known| known.name)
 }
 
 /// The first is the framing for want of another.
@@ -35,13 +41,13 @@ static BUILTINS: [Builtin; 5] = [
 
 const fn plain<F: Framing>(name: &'static str) -> Builtin {
     let function = export::framing::<F>;
-    let accepts = |_: &[u8]| Ok(());
     let (any_length, text, frames) = (true, false, false);
-    Builtin { name, function, encoder: None, accepts, any_length, text, frames }
+    Builtin { name, function, encoder: None, accepts: None, any_length, text, frames }
 }
 
 const fn delimited<F: Framing + Delimited>(name: &'static str) -> Builtin {
-    let accepts = |config: &[u8]| F::delimiter(config).map(drop);
+    let accepts: Option<fn(&[u8]) -> Result<(), ConfigFault>> =
+        Some(|config| F::delimiter(config).map(drop));
     let encoder: Option<ws_encoder> = Some(export::encoder::<F>);
     Builtin { encoder, accepts, any_length: false, ..plain::<F>(name) }
 }
@@ -138,7 +144,11 @@ impl Known {
     /// Whether a framing of ours takes this configuration; that of a plug-in is its own affair.
     pub(super) fn accepts(self, config: Option<&CStr>) -> Result<(), ConfigFault> {
         let config = config.map_or(&[][..], CStr::to_bytes);
-        builtin(self.function).map_or(Ok(()), |known| (known.accepts)(config))
+        builtin(self.function).map_or(Ok(()), |known| match known.accepts {
+            Some(accepts) => accepts(config),
+            None if config.is_empty() => Ok(()),
+            None => Err(ConfigFault::Unconfigurable(known.name)),
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which framing a session gets, and the configurations that are refused.
 
 use super::registry::Known;
+use super::registry::{self};
 use libc::c_char;
 use std::ffi::CString;
 use std::sync::Arc;
@@ -152,6 +153,8 @@ pub enum ConfigFault {
     Hex,
     /// `newline` with a name that is none of a line end.
     LineEnd(String),
+    /// A framing that takes none.
+    Unconfigurable(&'static str),
     /// A framing that is no function.
     Marker,
 }
@@ -159,9 +162,14 @@ pub enum ConfigFault {
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(name) => write!(f, "no framing is named {name:?}"),
+            Self::Unknown(name) => {
+                write!(f, "no framing is named {name:?}; there are {}", names())?;
+                f.write_str(", and those of plug-ins (--plugins DIR)")
+            }
             Self::Nul => f.write_str("a framing's configuration holds a NUL"),
-            Self::NoSeparator => f.write_str("framing separator needs bytes to look for"),
+            Self::NoSeparator => {
+                f.write_str("framing separator needs bytes to look for, as framing-config")
+            }
             Self::LongSeparator(length) => {
                 let most = super::delimiter::LONGEST;
                 write!(f, "a separator of {length} bytes; at most {most} are looked for")
@@ -174,9 +182,19 @@ impl fmt::Display for ConfigFault {
             Self::LineEnd(name) => {
                 write!(f, "framing newline knows crlf, lfcr, lf and cr, not {name:?}")
             }
+            Self::Unconfigurable(name) => {
+                write!(f, "is for another framing: {name} takes no configuration")
+            }
             Self::Marker => f.write_str("this framing is no function"),
         }
     }
 }
 
 impl std::error::Error for ConfigFault {}
+
+/// The framings that need no plug-in, as a list in words.
+fn names() -> String {
+    let names: Vec<_> = registry::builtin_names().collect();
+    let (last, others) = names.split_last().unwrap_or((&"", &[]));
+    format!("{} and {last}", others.join(", "))
+}

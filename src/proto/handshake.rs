@@ -16,6 +16,7 @@ use sha1_smol::Sha1;
 
 pub use super::http::Status;
 use super::http::{Field, Head, c_str, is_authority, is_token};
+use super::origin::OriginPattern;
 
 /// What the client's key is hashed with (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -116,7 +117,7 @@ impl Upgrade {
 ///
 /// # Errors
 /// The first of the handshake's rules that the head breaks.
-pub fn judge(mut head: Head, origins: &[String]) -> Result<Upgrade, Refused> {
+pub fn judge(mut head: Head, origins: &[OriginPattern]) -> Result<Upgrade, Refused> {
     check_host(&head)?;
     check_no_content(&head)?;
     check_upgrade(&head)?;
@@ -215,9 +216,9 @@ fn is_key(value: &[u8]) -> bool {
 }
 
 /// RFC 6455 §4.2.2, item 4, and §10.2: pages of other origins are turned away here or nowhere.
-fn check_origin(head: &Head, origins: &[String]) -> Result<(), Refused> {
+fn check_origin(head: &Head, origins: &[OriginPattern]) -> Result<(), Refused> {
     let origin = single(head, "origin", "there are two Origins")?.map(|field| head.value(field));
-    let allowed = |origin: &[u8]| origins.iter().any(|o| o.as_bytes().eq_ignore_ascii_case(origin));
+    let allowed = |origin: &[u8]| origins.iter().any(|pattern| pattern.admits(origin));
     if origins.is_empty() || origin.is_some_and(allowed) {
         Ok(())
     } else {

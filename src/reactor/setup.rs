@@ -10,7 +10,7 @@ use super::event_loop::Reactor;
 use super::kernel::Kernel;
 use super::listen::tcp;
 use crate::backend::{self, Backend};
-use crate::config::{BackendStep, Config, PlacedStep};
+use crate::config::{BackendStep, Config, Origin, PlacedStep};
 use crate::net::limits;
 use crate::offload::Threads;
 
@@ -65,7 +65,12 @@ pub fn run(config: Config) -> Result<(), StartError> {
 /// Loads the plug-ins and configures the back end, in the operator's order.
 fn set_up_backend(config: &Config) -> Result<Backend, StartError> {
     if let Some(dir) = &config.plugins {
-        backend::load_framings(dir).map_err(|error| refused("plug-ins", &error))?;
+        match &config.plugins_origin {
+            Some(origin) => backend::load_framings(dir).map_err(|error| refused(origin, &error))?,
+            // The directory that is compiled in may be missing where nobody asked for a plug-in.
+            None if !dir.exists() => {}
+            None => backend::load_framings(dir).map_err(|error| refused("plug-ins", &error))?,
+        }
     }
     let mut backend = Backend::builtin();
     for PlacedStep { step, origin } in &config.backend {
@@ -81,8 +86,18 @@ fn set_up_backend(config: &Config) -> Result<Backend, StartError> {
             }
         }
     }
-    backend.check().map_err(|error| refused("back end", &error))?;
+    backend.check().map_err(|(key, error)| match origin_of(config, key) {
+        Some(origin) => refused(origin, &error),
+        None => refused("back end", &error),
+    })?;
     Ok(backend)
+}
+
+/// Where the operator last set `key` of the back end.
+fn origin_of<'a>(config: &'a Config, key: &str) -> Option<&'a Origin> {
+    let sets =
+        |placed: &&PlacedStep| matches!(&placed.step, BackendStep::Configure(own, _) if own == key);
+    config.backend.iter().rev().find(sets).map(|placed| &placed.origin)
 }
 
 fn refused(origin: impl fmt::Display, error: &impl fmt::Display) -> StartError {

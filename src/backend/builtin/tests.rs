@@ -29,8 +29,7 @@ fn c52_the_peer() {
         (&[("host", "tcp://h:1234")], "tcp://h:1234"),
         (&[("host", "h")], "tcp://h:5900"),
         (&[("port", "1")], "tcp://localhost:1"),
-        (&[("host", "tcp://h:1234"), ("port", "1")], "tcp://h:1"),
-        (&[("port", "1"), ("host", "tcp://h:1234")], "tcp://h:1"),
+        (&[("host", "tcp://h:1234"), ("port", "1234")], "tcp://h:1234"),
         (&[("host", "tcp://[::1]")], "tcp://[::1]:5900"),
         (&[("host", "udp://h")], "udp://h:5900"),
         (&[("host", "unix:///run/s")], "unix:///run/s"),
@@ -44,14 +43,22 @@ fn c52_the_peer() {
 }
 
 #[test]
-fn the_subprotocol() {
+fn f07_the_subprotocol() {
     for (wanted, offered, expected) in [
-        (None, "a", None),
+        // F7: a browser that offers some and gets none closes.
+        (None, "", None),
+        (None, "a", Some(0)),
+        (None, "base64, Binary", Some(1)),
+        (None, "base64, a, binary", Some(2)),
+        (None, "BASE64, mqttv3.1", Some(1)),
+        (None, "base64", None),
+        (Some("none"), "binary", None),
         (Some("*"), "", None),
         (Some("*"), "a, b", Some(0)),
         (Some("b"), "a, b", Some(1)),
         (Some("b"), "a", None),
-        (Some("B"), "b", None), // RFC 6455 §4.1: compared as they are
+        (Some("B"), "b", Some(0)),
+        (Some("mqttv3.1"), "mqtt, MQTTv3.1", Some(1)),
         (Some(""), "a", None),
     ] {
         let pairs: Vec<_> = wanted.iter().map(|wanted| ("protocol", *wanted)).collect();
@@ -78,29 +85,68 @@ fn the_framing() {
 #[test]
 fn c62_unknown_keys_are_refused() {
     for key in ["", "Host", "framing_config", "peer"] {
-        let refused = Settings::default().set(key, "x");
-        assert_eq!(refused, Err(ConfigureError::Key(key.into())));
+        let refused = Settings::default().set(key, "x").unwrap_err();
+        assert_eq!(refused, ConfigureError::Key(key.into()));
+        for key in ["host", "port", "protocol", "framing", "framing-config"] {
+            assert!(refused.to_string().contains(key), "O2: {refused} names what there is");
+        }
     }
 }
 
 #[test]
-fn a_bad_configuration_is_refused_at_the_start() {
-    for (pairs, expected) in [
-        (&[("host", "")][..], "the peer's host is empty"),
-        (&[("host", "http://h")], "the peer's scheme \"http\" is unknown"),
+fn o1_o2_a_bad_configuration_is_refused_with_its_key() {
+    let schemes = "tcp://, udp://, unix://, unix-dgram://, fifotx:// and fiforx://";
+    for (pairs, key, expected) in [
+        (&[("host", "")][..], "host", "the peer's host is empty".to_owned()),
+        (
+            &[("host", "http://h")],
+            "host",
+            format!("the peer's scheme \"http\" is unknown; there are {schemes}"),
+        ),
         (
             &[("port", "no-such")],
-            "port \"no-such\" is neither a number from 1 to 65535 nor a service",
+            "port",
+            "port \"no-such\" is neither a number from 1 to 65535 nor a service".into(),
         ),
-        (&[("framing", "nobody's")], "no framing is named \"nobody's\""),
-        (&[("framing", "separator")], "framing separator needs bytes to look for"),
+        (
+            &[("host", "tcp://h:1234"), ("port", "1")],
+            "port",
+            "is 1, and host says 1234; one of them is enough".into(),
+        ),
+        (
+            &[("port", "1"), ("host", "unix:///run/s")],
+            "port",
+            "means nothing to unix:///run/s".into(),
+        ),
+        (
+            &[("framing", "nobody's")],
+            "framing",
+            "no framing is named \"nobody's\"; there are auto, binary, separator, newline and \
+             rfc6455, and those of plug-ins (--plugins DIR)"
+                .into(),
+        ),
+        (
+            &[("framing", "separator")],
+            "framing",
+            "framing separator needs bytes to look for, as \
+             framing-config"
+                .into(),
+        ),
         (
             &[("framing", "newline"), ("framing-config", "\\n")],
-            "framing newline knows crlf, lfcr, lf and cr, not \"\\\\n\"",
+            "framing-config",
+            "framing newline knows crlf, lfcr, lf and cr, not \"\\\\n\"".into(),
+        ),
+        (
+            &[("framing-config", "lf")],
+            "framing-config",
+            "is for another framing: auto takes no \
+             configuration"
+                .into(),
         ),
     ] {
         let mut settings = settings(pairs);
-        assert_eq!(settings.check().unwrap_err().to_string(), expected, "{pairs:?}");
-        assert!(settings.query(&client("")).is_err(), "{pairs:?}");
+        let (named, error) = settings.check().unwrap_err();
+        assert_eq!((named, error.to_string()), (key, expected), "{pairs:?}");
     }
 }

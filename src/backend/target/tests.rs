@@ -183,7 +183,11 @@ fn transports_of_the_c_contract() {
 fn errors_name_what_is_wrong_and_quote_a_part_at_most() {
     for (error, text) in [
         (AddressError::Empty, "the peer's host is empty"),
-        (AddressError::Scheme("http".into()), "the peer's scheme \"http\" is unknown"),
+        (
+            AddressError::Scheme("http".into()),
+            "the peer's scheme \"http\" is unknown; there are tcp://, udp://, unix://, unix-dgram://, \
+             fifotx:// and fiforx://",
+        ),
         (
             AddressError::Host("\n".repeat(9)),
             "\"\\n\\n\\n\\n\\n\\n\\n\\n\\n\" is no name or address of a host",

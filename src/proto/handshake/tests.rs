@@ -22,7 +22,10 @@ fn with(lines: impl AsRef<[u8]>) -> Vec<u8> {
 
 /// The whole way of a request that came in these pieces: parsed, judged, and answered. An
 /// accepted one is answered with the first protocol it offers.
-fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, origins: &[String]) -> (u16, Vec<u8>) {
+fn answer<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    origins: &[OriginPattern],
+) -> (u16, Vec<u8>) {
     let mut out = Vec::new();
     match open(pieces, origins) {
         Ok(upgrade) => {
@@ -38,7 +41,7 @@ fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, origins: &[String]) ->
 
 fn open<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
-    origins: &[String],
+    origins: &[OriginPattern],
 ) -> Result<Upgrade, Status> {
     let mut parser = HeadParser::new();
     for piece in pieces {
@@ -55,7 +58,7 @@ fn opened(request: &[u8]) -> Upgrade {
 
 /// The status, which must be the same whole, byte by byte, and cut in two at every position (of
 /// long requests, at some hundreds of positions).
-fn status(request: &[u8], origins: &[String]) -> u16 {
+fn status(request: &[u8], origins: &[OriginPattern]) -> u16 {
     let whole = answer([request], origins);
     assert_eq!(answer(request.chunks(1), origins), whole, "{}", request.escape_ascii());
     for cut in (0..=request.len()).step_by(1 + request.len() / 500) {
@@ -87,7 +90,7 @@ fn the_example_of_the_rfc() {
     let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
         Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
         Sec-WebSocket-Protocol: chat\r\n\r\n";
-    let origins = ["http://example.com".to_owned()];
+    let origins = [OriginPattern::parse("http://example.com").unwrap()];
     assert_eq!(answer([&request[..]], &origins), (101, expected.into()));
     assert_eq!(status(request, &origins), 101);
 }
@@ -247,7 +250,8 @@ fn content() {
 /// RFC 6455 §10.2.
 #[test]
 fn origin() {
-    let allowed = ["https://good".to_owned(), "https://other:8443".to_owned()];
+    let allowed =
+        ["https://good", "https://other:8443"].map(|origin| OriginPattern::parse(origin).unwrap());
     let rows: &[(&str, u16, u16)] = &[
         // with the list, and without one
         ("Origin: https://good\r\n", 101, 101),

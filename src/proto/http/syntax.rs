@@ -15,8 +15,8 @@ const SCHEMES: [&[u8]; 4] = [b"http://", b"https://", b"ws://", b"wss://"];
 pub(super) enum Class {
     /// `tchar` (RFC 9110 §5.6.2): methods and field names.
     Token = 1,
-    /// What path and query of a URI may hold (RFC 3986 §3.3, §3.4), and the brackets that browsers
-    /// leave bare in a query.
+    /// Anything but controls and blank: browsers and libraries send far more than path and query of
+    /// a URI may hold (RFC 3986 §3.3, §3.4), and servers take it.
     Target = 2,
     /// HTAB, SP, visible ASCII and the bytes above it (RFC 9110 §5.5).
     Value = 4,
@@ -50,9 +50,7 @@ const fn classes_of(byte: u8) -> u8 {
     let token = byte.is_ascii_alphanumeric()
         || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.')
         || matches!(byte, b'^' | b'_' | b'`' | b'|' | b'~');
-    // Browsers send `^`, `{`, `|`, `}` and the backtick as they are (URL Standard, query percent-encode
-    // set), though RFC 3986 has no place for them.
-    let target = byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\');
+    let target = byte.is_ascii_graphic() || byte >= 0x80;
     let value = byte.is_ascii_graphic() || matches!(byte, HTAB | SP | 0x80..);
     (if token { Class::Token as u8 } else { 0 })
         | (if target { Class::Target as u8 } else { 0 })

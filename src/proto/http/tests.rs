@@ -101,14 +101,7 @@ fn refuses_at_the_first_wrong_byte() {
         ("H19", b"GET /\x01", BadTarget),
         ("H19", b"GET /\x1f", BadTarget),
         ("H19", b"GET /\x7f", BadTarget),
-        ("H19", b"GET /\x80", BadTarget),
-        ("H19", b"GET /\xff", BadTarget),
         ("H19", b"GET /\t", BadTarget),
-        ("H19", b"GET /a?\"", BadTarget),
-        ("H19", b"GET /<", BadTarget),
-        ("H19", b"GET />", BadTarget),
-        ("H19", b"GET /\\", BadTarget),
-        ("H19", b"GET /a#", BadTarget),
         ("H21", b"GET * ", BadTarget),
         ("H20", b"GET h:443 ", BadTarget),
         ("H20", b"GET chat ", BadTarget),
@@ -191,7 +184,7 @@ fn an_error_is_final() {
 }
 
 #[test]
-fn targets() {
+fn f05_targets() {
     let rows: &[(&str, &str, &str)] = &[
         ("H17", "/", "/"),
         ("H20", "http://h/chat", "/chat"),
@@ -208,6 +201,9 @@ fn targets() {
         ("H23", "/http://h/", "/http://h/"),
         ("H19", "/!$&'()*+,-.0:;=@[]_az~%2F?/??", "/!$&'()*+,-.0:;=@[]_az~%2F?/??"),
         ("H19", "/?f={a|b}^`", "/?f={a|b}^`"),
+        ("F5", "/?u=DOM\\alice", "/?u=DOM\\alice"),
+        ("F5", "/<a>?\"b\"#c", "/<a>?\"b\"#c"),
+        ("F5", "/b\u{fc}ro", "/b\u{fc}ro"),
     ];
     for &(id, sent, target) in rows {
         let request = format!("GET {sent} HTTP/1.1\r\n\r\n");
@@ -398,7 +394,7 @@ fn oracle(bytes: &[u8]) -> Option<Seen> {
     let head = bytes[start..end].iter().map(|&b| char::from(b)).collect::<String>();
     let mut lines = head.split("\r\n");
     let target = lines.next()?.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")?;
-    let in_target = |c: char| c.is_ascii_graphic() && !"\"#<>\\".contains(c);
+    let in_target = |c: char| c > ' ' && c != '\x7f';
     let target = target.starts_with('/').then_some(target)?;
     target.chars().all(in_target).then_some(())?;
     let fields = lines.map(oracle_field).collect::<Option<Vec<_>>>()?;
