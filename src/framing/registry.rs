@@ -13,13 +13,16 @@ use std::ffi::CStr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use websocksy_abi::{ws_encoder, ws_framing};
 
+/// Whether a framing takes this configuration.
+type Accepts = fn(&[u8]) -> Result<(), ConfigFault>;
+
 /// A framing of ours.
 struct Builtin {
     name: &'static str,
     function: ws_framing,
     encoder: Option<ws_encoder>,
     /// Whether it takes this configuration; none for one that takes nothing.
-    accepts: Option<fn(&[u8]) -> Result<(), ConfigFault>>,
+    accepts: Option<Accepts>,
     any_length: bool,
     text: bool,
     frames: bool,
@@ -46,8 +49,7 @@ const fn plain<F: Framing>(name: &'static str) -> Builtin {
 }
 
 const fn delimited<F: Framing + Delimited>(name: &'static str) -> Builtin {
-    let accepts: Option<fn(&[u8]) -> Result<(), ConfigFault>> =
-        Some(|config| F::delimiter(config).map(drop));
+    let accepts: Option<Accepts> = Some(|config| F::delimiter(config).map(drop));
     let encoder: Option<ws_encoder> = Some(export::encoder::<F>);
     Builtin { encoder, accepts, any_length: false, ..plain::<F>(name) }
 }
