@@ -46,6 +46,13 @@ impl Daemon {
         Self::launch(command, arguments)
     }
 
+    /// As [`Daemon::start`], under a program that becomes it.
+    pub(crate) fn under(program: &[&str], arguments: &[&str]) -> Self {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(binary());
+        Self::launch(command, arguments)
+    }
+
     /// As [`Daemon::start`], without the rights of root, where the binary may be run so.
     pub(crate) fn unprivileged(arguments: &[&str]) -> Option<Self> {
         if fs::metadata("/proc/self").unwrap().uid() != 0 {
