@@ -100,14 +100,13 @@ fn left(reason: Reason) -> Option<Result<&'static [Errno], Reason>> {
 /// Whether `errno` may be what a call of this kind says each time, with the daemon none the wiser:
 /// an interruption would be a storm of signals, and "nothing there yet" is not an error of a read.
 pub(crate) fn may_persist(call: &Call, errno: Errno) -> bool {
-    let (_, about) = call.parts();
     match errno.name {
         "EINTR" => false,
-        "EAGAIN" => match call.name.as_str() {
-            "write" | "writev" | "sendto" | "sendmsg" => !matches!(about, "waker" | "signals" | "log"),
-            "connect" | "clone" | "clone3" | "mmap" | "mprotect" => true,
-            _ => false,
-        },
+        // Of a read, or a write, it is the other side's silence, or its being slow.
+        "EAGAIN" => matches!(
+            call.name.as_str(),
+            "connect" | "clone" | "clone3" | "mmap" | "mprotect" | "brk" | "munmap" | "madvise"
+        ),
         _ => true,
     }
 }

@@ -248,14 +248,13 @@ impl Stage {
         let mut fifo = self.fifo(OpenOptions::new().read(true)).unwrap();
         talk.upgrade("")?;
         talk.send(0x82, &bulk);
-        talk.ping()?;
         let mut got = Vec::new();
         let all = within(Duration::from_secs(1), || {
             let _ = fifo.read_to_end(&mut got);
             got.len() >= bulk.len()
         });
         if all && got == bulk {
-            return Ok(());
+            return talk.ping();
         }
         // The session may have ended meanwhile, with a reason.
         Err(talk.expect_close().err().unwrap_or(Stop::Stuck("bytes in the FIFO")))

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long a conversation may take in all. The daemon is told to wait for a second at most.
-const LONGEST: Duration = Duration::from_secs(6);
+const LONGEST: Duration = Duration::from_secs(4);
 /// How long a client waits for an answer to a datagram until it says it again.
 const AGAIN: Duration = Duration::from_millis(300);
 /// More than a turn of the daemon's and a socket of the system's take at once.
@@ -117,6 +117,7 @@ impl Talk {
         self.send(0x89, b"!");
         match self.frame(self.until)? {
             (0x8a, payload) if payload == b"!" => Ok(()),
+            (0x88, payload) => Err(self.closed(&payload)),
             (first, payload) => Err(Stop::Wrong(format!("{first:02x} {payload:02x?} for a pong"))),
         }
     }
@@ -167,13 +168,15 @@ impl Talk {
     fn data(&mut self, until: Instant) -> Result<Vec<u8>, Stop> {
         match self.frame(until)? {
             (0x81 | 0x82, payload) => Ok(payload),
-            (0x88, payload) => {
-                self.send(0x88, &payload);
-                let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-                Err(Stop::Closed(code))
-            }
+            (0x88, payload) => Err(self.closed(&payload)),
             (first, payload) => Err(Stop::Wrong(format!("{first:02x} {payload:02x?}"))),
         }
+    }
+
+    /// Answers a close frame.
+    fn closed(&mut self, payload: &[u8]) -> Stop {
+        self.send(0x88, payload);
+        Stop::Closed(payload.first_chunk().map(|code| u16::from_be_bytes(*code)))
     }
 
     /// The next frame that is not a ping, which is answered: its first byte and its payload.
