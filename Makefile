@@ -1,6 +1,6 @@
 # Each target says what it needs; `make check` is what CI runs, but for the browser.
 .PHONY: build test check check-style check-demo check-exports check-contract check-plugins \
-	conformance fresh bench fuzz e2e backends demo bench-bridges bench-rivals rootfs install clean
+	conformance fresh sweep bench fuzz e2e backends demo bench-bridges bench-rivals rootfs install clean
 
 PREFIX ?= /usr/local
 # Where the installed daemon looks for plug-ins unless it is told.
@@ -35,6 +35,11 @@ check-style:
 	if cargo clippy --version >/dev/null 2>&1; then \
 		cargo clippy --workspace --all-targets -- -D warnings; \
 		else tests/left-out lints 'no clippy (rustup component add clippy)'; fi
+
+# Every system call of scripted sessions, of the start and of the end, with every error that it may
+# meet: some ten minutes. `make test` has a sample of it.
+sweep:
+	SWEEP=all cargo test --test sweep -- --nocapture
 
 # Micro-benches, each beside the crate one would take otherwise.
 bench:

@@ -12,6 +12,8 @@ mod errors;
 mod inject;
 #[path = "sweep/known.rs"]
 mod known;
+#[path = "sweep/life.rs"]
+mod life;
 #[path = "sweep/report.rs"]
 mod report;
 #[path = "sweep/run.rs"]
@@ -24,9 +26,10 @@ mod talk;
 use errors::{errors_of, may_persist};
 use inject::Call;
 use known::KNOWN;
-use report::Report;
+use life::{LIVES, LifeCase};
+use report::{Extent, Part, Report};
 use run::{Bench, Case};
-use scenario::{SCENARIOS, Scenario};
+use scenario::{SCENARIOS, Scenario, Stage};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Mutex;
@@ -37,15 +40,11 @@ const WORKERS: usize = 4;
 const CHUNK: usize = 40;
 /// Of calls that a session makes over and over, this many are failed.
 const REPEATS: usize = 8;
-/// Cases of a sample.
+/// Cases of a sample: of sessions, and of starts and ends.
 const SAMPLE: usize = 800;
+const LIFE_SAMPLE: usize = 200;
 /// What the choice of a sample begins with, unless `SWEEP_SEED` says otherwise.
 const SEED: u64 = 1;
-
-/// Whether all of it is to run.
-fn all() -> bool {
-    std::env::var("SWEEP").is_ok_and(|what| what == "all")
-}
 
 /// Every case of a scenario.
 fn cases(tool: &Path, scenario: Scenario) -> Vec<Case> {
@@ -90,29 +89,42 @@ fn add(
     }
 }
 
-/// A sample of `all`: what is known to fail, each call with some error, and others up to its size.
-fn sample(mut all: Vec<Case>) -> Vec<Case> {
+/// Which cases are to run: all, those that are asked for, or a sample of so many. In a sample is
+/// what is known to fail, each call with some error, and others.
+fn choose<T>(mut all: Vec<T>, size: usize, case: impl Fn(&T) -> &Case) -> (Vec<T>, Extent) {
+    if std::env::var("SWEEP").is_ok_and(|what| what == "all") {
+        return (all, Extent::All);
+    }
+    if let Ok(only) = std::env::var("SWEEP_ONLY") {
+        let words: Vec<&str> = only.split(',').collect();
+        all.retain(|item| {
+            let name = format!("{}{}", case(item), if case(item).cold { " cold" } else { "" });
+            words.iter().all(|word| name.contains(word))
+        });
+        return (all, Extent::Asked);
+    }
     let seed = std::env::var("SWEEP_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
-    println!("a sample of {SAMPLE} of {} cases, SWEEP_SEED={seed}", all.len());
+    println!("a sample of {size} of {} cases, SWEEP_SEED={seed}", all.len());
     shuffle(&mut all, seed);
     let (mut seen, mut known) = (BTreeSet::new(), [0; KNOWN.len()]);
     let (mut first, mut others) = (Vec::new(), Vec::new());
-    for case in all {
+    for item in all {
+        let case = case(&item);
         let mut wanted = seen.insert((case.scenario.name, case.call.clone()));
         for (entry, count) in KNOWN.iter().zip(&mut known) {
-            if entry.is_about(&case) && *count < 3 {
+            if entry.is_about(case) && *count < 3 {
                 *count += 1;
                 wanted = true;
             }
         }
-        if wanted { first.push(case) } else { others.push(case) }
+        if wanted { first.push(item) } else { others.push(item) }
     }
-    others.truncate(SAMPLE.saturating_sub(first.len()));
+    others.truncate(size.saturating_sub(first.len()));
     first.extend(others);
-    first
+    (first, Extent::Sample)
 }
 
-fn shuffle(cases: &mut [Case], seed: u64) {
+fn shuffle<T>(cases: &mut [T], seed: u64) {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     for at in (1..cases.len()).rev() {
         state ^= state << 13;
@@ -133,37 +145,61 @@ fn chunks(mut cases: Vec<Case>) -> VecDeque<Vec<Case>> {
 
 fn run_chunk(tool: &Path, chunk: &[Case], report: &Mutex<Report>) {
     let mut bench: Option<Bench> = None;
-    for case in chunk {
-        let usable = bench.take().filter(|bench| bench.is_usable() && !case.cold);
-        let mut next = usable.unwrap_or_else(|| {
-            if case.cold { Bench::cold(tool, case.scenario) } else { Bench::warm(tool, case.scenario) }
+    for (index, case) in chunk.iter().enumerate() {
+        let mut next = bench.take().unwrap_or_else(|| {
+            if case.cold {
+                Bench::cold(tool, case.scenario)
+            } else {
+                Bench::warm(tool, case.scenario)
+            }
         });
-        let findings = next.run(case);
+        let mut findings = next.run(case);
+        let last = index + 1 == chunk.len();
+        if let (true, Some(growth)) = (last, next.growth()) {
+            findings.get_or_insert_default().push(growth);
+        }
         report.lock().unwrap().add(case, findings);
-        bench = Some(next);
+        bench = Some(next).filter(|bench| bench.is_usable() && !case.cold);
     }
 }
 
-#[test]
-fn a10_no_error_of_the_system_is_a_silent_end() {
-    let Some(tool) = inject::tool() else { return };
-    let mut chosen: Vec<Case> = SCENARIOS.iter().flat_map(|one| cases(tool, *one)).collect();
-    if let Ok(only) = std::env::var("SWEEP_ONLY") {
-        chosen.retain(|case| case.to_string().contains(&only));
-    } else if !all() {
-        chosen = sample(chosen);
-    }
-    let report = Mutex::new(Report::default());
-    let work = Mutex::new(chunks(chosen));
+/// Has several workers do what there is to do.
+fn work<T: Send>(items: VecDeque<T>, item: impl Fn(T) + Sync) {
+    let items = Mutex::new(items);
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 loop {
-                    let Some(chunk) = work.lock().unwrap().pop_front() else { break };
-                    run_chunk(tool, &chunk, &report);
+                    let Some(next) = items.lock().unwrap().pop_front() else { break };
+                    item(next);
                 }
             });
         }
     });
-    report.into_inner().unwrap().conclude();
+}
+
+#[test]
+fn a03_no_error_of_the_system_is_a_silent_end() {
+    let Some(tool) = inject::tool() else { return };
+    let all: Vec<Case> = SCENARIOS.iter().flat_map(|one| cases(tool, *one)).collect();
+    let (chosen, extent) = choose(all, SAMPLE, |case| case);
+    let report = Mutex::new(Report::default());
+    work(chunks(chosen), |chunk| run_chunk(tool, &chunk, &report));
+    report.into_inner().unwrap().conclude(extent, Part::Sessions);
+}
+
+#[test]
+fn a13_a_start_fails_in_words_and_an_end_does_not_fail() {
+    let Some(tool) = inject::tool() else { return };
+    let all: Vec<LifeCase> = LIVES.iter().flat_map(|one| life::cases(tool, *one)).collect();
+    let (chosen, extent) = choose(all, LIFE_SAMPLE, |one| &one.case);
+    let report = Mutex::new(Report::default());
+    let stages = LIVES.map(|scenario| (scenario.transport, Stage::set(scenario)));
+    work(chosen.into(), |one: LifeCase| {
+        let transport = one.case.scenario.transport;
+        let stage = stages.iter().find(|(other, _)| *other == transport).map(|(_, stage)| stage);
+        let findings = life::run(tool, stage.unwrap(), &one);
+        report.lock().unwrap().add(&one.case, findings);
+    });
+    report.into_inner().unwrap().conclude(extent, Part::Life);
 }

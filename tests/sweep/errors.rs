@@ -36,7 +36,7 @@ pub(crate) fn errors_of(call: &Call) -> Option<Result<&'static [Errno], Reason>>
                 errnos!(EAGAIN EINTR ECONNRESET ETIMEDOUT EHOSTUNREACH ENETDOWN ENOBUFS ENOMEM)
             }
             about if about.starts_with("fifo") => errnos!(EAGAIN EINTR EIO ENOMEM),
-            _ => errnos!(EINTR EIO ENOMEM EISDIR),
+            _ => errnos!(EIO ENOMEM EISDIR), // files, which no signal interrupts (signal(7))
         },
         "write" | "writev" | "sendto" | "sendmsg" | "sendmmsg" => match about {
             "waker" | "signals" => errnos!(EAGAIN EINTR),
@@ -54,10 +54,11 @@ pub(crate) fn errors_of(call: &Call) -> Option<Result<&'static [Errno], Reason>>
             errnos!(EMFILE ENFILE ENOMEM)
         }
         "connect" => match about {
+            // None waits, so none is interrupted.
             "unix" | "unix-dgram" => {
-                errnos!(EAGAIN EINTR ECONNREFUSED ENOENT EACCES EPROTOTYPE ENOMEM)
+                errnos!(EAGAIN ECONNREFUSED ENOENT EACCES EPROTOTYPE ENOMEM)
             }
-            _ => errnos!(EINTR ECONNREFUSED ETIMEDOUT ENETUNREACH EHOSTUNREACH EADDRNOTAVAIL EAGAIN
+            _ => errnos!(ECONNREFUSED ETIMEDOUT ENETUNREACH EHOSTUNREACH EADDRNOTAVAIL EAGAIN
                 EACCES EPERM ENOBUFS ENOMEM),
         },
         "bind" => errnos!(EADDRINUSE EADDRNOTAVAIL EACCES ENOMEM),
@@ -71,7 +72,7 @@ pub(crate) fn errors_of(call: &Call) -> Option<Result<&'static [Errno], Reason>>
         "fcntl" if about.ends_with("+1") => return left("F_GETFD: a check of std's debug build"),
         "fcntl" | "dup" | "dup2" => errnos!(EMFILE ENOMEM EINVAL),
         "openat" | "open" | "openat2" => {
-            errnos!(EMFILE ENFILE ENOMEM EACCES ENOENT ENXIO EINTR EIO ELOOP)
+            errnos!(EMFILE ENFILE ENOMEM EACCES ENOENT ENXIO EIO ELOOP)
         }
         "newfstatat" | "fstat" | "statx" | "stat" | "lstat" | "readlink" | "readlinkat" => {
             errnos!(EACCES EIO ENOMEM ENOENT)
@@ -83,11 +84,15 @@ pub(crate) fn errors_of(call: &Call) -> Option<Result<&'static [Errno], Reason>>
         "clone" | "clone3" => errnos!(EAGAIN ENOMEM),
         "prlimit64" | "getrlimit" => errnos!(EPERM EINVAL),
         "sigaltstack" | "prctl" | "sched_getaffinity" => errnos!(ENOMEM EPERM),
-        "getrandom" => errnos!(EINTR EAGAIN ENOSYS),
-        "close" => return left("a descriptor is gone even if close(2) fails, which the tool cannot do"),
-        "rt_sigaction" | "rseq" | "set_robust_list" | "set_tid_address" | "arch_prctl" | "uname"
-        | "getuid" | "geteuid" | "getgid" | "getegid" | "getpid" | "getcwd" | "execve" | "kill"
-        | "tgkill" => return left("fails with arguments that are wrong, and only then"),
+        "getrandom" => errnos!(EINTR ENOSYS),
+        "close" => {
+            return left("a descriptor is gone even if close(2) fails, which the tool cannot do");
+        }
+        "rt_sigaction" | "rseq" | "set_robust_list" | "set_tid_address" | "arch_prctl"
+        | "uname" | "getuid" | "geteuid" | "getgid" | "getegid" | "getpid" | "getcwd"
+        | "execve" | "kill" | "tgkill" => {
+            return left("fails with arguments that are wrong, and only then");
+        }
         _ => return None,
     }))
 }

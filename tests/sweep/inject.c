@@ -9,6 +9,7 @@
  *
  *   port N                                  clients are those who came to this port
  *   record                                  counts the calls anew
+ *   record NAME LABEL                       the same, up to the first such call
  *   calls                                   answers with a line a call, NAME LABEL COUNT, and "."
  *   arm NAME LABEL FIRST LAST ERRNO EDGE    the calls FIRST to LAST of this kind, counted from 0 and
  *                                           from now on, fail. With EDGE 1 the descriptor is ready
@@ -122,6 +123,8 @@ static struct {
 	unsigned long total, hits;
 	kind kinds[MOST_CALLS];
 	size_t count;
+	/* The call that is the last to be counted, if there is one. */
+	char last_name[64], last_label[LABEL];
 	/* The fault, if one is armed. */
 	int call, error;
 	char label[LABEL];
@@ -393,6 +396,9 @@ static int judge(const struct seccomp_notif* notif) {
 		return 0;
 	}
 	label_of(notif, calls[call].about, label);
+	if(it.recording && !strcmp(calls[call].name, it.last_name) && !strcmp(label, it.last_label)) {
+		it.recording = false;
+	}
 	if(it.recording) {
 		count(call, label);
 	}
@@ -463,6 +469,8 @@ static void told(const char* line, FILE* to) {
 	} else if(!strncmp(line, "record", 6)) {
 		it.count = 0;
 		it.recording = true;
+		*it.last_name = *it.last_label = 0;
+		sscanf(line, "record %63s %95s", it.last_name, it.last_label);
 		fputs("ok\n", to);
 	} else if(!strncmp(line, "calls", 5)) {
 		it.recording = false;

@@ -32,6 +32,9 @@ impl std::fmt::Display for Call {
     }
 }
 
+/// Calls, and how often each was made.
+pub(crate) type Calls = Vec<(Call, usize)>;
+
 /// What is to fail: the calls of this kind from the `first` one, counted from the arming.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
@@ -46,8 +49,9 @@ pub(crate) struct Fault {
 pub(crate) struct Control(BufReader<UnixStream>);
 
 impl Control {
+    /// Nothing is answered any more when the program is gone.
     fn ask(&mut self, line: &str) -> String {
-        writeln!(self.0.get_mut(), "{line}").unwrap();
+        let _ = writeln!(self.0.get_mut(), "{line}");
         self.line()
     }
 
@@ -75,8 +79,18 @@ impl Control {
         self.order("record");
     }
 
+    /// As [`record`](Self::record), up to the first call like this.
+    pub(crate) fn record_until(&mut self, call: &Call) {
+        self.order(&format!("record {} {}", call.name, call.label));
+    }
+
+    /// Who comes to this port is a client.
+    pub(crate) fn clients_at(&mut self, port: u16) {
+        self.order(&format!("port {port}"));
+    }
+
     /// What was called since [`record`](Self::record), and how often.
-    pub(crate) fn calls(&mut self) -> Vec<(Call, usize)> {
+    pub(crate) fn calls(&mut self) -> Calls {
         let mut calls = Vec::new();
         let mut line = self.ask("calls");
         while let [name, label, count] = line.split_whitespace().collect::<Vec<_>>()[..] {
@@ -115,7 +129,7 @@ pub(crate) fn tool() -> Option<&'static Path> {
         let mut command = Command::new(compiler);
         command.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-o"]).arg(&path);
         assert!(command.arg("tests/sweep/inject.c").status().unwrap().success());
-        let mut child = launch(&path, Path::new("/bin/true"), &[], |_| {}).0;
+        let mut child = launch(&path, Path::new("/bin/true"), &[], Control::go).0;
         let permitted = child.wait().unwrap().code() != Some(NOT_PERMITTED);
         assert!(permitted || std::env::var_os("CI").is_none(), "CI needs seccomp_unotify(2)");
         permitted.then_some(path)
@@ -142,7 +156,7 @@ fn meet(path: &Path, listener: &UnixListener) -> Control {
     Control(BufReader::new(stream))
 }
 
-/// A program under the tool, `prepare`d before it begins; standard error is piped.
+/// A program under the tool, which `prepare` lets begin; standard error is piped.
 pub(crate) fn launch(
     tool: &Path,
     program: &Path,
@@ -156,7 +170,6 @@ pub(crate) fn launch(
     let child = command.spawn().unwrap();
     let mut control = meet(&path, &listener);
     prepare(&mut control);
-    control.go();
     (child, control)
 }
 
@@ -172,7 +185,7 @@ pub(crate) fn daemon(tool: &Path, arguments: &[&str]) -> (Daemon, Control) {
     let program = [tool.to_str().unwrap(), path.to_str().unwrap()];
     let daemon = Daemon::under(&program, arguments);
     let mut control = met.join().unwrap();
-    control.order(&format!("port {}", daemon.port()));
+    control.clients_at(daemon.port());
     (daemon, control)
 }
 

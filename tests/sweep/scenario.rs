@@ -206,6 +206,12 @@ impl Stage {
         Talk::open(port, matches!(transport, Transport::Udp | Transport::UnixDgram))
     }
 
+    /// A session that is open and has been used.
+    pub(crate) fn begin_talk(&self, talk: &mut Talk) -> Result<(), Stop> {
+        talk.upgrade(&self.fields())?;
+        talk.echo(b"hello")
+    }
+
     /// The conversation, to its end.
     pub(crate) fn converse(&self, talk: &mut Talk) -> Result<(), Stop> {
         let Scenario { transport, course, .. } = self.scenario;
@@ -219,8 +225,8 @@ impl Stage {
             _ => {}
         }
         match transport {
-            Transport::FifoTx => self.into_fifo(talk)?,
-            Transport::FifoRx => return self.out_of_fifo(talk),
+            Transport::FifoTx => self.write_fifo(talk)?,
+            Transport::FifoRx => return self.read_fifo(talk),
             _ => {
                 talk.upgrade(&self.fields())?;
                 talk.exchange()?;
@@ -243,7 +249,7 @@ impl Stage {
     }
 
     /// What goes into a FIFO comes out of it.
-    fn into_fifo(&self, talk: &mut Talk) -> Result<(), Stop> {
+    fn write_fifo(&self, talk: &mut Talk) -> Result<(), Stop> {
         let bulk = noise(100_000, 2);
         let mut fifo = self.fifo(OpenOptions::new().read(true)).unwrap();
         talk.upgrade("")?;
@@ -260,7 +266,7 @@ impl Stage {
         Err(talk.expect_close().err().unwrap_or(Stop::Stuck("bytes in the FIFO")))
     }
 
-    fn out_of_fifo(&self, talk: &mut Talk) -> Result<(), Stop> {
+    fn read_fifo(&self, talk: &mut Talk) -> Result<(), Stop> {
         talk.upgrade("")?;
         let bulk = noise(50_000, 3); // less than a FIFO holds, pipe(7)
         if let Ok(mut fifo) = self.fifo(OpenOptions::new().write(true)) {

@@ -71,7 +71,8 @@ impl Talk {
             self.fill("an answer", self.until)?;
         };
         let answer: Vec<u8> = self.held.drain(..end).collect();
-        let status = answer.get(9..12).and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+        let status =
+            answer.get(9..12).and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
         status.ok_or_else(|| Stop::Wrong(String::from_utf8_lossy(&answer).into_owned()))
     }
 
@@ -155,6 +156,18 @@ impl Talk {
             Err(Stop::Closed(Some(1000))) => self.expect_end(),
             Err(stop) => Err(stop),
             Ok(data) => Err(Stop::Wrong(format!("{data:02x?} for a close frame"))),
+        }
+    }
+
+    /// How the daemon ends it.
+    pub(crate) fn expect_code(&mut self) -> Stop {
+        match self.data(self.until) {
+            Err(stop @ Stop::Closed(_)) => match self.expect_end() {
+                Ok(()) => stop,
+                Err(stop) => stop,
+            },
+            Err(stop) => stop,
+            Ok(data) => Stop::Wrong(format!("{data:02x?} for a close frame")),
         }
     }
 
