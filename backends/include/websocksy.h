@@ -57,7 +57,8 @@ typedef enum {
 	ws_frame_close = 8,
 	ws_frame_ping = 9,
 	ws_frame_pong = 10,
-	ws_frame_discard = 11 /* Ours, on no wire: a framing function's word for "send these to nobody". */
+	ws_frame_discard = 11, /* Ours, on no wire: a framing function's word for "send these to nobody". */
+	ws_frame_more = 16 /* Ours, on no wire: added to text or binary, "send these, the message goes on". */
 } ws_operation;
 
 /* Why a connection is closed: RFC 6455, section 7.4.1. */
@@ -90,6 +91,11 @@ typedef struct {
  *   last_read     How many of these, at the end, the last read brought.
  *   opcode        Set to ws_frame_binary before each call. The function may set it to
  *                 ws_frame_text, if the message is valid UTF-8, or to ws_frame_discard (ours).
+ *                 Ours as well: ws_frame_text + ws_frame_more or ws_frame_binary + ws_frame_more
+ *                 for the front of a message that is longer than the buffer. It is sent at once, as
+ *                 a fragment (RFC 6455, section 5.4), and what the function cuts next belongs to
+ *                 the same message, until it returns without ws_frame_more. The first fragment
+ *                 says whether the message is text. Cores before 1.1 end the connection with 1011.
  *   framing_data  A pointer for the function's own use, one per connection, null at first.
  *   config        The framing's configuration: the operator's text, or the very pointer that
  *                 `query` returned. May be null.

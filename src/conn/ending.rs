@@ -94,6 +94,7 @@ impl Ending {
             Self::PeerFailed(_) => "peer-failed",
             Self::PeerFault(PeerFault::Framing(_)) => "framing-failed",
             Self::PeerFault(PeerFault::Unframed) => "peer-message-too-big",
+            Self::PeerFault(PeerFault::NotText) => "peer-message-not-utf8",
             Self::PeerFault(PeerFault::Frames(_)) => "peer-protocol-error",
             Self::Stalled(Side::Client) => "client-stalled",
             Self::Stalled(Side::Peer) => "peer-stalled",
@@ -140,6 +141,7 @@ impl Ending {
             Self::PeerFault(fault) => Some(match fault {
                 PeerFault::Framing(_) => (CloseCode::UNEXPECTED, "framing failed"),
                 PeerFault::Unframed => (CloseCode::TOO_BIG, "peer message too big to frame"),
+                PeerFault::NotText => (CloseCode::UNEXPECTED, "peer message is not UTF-8"),
                 PeerFault::Frames(_) => (CloseCode::UNEXPECTED, "peer broke the framing"),
             }),
             Self::Stalled(Side::Peer) => Some((CloseCode::UNEXPECTED, "peer stopped reading")),
@@ -184,6 +186,10 @@ impl fmt::Display for Ending {
             Self::PeerFault(fault) => match fault {
                 PeerFault::Framing(fault) => write!(f, "framing fault: {fault}"),
                 PeerFault::Unframed => f.write_str("peer buffer full without a message"),
+                PeerFault::NotText => f.write_str(
+                    "peer message began as text and is not UTF-8; use a framing that is always \
+                     `binary`, or the option `text`",
+                ),
                 PeerFault::Frames(PeerFrameFault::Frame(error)) => {
                     write!(f, "peer fault: {error}")
                 }

@@ -1,8 +1,11 @@
 //! Peer to client: the framing's verdict, a frame header in front, no copy of long pieces.
 
+use std::ops::Range;
+
 use super::batch::{Batch, stage_frame};
 use super::peer_frames::{ControlRequests, PeerFrameFault, PeerFrames};
 use super::scratch::TURN_BYTES;
+use super::text::TextCheck;
 use crate::framing::{Framer, FramingFault, Kind, Verdict};
 use crate::proto::frame::{Header, Opcode};
 use crate::proto::utf8::incomplete_tail;
@@ -15,18 +18,26 @@ pub enum PeerFault {
     Framing(FramingFault),
     /// The peer's buffer is full and the framing function found no message in it.
     Unframed,
+    /// A message that was begun as text is not UTF-8.
+    NotText,
     /// The peer broke the two-way framing.
     Frames(PeerFrameFault),
 }
 
 /// How the peer's bytes become messages.
 enum Mode {
-    /// A stream, cut by the framing function.
-    Stream,
+    /// A stream, cut by the framing function; a part of a message may be out.
+    Stream(Option<Begun>),
     /// A stream of RFC 6455 §5 frames.
     Frames(PeerFrames),
-    /// Each read is a message; the framing function only says of which type.
+    /// Datagrams, each of which ends the message that it is in.
     Datagrams,
+}
+
+/// A message of which the first fragments went out.
+struct Begun {
+    /// Of one that is text, the check of its bytes.
+    text: Option<TextCheck>,
 }
 
 /// The way from one peer to its client.
@@ -41,7 +52,7 @@ impl ToClient {
         let mode = match (datagrams, two_way_frames) {
             (true, _) => Mode::Datagrams,
             (false, true) => Mode::Frames(PeerFrames::new()),
-            (false, false) => Mode::Stream,
+            (false, false) => Mode::Stream(None),
         };
         Self { mode, kept: Vec::new() }
     }
@@ -64,11 +75,13 @@ impl ToClient {
     ) -> Result<ControlRequests, PeerFault> {
         let mut requests = ControlRequests::default();
         let taken = match &mut self.mode {
-            Mode::Stream if more && framer.follows_reads() => {
+            Mode::Stream(begun) if more && framer.follows_reads() => {
                 let end = length - split_character(&buffer[..length]);
-                cut(framer, buffer, self.kept.len(), end, to_client)?
+                cut(framer, begun, buffer, (self.kept.len(), end), to_client)?
             }
-            Mode::Stream => cut(framer, buffer, self.kept.len(), length, to_client)?,
+            Mode::Stream(begun) => {
+                cut(framer, begun, buffer, (self.kept.len(), length), to_client)?
+            }
             Mode::Frames(frames) => {
                 let taken = frames.feed(&buffer[..length], to_client, &mut requests);
                 let taken = taken.map_err(PeerFault::Frames)?;
@@ -99,12 +112,14 @@ impl ToClient {
         to_client: &mut Batch,
     ) -> Result<(), PeerFault> {
         let tail = std::mem::take(&mut self.kept);
-        match &self.mode {
+        match &mut self.mode {
             Mode::Frames(frames) => frames.end(&tail).map_err(PeerFault::Frames),
-            _ if tail.is_empty() => Ok(()),
-            _ => {
-                let opcode = opcode(framer.tail_kind(&tail));
-                stage_frame(to_client, opcode, &tail);
+            Mode::Stream(begun @ Some(_)) => {
+                part(begun, Kind::Binary, &tail, 0..tail.len(), true, to_client)
+            }
+            Mode::Stream(None) | Mode::Datagrams if tail.is_empty() => Ok(()),
+            Mode::Stream(None) | Mode::Datagrams => {
+                stage_frame(to_client, opcode(framer.tail_kind(&tail)), &tail);
                 Ok(())
             }
         }
@@ -132,30 +147,67 @@ fn split_character(text: &[u8]) -> usize {
 /// returns how many bytes these took.
 fn cut(
     framer: &mut Framer,
+    begun: &mut Option<Begun>,
     buffer: &mut [u8],
-    old: usize,
-    length: usize,
+    (old, length): (usize, usize),
     to_client: &mut Batch,
 ) -> Result<usize, PeerFault> {
     let mut at = 0;
     while at < length {
         let view = (length - at).min(framer.largest_view());
         let fresh = at + view - at.max(old).min(at + view);
-        match framer.cut(&mut buffer[at..], view, fresh).map_err(PeerFault::Framing)? {
-            Verdict::Message { length: n, kind } => {
-                message(kind, buffer, at, n, to_client);
-                at += n;
+        let verdict = framer.cut(&mut buffer[at..], view, fresh).map_err(PeerFault::Framing)?;
+        let (n, kind, last) = match verdict {
+            Verdict::Message { length, kind } => (length, kind, true),
+            Verdict::Fragment { length, kind } => (length, kind, false),
+            Verdict::Discard { length } => {
+                at += length;
+                continue;
             }
-            Verdict::Discard { length: n } => at += n,
-            Verdict::More if view >= PEER_BUFFER_SIZE => return Err(PeerFault::Unframed),
+            // A full buffer without a message is the front of a long one.
+            Verdict::More if view >= PEER_BUFFER_SIZE => {
+                let n = view - framer.hold_back().ok_or(PeerFault::Unframed)?;
+                (n, framer.kind_of_front(&buffer[at..at + n]), false)
+            }
             Verdict::More => break,
-        }
+        };
+        part(begun, kind, buffer, at..at + n, last, to_client)?;
+        at += n;
     }
     Ok(at)
 }
 
-/// One datagram is one message; the framing function says of which type, if it is one that can
-/// see it whole.
+/// A part of a message, the `last` or not: a frame of its own (RFC 6455 §5.4).
+fn part(
+    begun: &mut Option<Begun>,
+    kind: Kind,
+    buffer: &[u8],
+    range: Range<usize>,
+    last: bool,
+    to_client: &mut Batch,
+) -> Result<(), PeerFault> {
+    if begun.is_none() && last {
+        message(kind, buffer, range, to_client);
+        return Ok(());
+    }
+    let opcode = if begun.is_some() { Opcode::Continuation } else { opcode(kind) };
+    let state =
+        begun.get_or_insert_with(|| Begun { text: (kind == Kind::Text).then(TextCheck::default) });
+    // A browser fails the connection over text that is not UTF-8: we blame the peer first.
+    if let Some(text) = &mut state.text {
+        text.piece(&buffer[range.clone()], last).map_err(|_| PeerFault::NotText)?;
+    }
+    let header = Header { fin: last, ..Header::whole(opcode, range.len() as u64) };
+    to_client.stage(header.encode().as_slice());
+    to_client.add(buffer, range);
+    if last {
+        *begun = None;
+    }
+    Ok(())
+}
+
+/// The messages of one datagram, as the framing function cuts it; what is left without a boundary
+/// is one, too.
 fn datagram(
     framer: &mut Framer,
     buffer: &mut [u8],
@@ -168,33 +220,37 @@ fn datagram(
     }
     // In frames of RFC 6455 a datagram says nothing that it does not say without.
     if length == 0 || framer.is_two_way_frames() {
-        message(Kind::Binary, buffer, 0, length, to_client);
+        message(Kind::Binary, buffer, 0..length, to_client);
         return Ok(());
     }
-    let mut at = 0;
-    let kind = loop {
-        let left = length - at;
-        if left > framer.largest_view() {
-            break framer.tail_kind(&buffer[at..length]);
-        }
-        match framer.cut(&mut buffer[at..], left, left).map_err(PeerFault::Framing)? {
-            Verdict::Discard { length: n } if n == left => return Ok(()),
+    let (mut at, mut begun) = (0, None);
+    while at < length {
+        let view = (length - at).min(framer.largest_view());
+        // All of it is new, whatever was in the datagram before.
+        match framer.cut(&mut buffer[at..], view, view).map_err(PeerFault::Framing)? {
             Verdict::Discard { length: n } => at += n,
-            // The function's word is for what it saw of the datagram, not for what is behind.
-            Verdict::Message { length: n, .. } if n < left => {
-                break framer.tail_kind(&buffer[at..length]);
+            Verdict::Message { length: n, kind } => {
+                part(&mut begun, kind, buffer, at..at + n, true, to_client)?;
+                at += n;
             }
-            Verdict::Message { kind, .. } => break kind,
-            Verdict::More => break Kind::Binary,
+            Verdict::Fragment { length: n, kind } => {
+                let last = at + n == length;
+                part(&mut begun, kind, buffer, at..at + n, last, to_client)?;
+                at += n;
+            }
+            Verdict::More => {
+                let kind = framer.tail_kind(&buffer[at..length]);
+                part(&mut begun, kind, buffer, at..length, true, to_client)?;
+                at = length;
+            }
         }
-    };
-    message(kind, buffer, at, length - at, to_client);
+    }
     Ok(())
 }
 
-fn message(kind: Kind, buffer: &[u8], at: usize, length: usize, to_client: &mut Batch) {
-    to_client.stage(Header::whole(opcode(kind), length as u64).encode().as_slice());
-    to_client.add(buffer, at..at + length);
+fn message(kind: Kind, buffer: &[u8], range: Range<usize>, to_client: &mut Batch) {
+    to_client.stage(Header::whole(opcode(kind), range.len() as u64).encode().as_slice());
+    to_client.add(buffer, range);
 }
 
 fn opcode(kind: Kind) -> Opcode {

@@ -22,11 +22,13 @@ pub use call::{Envelope, EnvelopeMode};
 pub use registry::{core_framing, core_register_encoder, core_register_framing, xstr_lower};
 pub use selection::{ConfigFault, Selection, by_name, check};
 
+use crate::proto::utf8::incomplete_tail;
 use call::Call;
+use delimiter::LONGEST;
 use registry::Traits;
 use std::fmt;
 use websocksy_abi::{PEER_BUFFER_SIZE, ws_operation};
-use websocksy_abi::{WS_FRAME_BINARY, WS_FRAME_DISCARD, WS_FRAME_TEXT};
+use websocksy_abi::{WS_FRAME_BINARY, WS_FRAME_DISCARD, WS_FRAME_MORE, WS_FRAME_TEXT};
 
 /// What a message is sent as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,13 @@ pub enum Verdict {
         /// Bytes of the message, at most as many as wait.
         length: usize,
         /// What it is sent as.
+        kind: Kind,
+    },
+    /// The first `length` bytes, at least one, are a part of a message that goes on.
+    Fragment {
+        /// Bytes of the part, at most as many as wait.
+        length: usize,
+        /// What the message is sent as, if this is its first part.
         kind: Kind,
     },
     /// The first `length` bytes, at least one, go nowhere.
@@ -165,6 +174,18 @@ impl Framer {
         if self.traits.any_length { usize::MAX } else { PEER_BUFFER_SIZE }
     }
 
+    /// How many bytes at the end of a full buffer without a message may be the beginning of what
+    /// ends it; all before them can go as a fragment. None when the function says so by itself.
+    pub fn hold_back(&self) -> Option<usize> {
+        self.traits.fragments.then_some(LONGEST - 1)
+    }
+
+    /// What a message is sent as of which these are the first bytes, and not all.
+    pub fn kind_of_front(&self, front: &[u8]) -> Kind {
+        let text = self.traits.text && incomplete_tail(front).is_some();
+        if text { Kind::Text } else { Kind::Binary }
+    }
+
     /// What the last bytes of a stream are sent as when the function found no message in them.
     pub fn tail_kind(&self, tail: &[u8]) -> Kind {
         if self.traits.text { Kind::of(tail) } else { Kind::Binary }
@@ -215,6 +236,10 @@ impl fmt::Debug for Framer {
     }
 }
 
+/// What a framing function says of the front of a message.
+const WS_FRAME_TEXT_MORE: ws_operation = WS_FRAME_TEXT | WS_FRAME_MORE;
+const WS_FRAME_BINARY_MORE: ws_operation = WS_FRAME_BINARY | WS_FRAME_MORE;
+
 /// The contract of [`websocksy_abi::ws_framing`], checked: any integer may come back.
 fn verdict(returned: i64, opcode: ws_operation, waiting: usize) -> Result<Verdict, Cause> {
     if returned < 0 {
@@ -228,6 +253,8 @@ fn verdict(returned: i64, opcode: ws_operation, waiting: usize) -> Result<Verdic
         WS_FRAME_TEXT => Ok(Verdict::Message { length, kind: Kind::Text }),
         WS_FRAME_BINARY => Ok(Verdict::Message { length, kind: Kind::Binary }),
         WS_FRAME_DISCARD => Ok(Verdict::Discard { length }),
+        WS_FRAME_TEXT_MORE => Ok(Verdict::Fragment { length, kind: Kind::Text }),
+        WS_FRAME_BINARY_MORE => Ok(Verdict::Fragment { length, kind: Kind::Binary }),
         _ => Err(Cause::Opcode(opcode)),
     }
 }

@@ -24,6 +24,7 @@ struct Builtin {
     /// Whether it takes this configuration; none for one that takes nothing.
     accepts: Option<Accepts>,
     any_length: bool,
+    fragments: bool,
     text: bool,
     frames: bool,
 }
@@ -44,14 +45,22 @@ static BUILTINS: [Builtin; 5] = [
 
 const fn plain<F: Framing>(name: &'static str) -> Builtin {
     let function = export::framing::<F>;
-    let (any_length, text, frames) = (true, false, false);
-    Builtin { name, function, encoder: None, accepts: None, any_length, text, frames }
+    Builtin {
+        name,
+        function,
+        encoder: None,
+        accepts: None,
+        any_length: true,
+        fragments: false,
+        text: false,
+        frames: false,
+    }
 }
 
 const fn delimited<F: Framing + Delimited>(name: &'static str) -> Builtin {
     let accepts: Option<Accepts> = Some(|config| F::delimiter(config).map(drop));
     let encoder: Option<ws_encoder> = Some(export::encoder::<F>);
-    Builtin { encoder, accepts, any_length: false, ..plain::<F>(name) }
+    Builtin { encoder, accepts, any_length: false, fragments: true, ..plain::<F>(name) }
 }
 
 /// A framing of a plug-in. It stays for good, for plug-ins are never unloaded.
@@ -124,13 +133,11 @@ impl Known {
     pub(super) fn traits(self) -> Traits {
         let own = self.registered.and_then(|known| known.encoder.get().copied());
         match builtin(self.function) {
-            Some(&Builtin { encoder, any_length, text, frames, .. }) => {
+            Some(&Builtin { encoder, any_length, fragments, text, frames, .. }) => {
                 let auto = std::ptr::fn_addr_eq(self.function, Self::auto().function);
-                Traits { encoder: own.or(encoder), any_length, text, auto, frames }
+                Traits { encoder: own.or(encoder), any_length, fragments, text, auto, frames }
             }
-            None => {
-                Traits { encoder: own, any_length: false, text: false, auto: false, frames: false }
-            }
+            None => Traits { encoder: own, ..Traits::default() },
         }
     }
 
@@ -155,11 +162,13 @@ impl Known {
 }
 
 /// What the core must know of a framing function.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Traits {
     pub(super) encoder: Option<ws_encoder>,
     /// Makes a message of whatever a read brought.
     pub(super) any_length: bool,
+    /// A full buffer without a message is the front of one, and its end a delimiter.
+    pub(super) fragments: bool,
     /// An unframed tail may be text.
     pub(super) text: bool,
     /// Forwards whatever a read brought, text as text.
