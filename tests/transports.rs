@@ -267,7 +267,7 @@ fn peers_are_named_in_many_ways() {
         (format!("TCP://localhost:{port}"), &[]), // ::1 refuses, 127.0.0.1 takes it
         ("127.0.0.1".into(), &["-c"]),
         ("tcp://localhost".into(), &["-c"]),
-        ("tcp://127.0.0.1:1".into(), &["-c"]), // a port by itself wins
+        (format!("tcp://127.0.0.1:{port}"), &["-c"]), // O1: both, and the same
     ];
     for (host, flag) in rows {
         let port = format!("port={port}");
@@ -318,8 +318,8 @@ fn a_peer_that_cannot_be_is_refused_at_start() {
         ("tcp://".into(), "no name or address"),
         ("tcp://a b:1".into(), "no name or address"),
         ("tcp://[::1:1".into(), "no name or address"),
-        ("tcp://127.0.0.1:0".into(), "no number from 1 to 65535"),
-        ("udp://127.0.0.1:65536".into(), "no number from 1 to 65535"),
+        ("tcp://127.0.0.1:0".into(), "neither a number from 1 to 65535"),
+        ("udp://127.0.0.1:65536".into(), "neither a number from 1 to 65535"),
         ("unix://".into(), "no path of a peer"),
         ("fiforx://".into(), "no path of a peer"),
         (format!("unix://{long}"), "a path of 108 bytes; a Unix socket has room for 107"),

@@ -240,6 +240,10 @@ fn datagram(
             }
             Verdict::More => {
                 let kind = framer.tail_kind(&buffer[at..length]);
+                // What a function remembers of a message that it began is no part of the next one.
+                if begun.is_some() {
+                    framer.end();
+                }
                 part(&mut begun, kind, buffer, at..length, true, to_client)?;
                 at = length;
             }

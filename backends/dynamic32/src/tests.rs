@@ -49,7 +49,7 @@ fn sizes_that_make_no_message() {
         ("", b"\xff\xff\xff\xff"),
         ("", b"\xfc\xff\xff\xff"), // 2^32 with the field: total 0 in 32 bits
         ("", b"\0\0\0\x80"),
-        ("", b"\xfd\x3f\0\0"), // 16,385 bytes with the field
+        ("", b"\xfd\xff\xff\x3f"), // a byte more than 1 GiB, with the field
         ("static=-4", b"\0\0\0\0"),
         ("static=-5", b"\x01\0\0\0"),
         ("static=-4", b"\x03\0\0\0"), // would end inside its own field
@@ -65,6 +65,15 @@ fn sizes_that_make_no_message() {
             "{config} {stream:?}"
         );
     }
+}
+
+#[test]
+fn f09_a_message_longer_than_a_view_goes_in_parts() {
+    let long = [b"\x50\xc3\0\0".as_slice(), &[7; 50_000]].concat();
+    let stream = [&long[..], b"\x01\0\0\0a", &long].concat();
+    let outcome = drive(framing(""), stream.chunks(999));
+    assert_eq!(outcome.messages, sent(&[&long, b"\x01\0\0\0a", &long]));
+    assert_eq!((outcome.begun, outcome.tail.len(), outcome.end), (None, 0, End::Open));
 }
 
 #[test]
@@ -111,7 +120,7 @@ fn oracle(offset: usize, fixed: i32, big: bool, mut stream: &[u8]) -> (Vec<Sent>
         }
         let size = field.iter().rev().fold(0_i128, |sum, &byte| sum * 256 + i128::from(byte));
         let total = offset as i128 + 4 + i128::from(fixed) + size;
-        if total < offset as i128 + 4 || total > 16_384 {
+        if total < offset as i128 + 4 || total > 1 << 30 {
             return (messages, End::Fault);
         }
         if (stream.len() as i128) < total {

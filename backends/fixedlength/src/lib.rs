@@ -4,22 +4,35 @@
 
 use websocksy_plugin::{Framing, PEER_BUFFER_SIZE, Verdict, export_framing, number};
 
-/// Binary messages of as many bytes as the configuration says.
+/// The longest message: some length has to be a slip of the finger.
+const LONGEST: usize = 1 << 30;
+
+/// Binary messages of as many bytes as the configuration says; one that is longer than a view goes
+/// in parts.
 #[derive(Debug)]
 pub struct FixedLength {
     length: usize,
+    /// How many bytes the message under way still lacks.
+    left: usize,
 }
 
 impl Framing for FixedLength {
     fn new(config: Option<&str>) -> Result<Self, String> {
         let config = config.unwrap_or_default().trim_ascii();
-        let length = number(config).filter(|length| (1..=PEER_BUFFER_SIZE).contains(length));
-        let refusal = || format!("the length is 1 to {PEER_BUFFER_SIZE} bytes, not {config:?}");
-        length.map(|length| Self { length }).ok_or_else(refusal)
+        let length = number(config).filter(|length| (1..=LONGEST).contains(length));
+        let refusal = || format!("the length is 1 to {LONGEST} bytes, not {config:?}");
+        length.map(|length| Self { length, left: length }).ok_or_else(refusal)
     }
 
     fn cut(&mut self, data: &mut [u8], _fresh: usize) -> Verdict {
-        if data.len() < self.length { Verdict::More } else { Verdict::Binary(self.length) }
+        if data.len() >= self.left {
+            return Verdict::Binary(std::mem::replace(&mut self.left, self.length));
+        }
+        if data.len() < PEER_BUFFER_SIZE {
+            return Verdict::More;
+        }
+        self.left -= data.len();
+        Verdict::BinaryPart(data.len())
     }
 }
 
@@ -41,8 +54,8 @@ mod tests {
             (Some(""), None),
             (Some("0"), None),
             (Some("-1"), None),
-            (Some("16385"), None),
-            (Some("16777216"), None),
+            (Some("16385"), Some(16_385)),
+            (Some("1073741825"), None),
             (Some("18446744073709551617"), None),
             (Some("0x10"), Some(16)), // S6, as the next two
             (Some("010"), None),
@@ -52,6 +65,15 @@ mod tests {
         for (config, length) in cases {
             assert_eq!(FixedLength::new(config).ok().map(|made| made.length), length, "{config:?}");
         }
+    }
+
+    #[test]
+    fn f09_a_message_longer_than_a_view_goes_in_parts() {
+        let framing = FixedLength::new(Some("40000")).unwrap();
+        let outcome = drive(framing, [vec![7; 100_000]]);
+        assert_eq!(outcome.messages, vec![Sent::Binary(vec![7; 40_000]); 2]);
+        assert_eq!(outcome.begun, Some(Sent::Binary(vec![7; 16_384])));
+        assert_eq!((outcome.tail.len(), outcome.end), (3_616, End::Open));
     }
 
     #[test]

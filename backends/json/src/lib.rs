@@ -5,7 +5,7 @@
 mod scanner;
 
 use scanner::{Scanner, Step, is_blank};
-use websocksy_plugin::{Framing, Verdict, export_framing};
+use websocksy_plugin::{Framing, PEER_BUFFER_SIZE, Verdict, export_framing};
 
 /// Cuts a stream of JSON values; each byte is looked at once, however the stream arrives.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Json {
     scanner: Scanner,
     /// Bytes of the next view that the scanner has seen.
     scanned: usize,
+    /// The value is longer than a view, and its first parts went out.
+    begun: bool,
 }
 
 impl Framing for Json {
@@ -25,11 +27,11 @@ impl Framing for Json {
 
     fn cut(&mut self, data: &mut [u8], fresh: usize) -> Verdict {
         // A datagram is all new, whatever was in the one before it.
-        if fresh >= data.len() {
+        if fresh >= data.len() && !self.begun {
             *self = Self::default();
         }
         let blanks = data.iter().take_while(|&&byte| is_blank(byte)).count();
-        if blanks > 0 {
+        if blanks > 0 && !self.begun {
             return Verdict::Discard(blanks);
         }
         while let Some(&byte) = data.get(self.scanned) {
@@ -40,7 +42,16 @@ impl Framing for Json {
                 Step::Error => return self.give_up(data.len()),
             }
         }
-        Verdict::More
+        if data.len() < PEER_BUFFER_SIZE {
+            return Verdict::More;
+        }
+        // One byte stays: the end of a number shows only behind it, and a cut takes a byte at least.
+        let part = data.len() - 1;
+        (self.scanned, self.begun) = (1, true);
+        // A character that the end of the part cuts is complete in the next one.
+        let utf8 = std::str::from_utf8(&data[..part]);
+        let text = utf8.err().is_none_or(|error| error.error_len().is_none());
+        if text { Verdict::TextPart(part) } else { Verdict::BinaryPart(part) }
     }
 }
 

@@ -19,6 +19,9 @@ pub(crate) enum Step {
     Error,
 }
 
+/// The deepest nesting, levels: what is kept of it is then 128 KiB.
+const DEEPEST: usize = 1 << 20;
+
 /// Reads one value; after its end, or an error, the next one needs a new scanner.
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
@@ -126,6 +129,9 @@ impl Scanner {
     }
 
     fn open(&mut self, object: bool, state: State) -> Step {
+        if self.open.depth == DEEPEST {
+            return Error;
+        }
         self.open.push(object);
         self.enter(state)
     }
@@ -205,8 +211,7 @@ impl Scanner {
     }
 }
 
-/// The objects and arrays that are open: a bit for each, since a closing bracket must match. No
-/// deeper than the buffer is long.
+/// The objects and arrays that are open: a bit for each, since a closing bracket must match.
 #[derive(Debug, Default)]
 struct Nesting {
     depth: usize,

@@ -145,13 +145,28 @@ fn nesting_as_deep_as_the_buffer() {
     let deep = [b"[".repeat(8_192), b"]".repeat(8_192)].concat();
     let outcome = drive(Json::default(), deep.chunks(1));
     assert_eq!(outcome.messages, [Sent::Text(deep)]);
-    let outcome = drive(Json::default(), [b"[".repeat(20_000)]);
-    assert_eq!((outcome.messages.len(), outcome.end), (0, End::Full));
+}
+
+/// F9
+#[test]
+fn f09_a_value_longer_than_a_view_goes_in_parts() {
+    let long = [&b"[\""[..], "d\u{e9}j\u{e0} vu ".repeat(9_000).as_bytes(), b"\"]"].concat();
+    let number = [b"1".repeat(16_384), b" ".to_vec()].concat();
+    let stream = [&long[..], b" 2 ", &long, &number].concat();
+    let expected =
+        [&long[..], b"2", &long, &number[..16_384]].map(|value| Sent::Text(value.into()));
+    for size in [1, 1_000, stream.len()] {
+        let outcome = drive(Json::default(), stream.chunks(size));
+        assert_eq!((&outcome.messages[..], outcome.end), (&expected[..], End::Open), "{size}");
+        assert_eq!(outcome.begun, None);
+    }
+    let outcome = drive(Json::default(), [b"[".repeat(2 << 20)]);
+    assert_eq!((outcome.messages.len(), outcome.end), (1, End::Open), "too deep is no JSON");
 }
 
 #[test]
 fn nesting_of_a_million_without_recursion() {
-    const LEVELS: usize = 400_000;
+    const LEVELS: usize = 340_000;
     let mut data = b"[[{\"a\":".repeat(LEVELS);
     data.push(b'1');
     data.extend(b"}]]".repeat(LEVELS));

@@ -32,6 +32,12 @@ pub enum Verdict {
     Text(usize),
     /// The first so many bytes are a binary message.
     Binary(usize),
+    /// The first so many bytes are the next part of a text message that goes on: they are sent at
+    /// once, as a fragment (RFC 6455 §5.4), and the next cut belongs to the same message. So a
+    /// message may be longer than a view. The first part says whether the message is text.
+    TextPart(usize),
+    /// The first so many bytes are the next part of a binary message that goes on.
+    BinaryPart(usize),
     /// The first so many bytes are dropped.
     Discard(usize),
     /// The stream makes no sense: the session ends with 1011.

@@ -5,8 +5,10 @@ use crate::{Framing, PEER_BUFFER_SIZE, Verdict};
 /// What the client would have got of a peer's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The messages, in order.
+    /// The messages, in order; one whose end was not seen yet is not among them.
     pub messages: Vec<Sent>,
+    /// The parts so far of a message that goes on.
+    pub begun: Option<Sent>,
     /// What no cut has taken.
     pub tail: Vec<u8>,
     /// How the session stands.
@@ -20,6 +22,17 @@ pub enum Sent {
     Text(Vec<u8>),
     /// A binary message.
     Binary(Vec<u8>),
+}
+
+impl Sent {
+    /// With one more part; the first says what it is.
+    fn and(self, part: Self) -> Self {
+        let (Self::Text(more) | Self::Binary(more)) = part;
+        match self {
+            Self::Text(bytes) => Self::Text([bytes, more].concat()),
+            Self::Binary(bytes) => Self::Binary([bytes, more].concat()),
+        }
+    }
 }
 
 /// How a session stands after the last read.
@@ -38,7 +51,7 @@ pub enum End {
 /// Gives the reads to the framing, one after the other, in views of at most
 /// [`PEER_BUFFER_SIZE`] bytes, until they end or the session does.
 pub fn drive<F: Framing>(framing: F, reads: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Outcome {
-    let outcome = Outcome { messages: Vec::new(), tail: Vec::new(), end: End::Open };
+    let outcome = Outcome { messages: Vec::new(), begun: None, tail: Vec::new(), end: End::Open };
     let mut session = Session { framing, outcome };
     for read in reads {
         let mut left = read.as_ref();
@@ -80,6 +93,7 @@ impl<F: Framing> Session<F> {
     fn take(&mut self, start: usize, verdict: Verdict) -> usize {
         let length = match verdict {
             Verdict::Text(length) | Verdict::Binary(length) | Verdict::Discard(length) => length,
+            Verdict::TextPart(length) | Verdict::BinaryPart(length) => length,
             Verdict::More | Verdict::Fault => 0,
         };
         let bytes = self.outcome.tail[start..].get(..length).filter(|bytes| !bytes.is_empty());
@@ -87,10 +101,21 @@ impl<F: Framing> Session<F> {
             self.outcome.end = if verdict == Verdict::Fault { End::Fault } else { End::BadCut };
             return 0;
         };
-        match verdict {
-            Verdict::Text(_) => self.outcome.messages.push(Sent::Text(bytes)),
-            Verdict::Binary(_) => self.outcome.messages.push(Sent::Binary(bytes)),
-            _ => (),
+        let (part, last) = match verdict {
+            Verdict::Text(_) => (Sent::Text(bytes), true),
+            Verdict::Binary(_) => (Sent::Binary(bytes), true),
+            Verdict::TextPart(_) => (Sent::Text(bytes), false),
+            Verdict::BinaryPart(_) => (Sent::Binary(bytes), false),
+            Verdict::Discard(_) | Verdict::More | Verdict::Fault => return length,
+        };
+        let message = match self.outcome.begun.take() {
+            Some(begun) => begun.and(part),
+            None => part,
+        };
+        if last {
+            self.outcome.messages.push(message);
+        } else {
+            self.outcome.begun = Some(message);
         }
         length
     }

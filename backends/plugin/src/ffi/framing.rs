@@ -8,7 +8,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::null_mut;
 use websocksy_abi::{
     WS_ENVELOPE_NONE, WS_ENVELOPE_SIZED, WS_ENVELOPE_STREAM, WS_FRAME_BINARY, WS_FRAME_DISCARD,
-    WS_FRAME_TEXT, ws_encoder, ws_envelope, ws_operation,
+    WS_FRAME_MORE, WS_FRAME_TEXT, ws_encoder, ws_envelope, ws_operation,
 };
 
 /// A framing function's answer to a stream or a configuration that makes no sense.
@@ -68,6 +68,8 @@ fn answer(verdict: Verdict) -> (ws_operation, i64) {
         Verdict::Fault => return (WS_FRAME_BINARY, FAULT),
         Verdict::Text(length) => (WS_FRAME_TEXT, length),
         Verdict::Binary(length) => (WS_FRAME_BINARY, length),
+        Verdict::TextPart(length) => (WS_FRAME_TEXT | WS_FRAME_MORE, length),
+        Verdict::BinaryPart(length) => (WS_FRAME_BINARY | WS_FRAME_MORE, length),
         Verdict::Discard(length) => (WS_FRAME_DISCARD, length),
     };
     (operation, i64::try_from(length).unwrap_or(FAULT))
