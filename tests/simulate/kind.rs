@@ -1,9 +1,8 @@
 //! The kinds of session: what the peer is, and what becomes of messages on the way.
 
-use websocksy::backend::{Answer, Target};
+use websocksy::backend::Target;
 use websocksy::framing::{self, Selection};
-
-use crate::random::Random;
+use websocksy_world::{ClientGets, PeerGets, Random, Route};
 
 /// What is bridged to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,14 +50,21 @@ impl Kind {
         self == Self::Unix || self != Self::Datagrams && random.one_in(2)
     }
 
-    pub(crate) fn answer(self) -> Answer {
-        let host = || String::from("127.0.0.1");
+    /// The way to such a peer, which has an address or a name.
+    pub(crate) fn route(self, random: &mut Random) -> Route {
+        let host = if random.one_in(2) { "127.0.0.1" } else { "peer.test" }.to_owned();
         let target = match self {
             Self::Unix => Target::UnixStream("/s".into()),
-            Self::Datagrams => Target::Udp { host: host(), port: 1 },
-            _ => Target::Tcp { host: host(), port: 1 },
+            Self::Datagrams => Target::Udp { host, port: 1 },
+            _ => Target::Tcp { host, port: 1 },
         };
-        Answer { target, framing: self.framing(), protocol: None }
+        let (peer_gets, client_gets) = match self {
+            Self::Tcp | Self::Unix => (PeerGets::Payloads, ClientGets::Bytes { late: 0 }),
+            Self::Frames => (PeerGets::Frames, ClientGets::Frames),
+            Self::Separator(bytes) => (PeerGets::Suffix(bytes), ClientGets::Delimited(bytes)),
+            Self::Datagrams => (PeerGets::Datagrams, ClientGets::Datagrams),
+        };
+        Route { target, framing: self.framing(), peer_gets, client_gets, is_binary: true }
     }
 
     fn framing(self) -> Selection {

@@ -1,0 +1,232 @@
+//! A connection between two made-up sockets, with its books: the real connection, the real pump.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use websocksy::backend::{QueryError, Target};
+use websocksy::config::Config;
+use websocksy::conn::pump::Pump;
+use websocksy::conn::{Action, Connection, Scratch, Side, SocketEnd};
+use websocksy::proto::handshake::Upgrade;
+
+use crate::ledger::{Ledger, View};
+use crate::route::Route;
+use crate::socket::{FakeSocket, Plug};
+
+/// Turns after which a connection that still has more to do at once is taken to spin.
+const TURNS: usize = 100_000;
+/// Datagrams that one turn reads at most.
+const DATAGRAMS: usize = 16;
+
+/// What a session asks of whoever runs it.
+#[derive(Debug)]
+pub enum Wanted {
+    /// The back end's answer; give it with [`Session::answered`].
+    Answer,
+    /// This peer; give it with [`Session::connected`] or [`Session::not_connected`].
+    Peer(Target),
+}
+
+/// One client, its peer, the connection between them, and the books of all three.
+pub struct Session {
+    /// The connection.
+    pub connection: Connection,
+    /// The client's socket.
+    pub client: Plug,
+    /// The peer's, once it is connected.
+    pub peer: Option<Plug>,
+    route: Route,
+    ledger: Ledger,
+    upgrade: Option<Box<Upgrade>>,
+    dials: bool,
+    wanted: Option<Wanted>,
+}
+
+impl Session {
+    /// A client that was just accepted.
+    #[must_use]
+    pub fn new(config: &Rc<Config>, route: Route, client: Plug, scratch: &Scratch) -> Self {
+        Self {
+            connection: Connection::new(Rc::clone(config), scratch.now),
+            client,
+            peer: None,
+            ledger: Ledger::new(&route),
+            route,
+            upgrade: None,
+            dials: false,
+            wanted: None,
+        }
+    }
+
+    /// Its books.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What it asks for, once.
+    pub fn take_wanted(&mut self) -> Option<Wanted> {
+        self.wanted.take()
+    }
+
+    /// Whether it waits for an answer or a peer.
+    #[must_use]
+    pub fn waits_for_peer(&self) -> bool {
+        self.upgrade.is_some() || self.dials
+    }
+
+    /// The back end has answered, if it was asked.
+    pub fn answered(&mut self, found: Result<(), QueryError>, scratch: &mut Scratch) {
+        let Some(upgrade) = self.upgrade.take() else { return };
+        let answer = found.map(|()| self.route.answer());
+        self.connection.answered(upgrade, answer, scratch);
+    }
+
+    /// The peer that was dialled is there; who has given up waiting for it does not want it.
+    pub fn connected(&mut self, peer: Plug, scratch: &mut Scratch) {
+        if std::mem::take(&mut self.dials) {
+            self.connection.connected(scratch);
+            self.peer = self.connection.was_open().then_some(peer);
+        }
+    }
+
+    /// The peer that was dialled is not there.
+    pub fn not_connected(&mut self, why: String, scratch: &mut Scratch) {
+        if std::mem::take(&mut self.dials) {
+            self.connection.not_connected(why, scratch);
+        }
+    }
+
+    /// What it takes to find or reach a peer is used up.
+    pub fn exhausted(&mut self, why: String, scratch: &mut Scratch) {
+        self.upgrade = None;
+        self.dials = false;
+        self.connection.exhausted(why, scratch);
+    }
+
+    /// How long until the next deadline; zero for one that has passed, nothing for none.
+    #[must_use]
+    pub fn until_deadline(&self, scratch: &Scratch) -> Option<Duration> {
+        let deadline = self.connection.deadline();
+        deadline.map(|at| at.saturating_duration_since(scratch.now))
+    }
+
+    /// Does what is due.
+    pub fn serve_deadline(&mut self, scratch: &mut Scratch) {
+        if self.connection.finished() || self.until_deadline(scratch) != Some(Duration::ZERO) {
+            return;
+        }
+        let sides = [Side::Client, Side::Peer];
+        let before = sides.map(|side| self.connection.is_writable(side));
+        self.begin_turn();
+        self.pump(scratch).deadline();
+        for (side, before) in sides.into_iter().zip(before) {
+            if before && !self.connection.is_writable(side) {
+                self.ledger.give_up(side);
+            }
+        }
+    }
+
+    /// Turns until the connection waits for an event or a deadline; the books are checked after
+    /// each.
+    pub fn turns(&mut self, scratch: &mut Scratch) {
+        for _ in 0..TURNS {
+            if self.connection.finished() {
+                return;
+            }
+            let again = self.turn(scratch);
+            self.check_turn();
+            let (ledger, view) = self.books();
+            ledger.check(view);
+            if !again && !self.connection.finished() {
+                return self.check_rest();
+            }
+        }
+        panic!("it spins");
+    }
+
+    fn begin_turn(&mut self) {
+        let plugs = [Some(&mut self.client), self.peer.as_mut()];
+        plugs.into_iter().flatten().for_each(|plug| plug.socket.begin_turn());
+    }
+
+    fn pump<'a>(&'a mut self, scratch: &'a mut Scratch) -> Pump<'a, FakeSocket> {
+        Pump {
+            connection: &mut self.connection,
+            client: self.client.endpoint(),
+            peer: self.peer.as_mut().map(Plug::endpoint),
+            scratch,
+        }
+    }
+
+    fn turn(&mut self, scratch: &mut Scratch) -> bool {
+        self.begin_turn();
+        let again = self.pump(scratch).turn();
+        if self.client.ready.hung_up {
+            self.connection.hung_up();
+        }
+        match self.connection.take_action() {
+            Some(Action::Ask(upgrade)) => {
+                self.upgrade = Some(upgrade);
+                self.wanted = Some(Wanted::Answer);
+            }
+            Some(Action::Dial(target)) => {
+                assert_eq!(target, self.route.target);
+                self.dials = true;
+                self.wanted = Some(Wanted::Peer(target));
+            }
+            None => {}
+        }
+        again
+    }
+
+    /// What has to be so once the connection is finished, or is left alone.
+    pub fn check_end(&mut self) {
+        let (ledger, view) = self.books();
+        ledger.check_end(view);
+    }
+
+    fn books(&mut self) -> (&mut Ledger, View<'_>) {
+        let view = View {
+            connection: &self.connection,
+            client: &self.client.socket,
+            peer: self.peer.as_ref().map(|peer| &peer.socket),
+        };
+        (&mut self.ledger, view)
+    }
+
+    /// No side takes more of a turn than its share (`conn::pump`).
+    fn check_turn(&self) {
+        let client = &self.client.socket;
+        assert!(
+            client.turn_reads() <= 1,
+            "{} reads of the client in one turn",
+            client.turn_reads()
+        );
+        client.end_turn();
+        let Some(peer) = &self.peer else { return };
+        let most = match self.route.is_datagram() {
+            true => DATAGRAMS,
+            false => 1 + usize::from(peer.ready.reads_in_pieces),
+        };
+        let reads = peer.socket.turn_reads();
+        assert!(reads <= most, "{reads} reads of the peer in one turn");
+        peer.socket.end_turn();
+    }
+
+    /// A connection that waits has nothing left to do: no event would come for it.
+    fn check_rest(&self) {
+        let check = |side, socket: &FakeSocket| {
+            let wanted = self.connection.room(side) > 0;
+            assert!(!(wanted && socket.has_news()), "{side:?} is readable, and nobody reads");
+            let takes = self.connection.waiting(side).is_some_and(|bytes| socket.takes(bytes));
+            assert!(!takes, "{side:?} is writable, and nobody writes");
+            let end = self.connection.ending_of(side);
+            assert_eq!(end, SocketEnd::None, "{side:?} is not shut down");
+        };
+        check(Side::Client, &self.client.socket);
+        if let Some(peer) = &self.peer {
+            check(Side::Peer, &peer.socket);
+        }
+    }
+}
