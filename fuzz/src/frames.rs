@@ -1,11 +1,11 @@
 //! Frames: the reader against a simple one, at every cut, and what it accepts written again.
 
 use super::script::Script;
-use super::wire::{Broken, Frame, Reader, may_close_with};
 use websocksy::proto::frame::{
     FrameError, Header, MAX_HEADER, Masking, Opcode, Sequence, close_payload, decode, parse_close,
 };
 use websocksy::proto::mask::{unmask, unmask_to};
+use websocksy_world::frames::{Broken, Frame, Reader, may_close_with};
 
 /// Input: `m` for the frames of a client, a cut for the payloads, and frames.
 pub fn frames(input: &[u8]) {
@@ -15,14 +15,15 @@ pub fn frames(input: &[u8]) {
     let cut = usize::from(script.byte());
     let mut rest = script.rest();
 
-    let mut reader = Reader::new(rest, masked);
+    let mut ahead = rest;
+    let mut reader = Reader::new(masked);
     let mut sequence = Sequence::new();
     loop {
         let decoded = decode_at_every_cut(rest, masking);
-        let expected = reader.next();
+        let expected = reader.next_frame(&mut ahead);
         let Some((header, n, frame)) = agree(decoded, expected, &mut sequence) else { break };
         assert_eq!(header.encode().as_slice(), &rest[..n], "the shortest header is the only one");
-        assert_eq!(sequence.in_message(), reader.open);
+        assert_eq!(sequence.in_message(), reader.in_message());
         let payload = &rest[n..n + frame.payload.len()];
         check_unmasking(payload, header.mask.unwrap_or_default(), cut, &frame.payload);
         if header.opcode == Opcode::Close && frame.is_whole() {
@@ -62,8 +63,10 @@ fn agree(
     match (accepted, expected) {
         (Ok(Some((header, n, part))), Some(Ok(frame))) => {
             let read = (header.fin, header.opcode as u8, header.length);
-            assert_eq!(read, (frame.fin, frame.opcode, frame.length));
-            assert!(part != Opcode::Continuation && (frame.opcode == 0 || part == header.opcode));
+            assert_eq!(read, (frame.head.fin(), frame.head.opcode(), frame.head.length));
+            assert!(
+                part != Opcode::Continuation && (frame.head.opcode() == 0 || part == header.opcode)
+            );
             Some((header, n, frame))
         }
         (Err(error), Some(Err(Broken))) => {

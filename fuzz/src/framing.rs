@@ -1,15 +1,15 @@
 //! Framings, each through a whole connection: the messages that a client gets of a peer's stream
 //! equal those of a simple reading of it, however it is cut.
 
-use super::ledger::{Message, ToClient, to_client};
 use super::script::{Script, pieces};
-use super::wire::{Reader, frame, may_close_with};
-use super::world::{Bridge, End, World};
+use super::world::{End, World};
 use std::rc::Rc;
 use websocksy::backend::Target;
 use websocksy::config::Config;
 use websocksy::framing::{self, Selection};
 use websocksy_abi::PEER_BUFFER_SIZE;
+use websocksy_world::frames::{CLOSE, Frame, Reader, TEXT, frame, may_close_with};
+use websocksy_world::{ClientGets, PeerGets, Route, TextCheck};
 
 /// The pattern of the longest pieces.
 const WHOLE: u8 = 0xff;
@@ -26,34 +26,79 @@ struct Outcome {
     code: Option<u16>,
 }
 
-/// Gives the pieces to a session one by one, then the end of the stream.
-fn play<'a>(choice: &Selection, pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
+/// What a framing may keep until it finds a message.
+const KEPT: ClientGets = ClientGets::Bytes { late: PEER_BUFFER_SIZE };
+
+/// A TCP peer whose stream is framed so.
+fn route(framing: Selection, client_gets: ClientGets) -> Route {
     let target = Target::Tcp { host: "h".into(), port: 1 };
-    let bridge = Bridge { target, framing: choice.clone() };
-    let mut world = World::new(&Rc::new(Config::default()), bridge);
-    world.open();
-    for piece in pieces {
-        world.peer(|peer| peer.deliver(piece));
-    }
-    let early = sent(&world).messages.len();
-    world.peer(|peer| peer.finish(End::Fin));
-    let ToClient { messages, close, .. } = sent(&world);
-    let messages = messages.into_iter().map(|Message { text, payload, .. }| (text, payload));
-    let code = close.expect("a close frame").close_code();
-    Outcome { messages: messages.collect(), early, code }
+    let is_two_way = client_gets == ClientGets::Frames;
+    let peer_gets = if is_two_way { PeerGets::Frames } else { PeerGets::Payloads };
+    Route { target, framing, peer_gets, client_gets, is_binary: false }
 }
 
-/// What the client got after the 101.
-fn sent(world: &World) -> ToClient {
-    let written = &world.client.written;
+/// Gives the pieces to a session one by one, then the end of the stream.
+fn play<'a>(route: &Route, pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
+    let mut world = World::new(&Rc::new(Config::default()), route.clone());
+    world.open();
+    for piece in pieces {
+        world.peer_says(piece);
+    }
+    let early = sent(&world).messages.len();
+    world.peer_ends(End::Fin);
+    world.session.check_end();
+    Outcome { early, ..sent(&world) }
+}
+
+/// What the client got after the 101; that it breaks no rule, the session's ledger has seen.
+fn sent(world: &World) -> Outcome {
+    let written = world.session.client.socket.writes.concat();
     let head = written.windows(4).position(|window| window == b"\r\n\r\n");
-    to_client(&written[head.expect("a response") + 4..], true)
+    let mut rest = &written[head.expect("a response") + 4..];
+    let mut outcome = Outcome { messages: Vec::new(), early: 0, code: None };
+    let mut message = Message::default();
+    let mut reader = Reader::new(false);
+    while let Some(frame) = reader.next_frame(&mut rest) {
+        let frame = frame.expect("the bridge breaks no rule");
+        match frame.head.opcode() {
+            CLOSE => outcome.code = frame.close_code(),
+            _ if frame.head.is_control() => {}
+            _ => {
+                message.add(&frame);
+                outcome.messages.extend((!reader.in_message()).then(|| message.take()));
+            }
+        }
+    }
+    outcome
+}
+
+/// A message so far.
+#[derive(Default)]
+struct Message {
+    text: bool,
+    payload: Vec<u8>,
+    check: TextCheck,
+}
+
+impl Message {
+    /// Adds a frame; whether the message is sound so far.
+    fn add(&mut self, frame: &Frame) -> bool {
+        self.text |= frame.head.opcode() == TEXT;
+        self.payload.extend_from_slice(&frame.payload);
+        !self.text || self.check.piece(&frame.payload, frame.head.fin())
+    }
+
+    /// The message, and room for the next.
+    fn take(&mut self) -> Sent {
+        let Self { text, payload, .. } = std::mem::take(self);
+        (text, payload)
+    }
 }
 
 /// The same stream in one read, in pieces, and byte by byte or, if it is long, in small pieces.
-fn every_way(choice: &Selection, stream: &[u8], pattern: u8) -> [Outcome; 3] {
+fn every_way(route: &Route, stream: &[u8], pattern: u8) -> [Outcome; 3] {
     let small = if stream.len() < 5_000 { 0 } else { 0xdd };
-    [WHOLE, pattern, small].map(|pattern| play(choice, pieces(stream, pattern)))
+    [WHOLE, pattern, small].map(|pattern| play(route, pieces(stream, pattern)))
 }
 
 fn is_text(bytes: &[u8]) -> bool {
@@ -78,7 +123,9 @@ fn reads(input: &[u8], name: &str, is_text: fn(&[u8]) -> bool) {
     let sent = pieces(stream, pattern).map(|piece| (is_text(piece), piece.to_vec()));
     let messages: Vec<Sent> = sent.collect();
     let expected = Outcome { early: messages.len(), messages, code: Some(1000) };
-    assert_eq!(play(&choice, pieces(stream, pattern)), expected);
+    let late = if name == "auto" { 3 } else { 0 };
+    let route = route(choice, ClientGets::Bytes { late });
+    assert_eq!(play(&route, pieces(stream, pattern)), expected);
 }
 
 /// Input: a separator's configuration in a line, how to cut, how often, and a stream.
@@ -90,7 +137,7 @@ pub fn separator(input: &[u8]) {
     let choice = framing::check("separator", Some(config));
     assert_eq!(choice.is_ok(), expected.is_some(), "{config:?}: {choice:?}");
     match (choice, expected) {
-        (Ok(choice), Some(delimiter)) => delimited(&choice, &delimiter, |_| false, script),
+        (Ok(choice), Some(delimiter)) => delimited(choice, &delimiter, |_| false, script),
         (Err(error), _) => assert!(!error.to_string().chars().any(char::is_control)),
         _ => {}
     }
@@ -108,7 +155,7 @@ pub fn newline(input: &[u8]) {
         _ => return assert!(framing::check("newline", Some(config)).is_err()),
     };
     let choice = framing::check("newline", Some(config)).expect("a line end");
-    delimited(&choice, delimiter, is_text, script);
+    delimited(choice, delimiter, is_text, script);
 }
 
 /// What a separator's configuration stands for, if it is one: from its end to its start.
@@ -131,7 +178,7 @@ fn unescape(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn delimited(
-    choice: &Selection,
+    choice: Selection,
     delimiter: &[u8],
     is_text: fn(&[u8]) -> bool,
     mut script: Script<'_>,
@@ -153,8 +200,9 @@ fn delimited(
     let messages: Vec<Sent> = messages.into_iter().map(|bytes| (is_text(&bytes), bytes)).collect();
     let (early, code) = (refused.unwrap_or(tail), refused.map_or(1000, |_| 1009));
     let expected = Outcome { messages, early, code: Some(code) };
+    let route = route(choice, KEPT);
     for pattern in [WHOLE, pattern] {
-        assert_eq!(play(choice, pieces(&stream, pattern)), expected);
+        assert_eq!(play(&route, pieces(&stream, pattern)), expected);
     }
 }
 
@@ -177,7 +225,7 @@ pub fn rfc6455(input: &[u8]) {
     let pattern = script.byte();
     let stream = &with_bulk(script);
     let choice = framing::by_name("rfc6455").expect("a framing of ours");
-    let [whole, halves, bytewise] = every_way(&choice, stream, pattern);
+    let [whole, halves, bytewise] = every_way(&route(choice, ClientGets::Frames), stream, pattern);
     assert_eq!(whole, halves);
     assert_eq!(whole, bytewise);
     assert_eq!(whole, framed(stream));
@@ -198,27 +246,26 @@ fn with_bulk(mut script: Script<'_>) -> Vec<u8> {
 fn framed(stream: &[u8]) -> Outcome {
     let mut messages = Vec::new();
     let mut message = Message::default();
-    let mut reader = Reader::new(stream, false);
-    while let Some(frame) = reader.next() {
-        let sound = match &frame {
-            Ok(frame) if !frame.is_whole() => false,
-            Ok(frame) if frame.opcode == 8 => {
-                let sound = may_close_with(&frame.payload);
-                let code = frame.close_code().unwrap_or(1000);
-                return all_early(messages, if sound { code } else { 1011 });
-            }
-            Ok(frame) => frame.is_control() || message.add(frame),
-            Err(_) => false,
+    let mut reader = Reader::new(false);
+    let mut rest = stream;
+    while let Some(frame) = reader.next_frame(&mut rest) {
+        let Some(frame) = frame.ok().filter(Frame::is_whole) else {
+            return all_early(messages, 1011);
         };
-        if !sound {
+        if frame.head.opcode() == CLOSE {
+            let sound = may_close_with(&frame.payload);
+            let code = frame.close_code().unwrap_or(1000);
+            return all_early(messages, if sound { code } else { 1011 });
+        }
+        if frame.head.is_control() {
+            continue;
+        }
+        if !message.add(&frame) {
             return all_early(messages, 1011);
         }
-        if !reader.open && frame.is_ok_and(|frame| !frame.is_control()) {
-            let Message { text, payload, .. } = std::mem::take(&mut message);
-            messages.push((text, payload));
-        }
+        messages.extend((!reader.in_message()).then(|| message.take()));
     }
-    let cut = reader.open || !reader.rest().is_empty();
+    let cut = reader.in_message() || !reader.is_between();
     all_early(messages, if cut { 1011 } else { 1000 })
 }
 
@@ -234,7 +281,8 @@ pub fn json(input: &[u8]) {
     // So that a number at the end ends.
     let stream = &[value, b"\n"].concat();
     let choice = framing::by_name("json").expect("the plug-in");
-    let ways = every_way(&choice, stream, pattern);
+    let late = PEER_BUFFER_SIZE;
+    let ways = every_way(&route(choice, ClientGets::Dense { late }), stream, pattern);
     for Outcome { messages, code, .. } in &ways {
         assert_eq!(*code, Some(1000));
         let sent: Vec<u8> = messages.iter().flat_map(|(_, bytes)| bytes).copied().collect();
@@ -290,7 +338,7 @@ pub fn dynamic32(input: &[u8]) {
             Ok(total as usize)
         })
     });
-    for outcome in every_way(&choice, stream, pattern) {
+    for outcome in every_way(&route(choice, KEPT), stream, pattern) {
         assert_eq!(outcome, expected, "{config}");
     }
 }
@@ -303,7 +351,7 @@ pub fn fixedlength(input: &[u8]) {
     let stream = shorter_than_buffer(script);
     let choice = framing::check("fixedlength", Some(&length.to_string())).expect("the plug-in");
     let expected = counted(stream, |_| Some(Ok(length)));
-    for outcome in every_way(&choice, stream, pattern) {
+    for outcome in every_way(&route(choice, KEPT), stream, pattern) {
         assert_eq!(outcome, expected, "{length}");
     }
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use websocksy::proto::handshake::{Refused, Upgrade, accept, accept_key, judge, refuse};
 use websocksy::proto::http::{Head, HeadParser};
 use websocksy::proto::origin::OriginPattern;
+use websocksy_world::Response;
 
 /// The origin that is let in when the input wants a list of them.
 const ORIGIN: &str = "https://a.example";
@@ -102,7 +103,7 @@ fn check_acceptance(upgrade: &Upgrade, chosen: Option<usize>) {
     let agreed = chosen.and_then(|index| upgrade.protocols().nth(index));
     let agreed: Vec<_> = agreed.iter().map(|name| name.to_str().expect("a token")).collect();
     assert_eq!(response.all("Sec-WebSocket-Protocol"), agreed);
-    assert_eq!(response.fields.len(), 3 + agreed.len());
+    assert_eq!(response.fields(), 3 + agreed.len());
 }
 
 fn check_refusal(refused: &Refused) {
@@ -113,42 +114,4 @@ fn check_refusal(refused: &Refused) {
     }
     assert!(matches!(refused.status.code(), 400 | 403 | 426 | 431));
     assert!(!refused.why.is_empty());
-}
-
-/// A response of ours, read strictly.
-pub(super) struct Response<'a> {
-    pub(super) status: u16,
-    fields: Vec<(&'a str, &'a str)>,
-    /// What follows the head.
-    pub(super) body: &'a [u8],
-}
-
-impl<'a> Response<'a> {
-    pub(super) fn read(bytes: &'a [u8]) -> Self {
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
-        let head = str::from_utf8(&bytes[..end]).expect("ASCII");
-        let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 "));
-        let (status, reason) = status.and_then(|line| line.split_once(' ')).expect("a status");
-        assert!(status.len() == 3 && !reason.is_empty() && !head.contains(['\0', '\t']));
-        let fields = lines.map(|line| line.split_once(": ").expect("a field")).collect();
-        Self { status: status.parse().expect("a number"), fields, body: &bytes[end + 4..] }
-    }
-
-    fn all(&self, name: &str) -> Vec<&str> {
-        let named = self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-        named.map(|&(_, value)| value).collect()
-    }
-
-    /// One response and nothing behind it, after which the connection closes.
-    pub(super) fn check_refusal(&self) {
-        assert!((400..600).contains(&self.status));
-        assert_eq!(self.all("Content-Length"), [self.body.len().to_string()]);
-        let [connection] = self.all("Connection")[..] else { panic!("not one Connection") };
-        assert!(connection.split(", ").any(|option| option == "close"));
-        if self.status == 426 {
-            assert_eq!(self.all("Sec-WebSocket-Version"), ["13"]);
-            assert_eq!(self.all("Upgrade"), ["websocket"]);
-        }
-    }
 }

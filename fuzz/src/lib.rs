@@ -12,11 +12,9 @@ mod frames;
 mod framing;
 mod handshake;
 mod head;
-mod ledger;
 mod script;
 mod session;
 mod text;
-mod wire;
 mod world;
 
 pub use config::config;
