@@ -82,7 +82,7 @@ impl ClientScript {
         match self.kind {
             Kind::Separator(separator) => self.out.extend_from_slice(separator),
             Kind::Datagrams => self.datagrams.push(message.to_vec()),
-            Kind::Tcp | Kind::Unix | Kind::Frames => {}
+            Kind::Tcp | Kind::Unix | Kind::Text | Kind::Frames => {}
         }
     }
 

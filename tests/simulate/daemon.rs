@@ -43,6 +43,8 @@ pub(crate) struct Daemon {
     system: System,
     config: Rc<Config>,
     scratch: Scratch,
+    /// Whether what was asked for a session that ends is taken back at once, or comes too late.
+    forgets: bool,
     visits: Vec<Visit>,
     reports: Vec<Report>,
 }
@@ -68,6 +70,7 @@ impl Daemon {
             config: Rc::new(config(&mut random)),
             scratch: Scratch::new(system.now()),
             system,
+            forgets: random.one_in(2),
             visits: (0..clients).map(|_| Visit::new(&FAULTS, random.fork())).collect(),
             reports: Vec::new(),
             random,
@@ -205,7 +208,8 @@ impl Daemon {
     fn turn(&mut self, key: usize) {
         while let Some(session) = self.visits[key].session() {
             session.turns(&mut self.scratch);
-            if session.connection.ending().is_some() {
+            let ended = session.connection.ending().is_some();
+            if ended && self.forgets || session.connection.finished() {
                 // Nobody waits for its peer any more.
                 self.system.forget(key);
             }

@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Tcp,
     /// The same over a Unix socket.
     Unix,
+    /// A stream over TCP whose reads are text where they are UTF-8.
+    Text,
     /// RFC 6455 frames both ways, over TCP.
     Frames,
     /// Messages that end in these bytes both ways, over TCP.
@@ -21,16 +23,18 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// How many there are that have a name of their own.
-    pub(crate) const COUNT: usize = 5;
-    pub(crate) const NAMES: [&str; Self::COUNT] = ["tcp", "unix", "frames", "separator", "udp"];
+    pub(crate) const COUNT: usize = 6;
+    pub(crate) const NAMES: [&str; Self::COUNT] =
+        ["tcp", "unix", "text", "frames", "separator", "udp"];
 
     pub(crate) fn any(random: &mut Random) -> Self {
-        match random.below(6) {
+        match random.below(7) {
             0 => Self::Tcp,
             1 => Self::Unix,
-            2 => Self::Frames,
-            3 if random.one_in(2) => Self::Separator(b"\n"),
-            3 => Self::Separator(b"\r\n"),
+            2 => Self::Text,
+            3 => Self::Frames,
+            4 if random.one_in(2) => Self::Separator(b"\n"),
+            4 => Self::Separator(b"\r\n"),
             _ => Self::Datagrams,
         }
     }
@@ -39,9 +43,10 @@ impl Kind {
         match self {
             Self::Tcp => 0,
             Self::Unix => 1,
-            Self::Frames => 2,
-            Self::Separator(_) => 3,
-            Self::Datagrams => 4,
+            Self::Text => 2,
+            Self::Frames => 3,
+            Self::Separator(_) => 4,
+            Self::Datagrams => 5,
         }
     }
 
@@ -60,16 +65,19 @@ impl Kind {
         };
         let (peer_gets, client_gets) = match self {
             Self::Tcp | Self::Unix => (PeerGets::Payloads, ClientGets::Bytes { late: 0 }),
+            Self::Text => (PeerGets::Payloads, ClientGets::Bytes { late: 3 }),
             Self::Frames => (PeerGets::Frames, ClientGets::Frames),
             Self::Separator(bytes) => (PeerGets::Suffix(bytes), ClientGets::Delimited(bytes)),
             Self::Datagrams => (PeerGets::Datagrams, ClientGets::Datagrams),
         };
-        Route { target, framing: self.framing(), peer_gets, client_gets, is_binary: true }
+        let is_binary = self != Self::Text;
+        Route { target, framing: self.framing(), peer_gets, client_gets, is_binary }
     }
 
     fn framing(self) -> Selection {
         let separator = |config| framing::check("separator", Some(config)).ok();
         let framing = match self {
+            Self::Text => framing::by_name("auto"),
             Self::Frames => framing::by_name("rfc6455"),
             Self::Separator(b"\n") => separator("add:\\n"),
             Self::Separator(_) => separator("add:\\r\\n"),

@@ -36,6 +36,7 @@ impl PeerScript {
         };
         match kind {
             Kind::Tcp | Kind::Unix => script.bare(random),
+            Kind::Text => script.characters(random),
             Kind::Separator(separator) => script.lines(random, separator),
             Kind::Frames => script.frames(random),
             Kind::Datagrams => script.small_talk(random),
@@ -46,6 +47,16 @@ impl PeerScript {
     fn bare(&mut self, random: &mut Random) {
         let length = random.length() * random.below(3) as usize;
         self.stream = random.bytes(length);
+    }
+
+    /// Text, with other bytes in between.
+    fn characters(&mut self, random: &mut Random) {
+        for _ in 0..random.below(4) {
+            let length = random.length();
+            self.stream.extend(random.text(length));
+            let length = random.below(4) as usize;
+            self.stream.extend(random.bytes(length));
+        }
     }
 
     fn lines(&mut self, random: &mut Random, separator: &[u8]) {

@@ -17,7 +17,7 @@ const LONG: u64 = PEER_BUFFER_SIZE as u64 - 14;
 pub struct PeerSent {
     gets: ClientGets,
     /// The opcode of messages that the framing makes, if it is always the same.
-    opcode: Option<u8>,
+    pub(crate) opcode: Option<u8>,
     reader: Reader,
     /// A frame that goes on whole, so far.
     frame: Vec<u8>,
@@ -42,11 +42,12 @@ impl PeerSent {
     /// Nothing yet.
     #[must_use]
     pub fn new(route: &Route) -> Self {
+        let is_two_way = route.client_gets == ClientGets::Frames;
         let is_known =
             !matches!(route.client_gets, ClientGets::Bytes { .. } | ClientGets::Dense { .. });
         Self {
             gets: route.client_gets,
-            opcode: route.is_binary.then_some(BINARY),
+            opcode: (route.is_binary && !is_two_way).then_some(BINARY),
             reader: Reader::new(false),
             frame: Vec::new(),
             message: BINARY,

@@ -112,6 +112,7 @@ impl ClientReceived {
 
     fn end_message(&mut self, peer: &PeerSent) {
         let opcode = self.opcode.take();
+        assert!(peer.opcode.is_none() || opcode == peer.opcode, "a message of the wrong kind");
         let Some(messages) = &peer.messages else { return };
         let known = messages.get(self.messages);
         if known.is_some_and(|(end, kind)| {

@@ -1,12 +1,12 @@
 //! A connection between two made-up sockets, with its books: the real connection, the real pump.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use websocksy::backend::{QueryError, Target};
 use websocksy::config::Config;
 use websocksy::conn::pump::Pump;
-use websocksy::conn::{Action, Connection, Scratch, Side, SocketEnd};
+use websocksy::conn::{Action, Connection, Ending, Scratch, Side, SocketEnd};
 use websocksy::proto::handshake::Upgrade;
 
 use crate::ledger::{Ledger, View};
@@ -29,6 +29,7 @@ pub enum Wanted {
 
 /// One client, its peer, the connection between them, and the books of all three.
 pub struct Session {
+    config: Rc<Config>,
     /// The connection.
     pub connection: Connection,
     /// The client's socket.
@@ -40,6 +41,8 @@ pub struct Session {
     upgrade: Option<Box<Upgrade>>,
     dials: bool,
     wanted: Option<Wanted>,
+    /// Since when the client is listened to, and silent.
+    quiet_since: Instant,
 }
 
 impl Session {
@@ -47,6 +50,7 @@ impl Session {
     #[must_use]
     pub fn new(config: &Rc<Config>, route: Route, client: Plug, scratch: &Scratch) -> Self {
         Self {
+            config: Rc::clone(config),
             connection: Connection::new(Rc::clone(config), scratch.now),
             client,
             peer: None,
@@ -55,6 +59,7 @@ impl Session {
             upgrade: None,
             dials: false,
             wanted: None,
+            quiet_since: scratch.now,
         }
     }
 
@@ -85,6 +90,7 @@ impl Session {
     /// The peer that was dialled is there; who has given up waiting for it does not want it.
     pub fn connected(&mut self, peer: Plug, scratch: &mut Scratch) {
         if std::mem::take(&mut self.dials) {
+            self.quiet_since = scratch.now;
             self.connection.connected(scratch);
             self.peer = self.connection.was_open().then_some(peer);
         }
@@ -118,8 +124,13 @@ impl Session {
         }
         let sides = [Side::Client, Side::Peer];
         let before = sides.map(|side| self.connection.is_writable(side));
+        let had_ended = self.connection.ending().is_some();
         self.begin_turn();
         self.pump(scratch).deadline();
+        if matches!(self.connection.ending(), Some(Ending::Silent)) && !had_ended {
+            let quiet = scratch.now - self.quiet_since;
+            assert!(quiet >= self.config.deadlines.ping, "dropped after {quiet:?} of silence");
+        }
         for (side, before) in sides.into_iter().zip(before) {
             if before && !self.connection.is_writable(side) {
                 self.ledger.give_up(side);
@@ -161,9 +172,13 @@ impl Session {
 
     fn turn(&mut self, scratch: &mut Scratch) -> bool {
         self.begin_turn();
+        let was_deaf = self.is_deaf();
         let again = self.pump(scratch).turn();
         if self.client.ready.hung_up {
             self.connection.hung_up();
+        }
+        if was_deaf || self.is_deaf() || self.client.socket.turn_reads() > 0 {
+            self.quiet_since = scratch.now;
         }
         match self.connection.take_action() {
             Some(Action::Ask(upgrade)) => {
@@ -178,6 +193,12 @@ impl Session {
             None => {}
         }
         again
+    }
+
+    /// Whether the client's silence means nothing: it is not read, or not bridged yet.
+    fn is_deaf(&self) -> bool {
+        let waits = |side| self.connection.waiting(side).is_some();
+        !self.connection.was_open() || waits(Side::Client) || waits(Side::Peer)
     }
 
     /// What has to be so once the connection is finished, or is left alone.
@@ -204,6 +225,7 @@ impl Session {
             client.turn_reads()
         );
         client.end_turn();
+        assert!(!client.closed_early, "the client's socket is closed with its end unread");
         let Some(peer) = &self.peer else { return };
         let most = match self.route.is_datagram() {
             true => DATAGRAMS,
@@ -212,10 +234,17 @@ impl Session {
         let reads = peer.socket.turn_reads();
         assert!(reads <= most, "{reads} reads of the peer in one turn");
         peer.socket.end_turn();
+        // The others do not end when we do.
+        let answers = matches!(self.route.target, Target::Tcp { .. } | Target::UnixStream(_));
+        assert!(!answers || !peer.socket.closed_early, "the peer's, with its end unread");
     }
 
     /// A connection that waits has nothing left to do: no event would come for it.
-    fn check_rest(&self) {
+    fn check_rest(&mut self) {
+        let is_left = self.client.ready.hung_up && self.connection.ending().is_none();
+        assert!(!is_left || !self.waits_for_peer(), "it waits for the peer of nobody");
+        let (ledger, view) = self.books();
+        ledger.check_rest(view);
         let check = |side, socket: &FakeSocket| {
             let wanted = self.connection.room(side) > 0;
             assert!(!(wanted && socket.has_news()), "{side:?} is readable, and nobody reads");

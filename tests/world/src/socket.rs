@@ -51,6 +51,9 @@ pub struct FakeSocket {
     /// The last bytes were taken, and their shutdown is due at once.
     corked: bool,
     closed: bool,
+    /// It was closed though its end had not been read: what then comes in resets it, and so destroys
+    /// what was written (tcp(7)).
+    pub closed_early: bool,
     /// The errors of the attempts to send one datagram: the first may be of an earlier one.
     failures: Vec<ErrorKind>,
     /// How often it was said that a datagram was refused.
@@ -87,6 +90,7 @@ impl FakeSocket {
             shut: false,
             corked: false,
             closed: false,
+            closed_early: false,
             failures: Vec::new(),
             refusals: 0,
             largest,
@@ -291,6 +295,7 @@ impl Socket for FakeSocket {
 
     fn close(&mut self) {
         assert!(!std::mem::replace(&mut self.closed, true), "closed twice");
+        self.closed_early = !self.end_seen && !self.is_lost();
         self.shut = true;
         self.end_seen = true;
     }
