@@ -98,6 +98,7 @@ impl Connection {
     /// A read from `side` found nothing: all that had arrived is with us.
     pub fn found_empty(&mut self, side: Side, scratch: &mut Scratch) {
         if side == Side::Peer
+            && self.peer.is_live()
             && let Some(bridge) = self.lifecycle.bridge_mut()
         {
             bridge.to_client.no_more(&bridge.framer, &mut scratch.to_client);
