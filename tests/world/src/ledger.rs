@@ -61,8 +61,10 @@ pub struct View<'a> {
     pub peer: Option<&'a FakeSocket>,
 }
 
-impl View<'_> {
-    fn socket(&self, side: Side) -> Option<&FakeSocket> {
+impl<'a> View<'a> {
+    /// The socket of a side, if there is one.
+    #[must_use]
+    pub fn socket(&self, side: Side) -> Option<&'a FakeSocket> {
         match side {
             Side::Client => Some(self.client),
             Side::Peer => self.peer,

@@ -86,8 +86,9 @@ impl PeerSent {
     #[must_use]
     pub fn due(&self, ended: bool) -> RangeInclusive<usize> {
         // What no message was found in goes as it is; what none can be in, and half a frame, do not.
-        if ended && !self.broken && self.gets != ClientGets::Frames {
-            return self.payload.len()..=self.payload.len();
+        if ended && self.gets != ClientGets::Frames {
+            let all = self.payload.len();
+            return if self.broken { *self.due.start()..=all } else { all..=all };
         }
         self.due.clone()
     }
