@@ -28,6 +28,8 @@ struct Outcome {
 
 /// What a framing may keep until it finds a message.
 const KEPT: ClientGets = ClientGets::Bytes { late: PEER_BUFFER_SIZE };
+/// What goes first of a message that does not fit: all but what may be the start of a delimiter.
+const FIRST_PART: usize = PEER_BUFFER_SIZE - 63;
 
 /// A TCP peer whose stream is framed so.
 fn route(framing: Selection, client_gets: ClientGets) -> Route {
@@ -189,16 +191,23 @@ fn delimited(
     let part = script.rest();
     let stream = part.repeat(times.min(1 + 50_000 / (part.len() + 1)));
     let mut messages = cut_at(&stream, delimiter);
-    // A message that does not fit the peer buffer is refused, and so is a tail that fills it.
+    // A message that does not fit the peer buffer goes in parts, and so does a tail that fills it.
+    // The first part says whether it is text, which all of it then has to be.
     let tail = messages.len() - 1;
-    let too_long = |(at, message): (usize, &Vec<u8>)| {
-        message.len() + usize::from(at == tail) > PEER_BUFFER_SIZE
+    let is_text_so_far = |front: &[u8]| {
+        let utf8 = str::from_utf8(front).err().is_none_or(|error| error.error_len().is_none());
+        utf8 && is_text(b"")
     };
-    let refused = messages.iter().enumerate().position(too_long);
+    let began_as_text = |at: usize, message: &[u8]| {
+        let is_long = message.len() + usize::from(at == tail) > PEER_BUFFER_SIZE;
+        if is_long { is_text_so_far(&message[..FIRST_PART]) } else { is_text(message) }
+    };
+    let began: Vec<bool> = (0..).zip(&messages).map(|(at, text)| began_as_text(at, text)).collect();
+    let refused = (0..=tail).find(|&at| began[at] && !is_text(&messages[at]));
     messages.truncate(refused.unwrap_or(messages.len()));
-    messages.retain(|message| !message.is_empty());
-    let messages: Vec<Sent> = messages.into_iter().map(|bytes| (is_text(&bytes), bytes)).collect();
-    let (early, code) = (refused.unwrap_or(tail), refused.map_or(1000, |_| 1009));
+    let messages: Vec<Sent> =
+        began.into_iter().zip(messages).filter(|(_, bytes)| !bytes.is_empty()).collect();
+    let (early, code) = (refused.unwrap_or(tail), refused.map_or(1000, |_| 1011));
     let expected = Outcome { messages, early, code: Some(code) };
     let route = route(choice, KEPT);
     for pattern in [WHOLE, pattern] {
@@ -332,7 +341,7 @@ pub fn dynamic32(input: &[u8]) {
         let field = rest.get(offset..)?.first_chunk().copied()?;
         let size = if big { u32::from_be_bytes(field) } else { u32::from_le_bytes(field) };
         let total = offset as i128 + 4 + i128::from(fixed) + i128::from(size);
-        Some(if total < offset as i128 + 4 || total > PEER_BUFFER_SIZE as i128 {
+        Some(if total < offset as i128 + 4 || total > 1 << 30 {
             Err(1011)
         } else {
             Ok(total as usize)

@@ -115,7 +115,9 @@ impl ToClient {
         match &mut self.mode {
             Mode::Frames(frames) => frames.end(&tail).map_err(PeerFault::Frames),
             Mode::Stream(begun @ Some(_)) => {
-                part(begun, Kind::Binary, &tail, 0..tail.len(), true, to_client)
+                to_client.stage(header(begun, Kind::Binary, &tail, true)?.encode().as_slice());
+                to_client.stage(&tail);
+                Ok(())
             }
             Mode::Stream(None) | Mode::Datagrams if tail.is_empty() => Ok(()),
             Mode::Stream(None) | Mode::Datagrams => {
@@ -177,7 +179,7 @@ fn cut(
     Ok(at)
 }
 
-/// A part of a message, the `last` or not: a frame of its own (RFC 6455 §5.4).
+/// A part of a message that lies in the turn's buffer, the `last` or not.
 fn part(
     begun: &mut Option<Begun>,
     kind: Kind,
@@ -186,24 +188,33 @@ fn part(
     last: bool,
     to_client: &mut Batch,
 ) -> Result<(), PeerFault> {
+    let header = header(begun, kind, &buffer[range.clone()], last)?;
+    to_client.stage(header.encode().as_slice());
+    to_client.add(buffer, range);
+    Ok(())
+}
+
+/// The header of a part of a message, which is a frame of its own (RFC 6455 §5.4).
+fn header(
+    begun: &mut Option<Begun>,
+    kind: Kind,
+    bytes: &[u8],
+    last: bool,
+) -> Result<Header, PeerFault> {
     if begun.is_none() && last {
-        message(kind, buffer, range, to_client);
-        return Ok(());
+        return Ok(Header::whole(opcode(kind), bytes.len() as u64));
     }
     let opcode = if begun.is_some() { Opcode::Continuation } else { opcode(kind) };
     let state =
         begun.get_or_insert_with(|| Begun { text: (kind == Kind::Text).then(TextCheck::default) });
     // A browser fails the connection over text that is not UTF-8: we blame the peer first.
     if let Some(text) = &mut state.text {
-        text.piece(&buffer[range.clone()], last).map_err(|_| PeerFault::NotText)?;
+        text.piece(bytes, last).map_err(|_| PeerFault::NotText)?;
     }
-    let header = Header { fin: last, ..Header::whole(opcode, range.len() as u64) };
-    to_client.stage(header.encode().as_slice());
-    to_client.add(buffer, range);
     if last {
         *begun = None;
     }
-    Ok(())
+    Ok(Header { fin: last, ..Header::whole(opcode, bytes.len() as u64) })
 }
 
 /// The messages of one datagram, as the framing function cuts it; what is left without a boundary
@@ -220,8 +231,7 @@ fn datagram(
     }
     // In frames of RFC 6455 a datagram says nothing that it does not say without.
     if length == 0 || framer.is_two_way_frames() {
-        message(Kind::Binary, buffer, 0..length, to_client);
-        return Ok(());
+        return part(&mut None, Kind::Binary, buffer, 0..length, true, to_client);
     }
     let (mut at, mut begun) = (0, None);
     while at < length {
@@ -250,11 +260,6 @@ fn datagram(
         }
     }
     Ok(())
-}
-
-fn message(kind: Kind, buffer: &[u8], range: Range<usize>, to_client: &mut Batch) {
-    to_client.stage(Header::whole(opcode(kind), range.len() as u64).encode().as_slice());
-    to_client.add(buffer, range);
 }
 
 fn opcode(kind: Kind) -> Opcode {

@@ -8,8 +8,6 @@ use crate::kind::Kind;
 use crate::peer_script::PeerScript;
 
 const SCRIPTS: u64 = 500;
-/// What a line may be long, with its end.
-const LONGEST_LINE: usize = 16_384;
 
 /// The pieces of a stream.
 fn cut(stream: &[u8], random: &mut Random) -> Vec<Vec<u8>> {
@@ -80,14 +78,11 @@ fn datagrams(script: &PeerScript) -> Vec<Vec<u8>> {
     script.datagrams.iter().filter_map(|&n| rest.split_off(..n).map(<[u8]>::to_vec)).collect()
 }
 
-/// Where lines end, up to one that is too long for the bridge.
+/// Where lines end.
 fn lines(stream: &[u8], end: &[u8]) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut start = 0;
     while let Some(at) = stream[start..].windows(end.len()).position(|window| window == end) {
-        if at + end.len() > LONGEST_LINE {
-            break;
-        }
         start += at + end.len();
         ends.push(start);
     }

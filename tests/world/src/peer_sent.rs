@@ -108,12 +108,13 @@ impl PeerSent {
     fn lines(&mut self, bytes: &[u8], delimiter: &[u8]) {
         for &byte in bytes {
             self.payload.push(byte);
-            let line = &self.payload[*self.due.end()..];
-            if line.ends_with(delimiter) {
+            let start = self.messages.iter().flatten().last().map_or(0, |(end, _)| *end);
+            let line = self.payload.len() - start;
+            if self.payload[start..].ends_with(delimiter) {
                 self.end_message(self.opcode);
-            } else if line.len() >= PEER_BUFFER_SIZE {
-                self.broken = true;
-                return;
+            } else if line >= PEER_BUFFER_SIZE {
+                // A line that fills the buffer goes on in parts, and what is kept fits it.
+                self.due = start + line - PEER_BUFFER_SIZE..=start + line;
             }
         }
     }
