@@ -60,7 +60,11 @@ const KINDS: [Kind; 14] = [
     stream("json", None, PeerGets::Payloads, JSON),
     stream("fixedlength", Some("3"), PeerGets::Payloads, KEPT),
     Kind { target: udp, ..datagrams("auto", None) },
-    Kind { target: unix_datagram, ..datagrams("newline", Some("add:lf")) },
+    Kind {
+        target: unix_datagram,
+        client_gets: ClientGets::DatagramLines(b"\n"),
+        ..datagrams("newline", Some("add:lf"))
+    },
     Kind {
         target: || Target::FifoRx("/f".into()),
         ..stream("auto", None, PeerGets::Nothing, TEXT)

@@ -249,6 +249,15 @@ fn datagram(
                 at += n;
             }
             Verdict::More => {
+                // One call may see no more than the front of a long one.
+                let held = framer.hold_back().filter(|_| view < length - at);
+                if let Some(held) = held {
+                    let n = view - held;
+                    let kind = framer.kind_of_front(&buffer[at..at + n]);
+                    part(&mut begun, kind, buffer, at..at + n, false, to_client)?;
+                    at += n;
+                    continue;
+                }
                 let kind = framer.tail_kind(&buffer[at..length]);
                 // What a function remembers of a message that it began is no part of the next one.
                 if begun.is_some() {

@@ -78,6 +78,7 @@ impl PeerSent {
                 self.payload.extend_from_slice(bytes);
                 self.end_message(self.opcode);
             }
+            ClientGets::DatagramLines(delimiter) => self.lines_of_datagram(bytes, delimiter),
             ClientGets::Frames => self.frames(bytes),
         }
     }
@@ -116,6 +117,20 @@ impl PeerSent {
                 // A line that fills the buffer goes on in parts, and what is kept fits it.
                 self.due = start + line - PEER_BUFFER_SIZE..=start + line;
             }
+        }
+    }
+
+    fn lines_of_datagram(&mut self, bytes: &[u8], delimiter: &[u8]) {
+        let start = self.payload.len();
+        for &byte in bytes {
+            self.payload.push(byte);
+            let line = *self.due.end().max(&start);
+            if self.payload[line..].ends_with(delimiter) {
+                self.end_message(self.opcode);
+            }
+        }
+        if bytes.is_empty() || *self.due.end() < self.payload.len() {
+            self.end_message(self.opcode);
         }
     }
 

@@ -68,4 +68,6 @@ pub enum ClientGets {
     Frames,
     /// Each datagram as a message.
     Datagrams,
+    /// The messages in each datagram, which end in these bytes or with it.
+    DatagramLines(&'static [u8]),
 }
