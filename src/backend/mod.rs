@@ -37,7 +37,7 @@ use vtable::Vtable;
 pub struct Request {
     /// What the client asks for. A plug-in works on a copy: what it writes there does not reach
     /// the answer to the client.
-    pub upgrade: Upgrade,
+    pub upgrade: Box<Upgrade>,
     /// The client's socket, a duplicate for the plug-in's eyes: closed when the query is over.
     pub socket: Option<OwnedFd>,
     /// The client's slot, where the plug-in sees all this.

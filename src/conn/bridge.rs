@@ -5,6 +5,7 @@ use super::to_client::ToClient;
 use super::to_peer::PeerEncoding;
 use crate::backend::Target;
 use crate::framing::{EnvelopeMode, Framer, FramingFault};
+use crate::slab::Slot;
 
 /// A bridged client and peer.
 pub(super) struct Bridge {
@@ -23,14 +24,14 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
-    /// The bridge to `target`, whose stream `framer` cuts.
-    pub(super) fn new(target: &Target, framer: Framer) -> Result<Self, FramingFault> {
+    /// The bridge to `target`, whose stream `framer` cuts, and which waits for that in `slot`.
+    pub(super) fn new(target: &Target, framer: Framer, slot: Slot) -> Result<Self, FramingFault> {
         let encoding = encoding(target, &framer)?;
         let datagrams = encoding == PeerEncoding::Datagram;
         Ok(Self {
             client_frames: ClientFrames::new(),
             collected: Vec::new(),
-            to_client: ToClient::new(framer.is_two_way_frames(), datagrams),
+            to_client: ToClient::new(framer.is_two_way_frames(), datagrams, slot),
             framer,
             encoding,
             answers_fin: matches!(target, Target::Tcp { .. } | Target::UnixStream(_)),

@@ -37,7 +37,7 @@ impl Connection {
             (Side::Client, Phase::Open(_) | Phase::Closing(_) | Phase::Refused) => {
                 self.client_gone(error, scratch);
             }
-            (Side::Client, Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_)) => {
+            (Side::Client, Phase::Head(..) | Phase::Asking | Phase::Dialling(_)) => {
                 self.lifecycle.finish(|| Ending::Left);
             }
             (Side::Peer, Phase::Open(bridge) | Phase::Closing(bridge)) => match error {
@@ -46,7 +46,7 @@ impl Connection {
                 }
                 error => self.peer_gone(error, scratch),
             },
-            (Side::Peer, Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_))
+            (Side::Peer, Phase::Head(..) | Phase::Asking | Phase::Dialling(_))
             | (Side::Peer, Phase::Refused)
             | (_, Phase::Over { .. }) => {}
         }
@@ -246,7 +246,7 @@ impl Connection {
     pub fn shut_down(&mut self, scratch: &mut Scratch) {
         match self.lifecycle.phase() {
             Phase::Open(_) => self.say_goodbye(Ending::Shutdown, scratch),
-            Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_) => {
+            Phase::Head(..) | Phase::Asking | Phase::Dialling(_) => {
                 self.refuse(Ending::Shutdown, scratch);
             }
             Phase::Closing(_) | Phase::Refused | Phase::Over { .. } => {}

@@ -56,8 +56,8 @@ impl Connection {
 
     fn phase_over(&mut self, scratch: &mut Scratch) {
         match self.lifecycle.phase() {
-            Phase::Head(_) => self.refuse(Ending::HeadTimeout, scratch),
-            Phase::Asking(_) => self.refuse(Ending::QueryTimeout, scratch),
+            Phase::Head(..) => self.refuse(Ending::HeadTimeout, scratch),
+            Phase::Asking => self.refuse(Ending::QueryTimeout, scratch),
             Phase::Dialling(_) => self.refuse(Ending::DialTimeout, scratch),
             Phase::Closing(_) => self.closing_is_over(scratch),
             Phase::Refused => self.lifecycle.cut_off(),

@@ -14,13 +14,14 @@ use super::ending::Ending;
 use crate::backend::Answer;
 use crate::proto::handshake::Upgrade;
 use crate::proto::http::HeadParser;
+use crate::slab::Slot;
 
 /// Where a connection stands.
 pub(super) enum Phase {
     /// The request head is being read.
-    Head(Box<HeadParser>),
-    /// The back end is asked; these frames came with the head.
-    Asking(Vec<u8>),
+    Head(Box<HeadParser>, Slot),
+    /// The back end is asked, and has the slot.
+    Asking,
     /// The peer is being reached.
     Dialling(Box<Opening>),
     /// Bridged (RFC 6455 §4.2.2).
@@ -36,8 +37,8 @@ pub(super) enum Phase {
 /// A handshake that was accepted but not answered yet.
 pub(super) struct Opening {
     pub(super) upgrade: Box<Upgrade>,
-    /// Frames that came with the head.
-    pub(super) early: Vec<u8>,
+    /// Its `read_buffer` holds frames that came with the head.
+    pub(super) slot: Slot,
     pub(super) answer: Answer,
 }
 
@@ -51,8 +52,8 @@ pub(super) struct Lifecycle {
 
 impl Lifecycle {
     /// A client of which nothing was read.
-    pub(super) fn new(deadline: Instant) -> Self {
-        let phase = Phase::Head(Box::default());
+    pub(super) fn new(slot: Slot, deadline: Instant) -> Self {
+        let phase = Phase::Head(Box::default(), slot);
         Self { phase, ending: None, phase_deadline: Some(deadline) }
     }
 
@@ -68,7 +69,7 @@ impl Lifecycle {
     pub(super) fn bridge(&self) -> Option<&Bridge> {
         match &self.phase {
             Phase::Open(bridge) | Phase::Closing(bridge) => Some(bridge),
-            Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_) => None,
+            Phase::Head(..) | Phase::Asking | Phase::Dialling(_) => None,
             Phase::Refused | Phase::Over { .. } => None,
         }
     }
@@ -77,14 +78,14 @@ impl Lifecycle {
     pub(super) fn bridge_mut(&mut self) -> Option<&mut Bridge> {
         match &mut self.phase {
             Phase::Open(bridge) | Phase::Closing(bridge) => Some(bridge),
-            Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_) => None,
+            Phase::Head(..) | Phase::Asking | Phase::Dialling(_) => None,
             Phase::Refused | Phase::Over { .. } => None,
         }
     }
 
     /// Whether the client waits for an answer that the back end or the peer has not made possible.
     pub(super) fn is_connecting(&self) -> bool {
-        matches!(self.phase, Phase::Asking(_) | Phase::Dialling(_))
+        matches!(self.phase, Phase::Asking | Phase::Dialling(_))
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -98,6 +99,11 @@ impl Lifecycle {
 
     pub(super) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over { .. })
+    }
+
+    /// The phase with all that is in it, to go on from it or to be refused.
+    pub(super) fn leave(&mut self) -> Phase {
+        std::mem::replace(&mut self.phase, Phase::Asking)
     }
 
     /// Goes on to `phase`, which is to be left by `deadline`.
@@ -121,7 +127,7 @@ impl Lifecycle {
         self.phase_deadline = Some(deadline);
         self.phase = match std::mem::replace(&mut self.phase, Phase::Refused) {
             Phase::Open(bridge) => Phase::Closing(bridge),
-            Phase::Head(_) | Phase::Asking(_) | Phase::Dialling(_) => Phase::Refused,
+            Phase::Head(..) | Phase::Asking | Phase::Dialling(_) => Phase::Refused,
             ended @ (Phase::Closing(_) | Phase::Refused | Phase::Over { .. }) => ended,
         };
     }

@@ -49,6 +49,7 @@ use to_peer::PeerEncoding;
 use crate::backend::Target;
 use crate::config::Config;
 use crate::proto::handshake::Upgrade;
+use crate::slab::Slot;
 use websocksy_abi::WS_MAX_LINE;
 
 /// What a turn may read when an encoder puts up to 80 bytes around messages of no bytes.
@@ -56,8 +57,9 @@ const ENVELOPE_TURN_BYTES: usize = 16 * 1024;
 
 /// What a connection asks of the world; taken with [`Connection::take_action`].
 pub enum Action {
-    /// Ask the back end about this handshake; answer with [`Connection::answered`].
-    Ask(Box<Upgrade>),
+    /// Ask the back end about this handshake, and show it the slot; answer with
+    /// [`Connection::answered`].
+    Ask(Box<Upgrade>, Slot),
     /// Reach this peer; answer with [`Connection::connected`] or [`Connection::not_connected`].
     Dial(Target),
 }
@@ -73,11 +75,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A client that was just accepted.
+    /// A client that was just accepted; what it sends, and what its peer does, is kept in `slot`.
     #[must_use]
-    pub fn new(config: Rc<Config>, now: Instant) -> Self {
+    pub fn new(config: Rc<Config>, slot: Slot, now: Instant) -> Self {
         Self {
-            lifecycle: Lifecycle::new(now + config.deadlines.handshake),
+            lifecycle: Lifecycle::new(slot, now + config.deadlines.handshake),
             config,
             liveness: Liveness::new(now),
             client: Half::live(now),
@@ -95,14 +97,14 @@ impl Connection {
     fn live_room(&self, side: Side) -> usize {
         let room = self.half(side.other()).egress.room();
         match (self.lifecycle.phase(), side) {
-            (Phase::Head(_), Side::Client) => WS_MAX_LINE,
+            (Phase::Head(..), Side::Client) => WS_MAX_LINE,
             (Phase::Open(bridge) | Phase::Closing(bridge), _) => match (bridge.encoding, side) {
                 (PeerEncoding::Envelope(_), Side::Client) => room.min(ENVELOPE_TURN_BYTES),
                 (PeerEncoding::Datagram, Side::Peer) if room > 0 => TURN_BYTES,
                 _ => room,
             },
-            (Phase::Head(_), Side::Peer)
-            | (Phase::Asking(_) | Phase::Dialling(_) | Phase::Refused | Phase::Over { .. }, _) => 0,
+            (Phase::Head(..), Side::Peer)
+            | (Phase::Asking | Phase::Dialling(_) | Phase::Refused | Phase::Over { .. }, _) => 0,
         }
     }
 
@@ -112,16 +114,29 @@ impl Connection {
         side == Side::Peer && self.lifecycle.bridge().is_some_and(bridge::Bridge::is_datagram)
     }
 
-    /// Puts what `side` gave before, and no message was found in yet, at the front of the turn's
-    /// buffer; returns how many bytes that are. The next read goes behind it.
-    pub fn prefill(&self, side: Side, buffer: &mut [u8]) -> usize {
-        match self.lifecycle.bridge() {
-            Some(bridge) if side == Side::Peer && self.peer.is_live() => {
+    /// Where the next `room` bytes of `side` go, and how many there are before them: those that it
+    /// gave earlier, and no message was found in yet. That is the turn's `buffer`, where bulk goes
+    /// by, but for a request head.
+    pub(super) fn space<'a>(
+        &'a mut self,
+        side: Side,
+        room: usize,
+        buffer: &'a mut [u8],
+    ) -> (usize, &'a mut [u8]) {
+        let live = self.half(side).is_live();
+        let kept = match self.lifecycle.bridge() {
+            Some(bridge) if live && side == Side::Peer => {
                 let kept = bridge.to_client.kept();
                 buffer[..kept.len()].copy_from_slice(kept);
                 kept.len()
             }
             _ => 0,
+        };
+        match self.lifecycle.phase_mut() {
+            Phase::Head(_, slot) if live && side == Side::Client => {
+                (0, slot.read_buffer().into_space())
+            }
+            _ => (kept, &mut buffer[kept..kept + room]),
         }
     }
 

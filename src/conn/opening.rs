@@ -7,42 +7,45 @@ use super::{Action, Connection, Ending, Scratch};
 use crate::backend::{Answer, QueryError};
 use crate::framing::Framer;
 use crate::proto::handshake::{self, Upgrade};
+use crate::slab::Slot;
 
 impl Connection {
-    /// The next bytes of the request head.
+    /// The next bytes of the request head are in the slot.
     pub(super) fn head_received(&mut self, length: usize, scratch: &mut Scratch) {
-        let Phase::Head(parser) = self.lifecycle.phase_mut() else { return };
-        let bytes = &scratch.buffer[..length];
-        let end = match parser.push(bytes) {
-            Ok(Some(end)) => end,
-            Ok(None) => return,
+        let Phase::Head(parser, slot) = self.lifecycle.phase_mut() else { return };
+        let mut buffer = slot.read_buffer();
+        match parser.push(buffer.arrived(length)) {
+            // Frames may have come behind it.
+            Ok(Some(end)) => buffer.keep(end, length),
+            Ok(None) => return buffer.clear(),
             Err(error) => return self.refuse(Ending::Head(error), scratch),
-        };
-        let head = std::mem::take(parser.as_mut()).finish();
-        match handshake::judge(head, &self.config.origins) {
+        }
+        let Phase::Head(parser, slot) = self.lifecycle.leave() else { return };
+        match handshake::judge(parser.finish(), &self.config.origins) {
             Ok(upgrade) => {
                 let deadline = scratch.now + self.config.deadlines.query;
-                self.lifecycle.advance(Phase::Asking(bytes[end..].to_vec()), Some(deadline));
-                self.action = Some(Action::Ask(Box::new(upgrade)));
+                self.lifecycle.advance(Phase::Asking, Some(deadline));
+                self.action = Some(Action::Ask(Box::new(upgrade), slot));
             }
             Err(refused) => self.refuse(Ending::Handshake(refused), scratch),
         }
     }
 
-    /// The back end's answer to [`Action::Ask`], and the handshake it was asked about.
+    /// The back end's answer to [`Action::Ask`], with the handshake it was asked about and the slot
+    /// that it was shown.
     pub fn answered(
         &mut self,
         upgrade: Box<Upgrade>,
+        slot: Slot,
         answer: Result<Answer, QueryError>,
         scratch: &mut Scratch,
     ) {
         // Otherwise it is too late: the client left, or was given an answer.
-        let Phase::Asking(early) = self.lifecycle.phase_mut() else { return };
+        let Phase::Asking = self.lifecycle.phase() else { return };
         match answer {
             Ok(answer) => {
-                let early = std::mem::take(early);
                 self.action = Some(Action::Dial(answer.target.clone()));
-                let opening = Box::new(Opening { upgrade, early, answer });
+                let opening = Box::new(Opening { upgrade, slot, answer });
                 let deadline = scratch.now + self.config.deadlines.connect;
                 self.lifecycle.advance(Phase::Dialling(opening), Some(deadline));
             }
@@ -70,21 +73,23 @@ impl Connection {
 
     /// The peer is there: the client gets its 101 and what it sent early is forwarded.
     pub fn connected(&mut self, scratch: &mut Scratch) {
-        let Phase::Dialling(opening) = self.lifecycle.phase_mut() else { return };
-        let Opening { upgrade, early, answer } = opening.as_mut();
-        let bridge = match Bridge::new(&answer.target, Framer::new(&answer.framing)) {
+        let Phase::Dialling(_) = self.lifecycle.phase() else { return };
+        let Phase::Dialling(opening) = self.lifecycle.leave() else { return };
+        let Opening { upgrade, mut slot, answer } = *opening;
+        let early = slot.read_bytes().len();
+        scratch.buffer[..early].copy_from_slice(slot.read_bytes());
+        slot.read_buffer().clear();
+        let bridge = match Bridge::new(&answer.target, Framer::new(&answer.framing), slot) {
             Ok(bridge) => bridge,
             Err(fault) => return self.refuse(Ending::Framing(fault), scratch),
         };
         let mut response = Vec::with_capacity(256);
-        handshake::accept(upgrade, answer.protocol, &mut response);
+        handshake::accept(&upgrade, answer.protocol, &mut response);
         scratch.to_client.stage(&response);
-        let early = std::mem::take(early);
         self.open(bridge, scratch);
-        if !early.is_empty() {
-            scratch.buffer[..early.len()].copy_from_slice(&early);
-            self.client.count(early.len());
-            self.client_received(early.len(), scratch);
+        if early > 0 {
+            self.client.count(early);
+            self.client_received(early, scratch);
         }
     }
 

@@ -166,8 +166,8 @@ impl<S: Socket> Way<'_, S> {
             return;
         }
         let datagram = self.connection.is_datagram(self.side);
-        let kept = self.connection.prefill(self.side, &mut self.scratch.buffer);
-        match self.socket.read(&mut self.scratch.buffer[kept..kept + room]) {
+        let (kept, space) = self.connection.space(self.side, room, &mut self.scratch.buffer);
+        match self.socket.read(space) {
             Ok(0) if !datagram => {
                 self.ready.readable = false;
                 self.connection.ended(self.side, None, self.scratch);

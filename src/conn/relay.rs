@@ -9,7 +9,7 @@ use super::{Connection, Ending, Scratch, Side};
 
 impl Connection {
     /// `side` gave `fresh` bytes; they end at `buffer[..length]` of the scratch memory, behind what
-    /// [`prefill`](Self::prefill) put there.
+    /// what it gave before. A request head is in the slot instead.
     pub fn received(&mut self, side: Side, length: usize, fresh: usize, scratch: &mut Scratch) {
         let more = fresh == self.room(side);
         if side == Side::Client {

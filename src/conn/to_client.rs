@@ -9,6 +9,7 @@ use super::text::TextCheck;
 use crate::framing::{Framer, FramingFault, Kind, Verdict};
 use crate::proto::frame::{Header, Opcode};
 use crate::proto::utf8::incomplete_tail;
+use crate::slab::Slot;
 use websocksy_abi::PEER_BUFFER_SIZE;
 
 /// Why the peer's bytes are not forwarded any more.
@@ -43,23 +44,23 @@ struct Begun {
 /// The way from one peer to its client.
 pub(super) struct ToClient {
     mode: Mode,
-    /// Bytes that wait for a verdict, at most [`PEER_BUFFER_SIZE`]; no memory while empty.
-    kept: Vec<u8>,
+    /// Its `peer_buffer` holds bytes that wait for a verdict.
+    slot: Slot,
 }
 
 impl ToClient {
-    pub(super) fn new(two_way_frames: bool, datagrams: bool) -> Self {
+    pub(super) fn new(two_way_frames: bool, datagrams: bool, slot: Slot) -> Self {
         let mode = match (datagrams, two_way_frames) {
             (true, _) => Mode::Datagrams,
             (false, true) => Mode::Frames(PeerFrames::new()),
             (false, false) => Mode::Stream(None),
         };
-        Self { mode, kept: Vec::new() }
+        Self { mode, slot }
     }
 
     /// Bytes that wait for the rest of their message.
     pub(super) fn kept(&self) -> &[u8] {
-        &self.kept
+        self.slot.peer_bytes()
     }
 
     /// Takes the peer's next bytes. `buffer[..length]` is what [`kept`](Self::kept) held and,
@@ -74,14 +75,13 @@ impl ToClient {
         to_client: &mut Batch,
     ) -> Result<ControlRequests, PeerFault> {
         let mut requests = ControlRequests::default();
+        let old = self.kept().len();
         let taken = match &mut self.mode {
             Mode::Stream(begun) if more && framer.follows_reads() => {
                 let end = length - split_character(&buffer[..length]);
-                cut(framer, begun, buffer, (self.kept.len(), end), to_client)?
+                cut(framer, begun, buffer, (old, end), to_client)?
             }
-            Mode::Stream(begun) => {
-                cut(framer, begun, buffer, (self.kept.len(), length), to_client)?
-            }
+            Mode::Stream(begun) => cut(framer, begun, buffer, (old, length), to_client)?,
             Mode::Frames(frames) => {
                 let taken = frames.feed(&buffer[..length], to_client, &mut requests);
                 let taken = taken.map_err(PeerFault::Frames)?;
@@ -93,15 +93,16 @@ impl ToClient {
                 length
             }
         };
-        self.keep(&buffer[taken..length]);
+        self.slot.peer_buffer().set(&buffer[taken..length]);
         Ok(requests)
     }
 
     /// The read that was to follow at once gave nothing: the half of a character that waited for
     /// it goes out as it is.
     pub(super) fn no_more(&mut self, framer: &Framer, to_client: &mut Batch) {
-        if framer.follows_reads() && !self.kept.is_empty() {
-            stage_frame(to_client, Opcode::Binary, &std::mem::take(&mut self.kept));
+        if framer.follows_reads() && !self.kept().is_empty() {
+            stage_frame(to_client, Opcode::Binary, self.kept());
+            self.slot.peer_buffer().clear();
         }
     }
 
@@ -111,31 +112,23 @@ impl ToClient {
         framer: &mut Framer,
         to_client: &mut Batch,
     ) -> Result<(), PeerFault> {
-        let tail = std::mem::take(&mut self.kept);
-        match &mut self.mode {
-            Mode::Frames(frames) => frames.end(&tail).map_err(PeerFault::Frames),
+        let tail = self.slot.peer_bytes();
+        let end = match &mut self.mode {
+            Mode::Frames(frames) => frames.end(tail).map_err(PeerFault::Frames),
             Mode::Stream(begun @ Some(_)) => {
-                to_client.stage(header(begun, Kind::Binary, &tail, true)?.encode().as_slice());
-                to_client.stage(&tail);
-                Ok(())
+                header(begun, Kind::Binary, tail, true).map(|header| {
+                    to_client.stage(header.encode().as_slice());
+                    to_client.stage(tail);
+                })
             }
             Mode::Stream(None) | Mode::Datagrams if tail.is_empty() => Ok(()),
             Mode::Stream(None) | Mode::Datagrams => {
-                stage_frame(to_client, opcode(framer.tail_kind(&tail)), &tail);
+                stage_frame(to_client, opcode(framer.tail_kind(tail)), tail);
                 Ok(())
             }
-        }
-    }
-
-    fn keep(&mut self, rest: &[u8]) {
-        debug_assert!(rest.len() <= PEER_BUFFER_SIZE, "the turn's buffer has room for no more");
-        if rest.is_empty() {
-            self.kept = Vec::new();
-            return;
-        }
-        self.kept.clear();
-        self.kept.reserve_exact(PEER_BUFFER_SIZE);
-        self.kept.extend_from_slice(rest);
+        };
+        self.slot.peer_buffer().clear();
+        end
     }
 }
 
@@ -283,6 +276,11 @@ mod tests {
     use super::*;
     use crate::framing;
     use crate::proto::frame::CloseCode;
+    use crate::slab::Slab;
+
+    fn to_client(two_way_frames: bool) -> ToClient {
+        ToClient::new(two_way_frames, false, Slab::new(1).unwrap().claim(0).unwrap())
+    }
 
     /// What was read, and whether the read was full.
     type Read = (&'static [u8], bool);
@@ -290,7 +288,7 @@ mod tests {
     /// What the client gets of these reads, and of the silence after them.
     fn auto(reads: &[Read]) -> Vec<u8> {
         let mut framer = Framer::new(&framing::by_name("auto").unwrap());
-        let (mut to_client, mut sent) = (ToClient::new(false, false), Vec::new());
+        let (mut to_client, mut sent) = (to_client(false), Vec::new());
         for (read, more) in reads {
             let mut batch = Batch::default();
             let mut buffer = [to_client.kept(), read, b"x"].concat();
@@ -323,7 +321,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_what_follows_a_close_frame() {
         let mut framer = Framer::new(&framing::by_name("rfc6455").unwrap());
-        let mut to_client = ToClient::new(true, false);
+        let mut to_client = to_client(true);
         let mut buffer = [&b"\x88\x02\x03\xe8"[..], &[b'x'; 60_000]].concat();
         let length = buffer.len() - 1;
         let mut batch = Batch::default();

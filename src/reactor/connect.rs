@@ -22,7 +22,7 @@ impl<S: System> Session<S> {
     /// Does what the connection asks for.
     pub(super) fn act(&mut self, action: Action, context: &mut Context<S>) {
         match action {
-            Action::Ask(upgrade) => self.ask(*upgrade, context),
+            Action::Ask(upgrade, slot) => self.ask(upgrade, slot, context),
             Action::Dial(target) => {
                 self.target = Some(Box::new(target));
                 self.dial(context);
@@ -32,11 +32,10 @@ impl<S: System> Session<S> {
 
     /// Asks the back end: at once if it only looks into its settings, else on the offload, where it
     /// sees the session's slot.
-    fn ask(&mut self, upgrade: Upgrade, context: &mut Context<S>) {
+    fn ask(&mut self, upgrade: Box<Upgrade>, slot: Slot, context: &mut Context<S>) {
         if let Some(answer) = context.offload.answer(&upgrade) {
-            return self.connection.answered(Box::new(upgrade), answer, &mut context.scratch);
+            return self.connection.answered(upgrade, slot, answer, &mut context.scratch);
         }
-        let Some(slot) = self.slot.take() else { return };
         let asked = self.client.duplicate().and_then(|socket| {
             let request = Request { upgrade, socket: Some(socket), loan: slot.lend() };
             context.offload.query(self.key, request)
@@ -50,14 +49,13 @@ impl<S: System> Session<S> {
     /// The turn in which the back end's answer comes, and the slot back.
     pub(super) fn answered(
         &mut self,
-        upgrade: Upgrade,
+        upgrade: Box<Upgrade>,
         slot: Slot,
         answer: Result<Answer, QueryError>,
         context: &mut Context<S>,
     ) -> Next {
         self.query = None;
-        self.slot = Some(slot);
-        self.connection.answered(Box::new(upgrade), answer, &mut context.scratch);
+        self.connection.answered(upgrade, slot, answer, &mut context.scratch);
         self.turn(context)
     }
 

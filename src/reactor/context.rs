@@ -11,7 +11,7 @@ use crate::slab::Slab;
 pub(super) struct Context<S: System> {
     pub(super) system: S,
     pub(super) offload: Offload<Key, S::Workers>,
-    /// The C structs, one at the index of each session that was let in.
+    /// The C structs, one at the index of each session.
     pub(super) slab: Slab,
     pub(super) wheel: TimerWheel,
     /// The loop's buffers, and its clock: read once a wake-up.

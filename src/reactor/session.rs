@@ -19,7 +19,6 @@ use crate::conn::socket::{Endpoint, Ready};
 use crate::conn::{Connection, Scratch, Side};
 use crate::net::{Channel, Readiness};
 use crate::offload::Ticket;
-use crate::slab::Slot;
 
 /// Bits of a token that say which socket of a session it is: the client, or the attempt to reach
 /// the peer that won.
@@ -77,8 +76,6 @@ pub(super) struct Session<S: System> {
     pub(super) listed: bool,
     /// The query that is made for it.
     pub(super) query: Option<Ticket>,
-    /// Its C struct, unless a query has it on loan, or the session is only told to go.
-    pub(super) slot: Option<Slot>,
     announced: bool,
     /// Whether the kernel probes the peer.
     probed: bool,
@@ -106,7 +103,6 @@ impl<S: System> Session<S> {
             entered: 0,
             listed: false,
             query: None,
-            slot: None,
             announced: false,
             probed: false,
             place,

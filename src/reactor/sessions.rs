@@ -82,9 +82,24 @@ impl<S: System> Sessions<S> {
             Err(_) if self.slots.len() - self.admission.admitted() >= TOLD => return,
             Err(why) => (None, Some(why)),
         };
-        let connection = Connection::new(Rc::clone(settings), context.scratch.now);
-        let session = |key| Session::new(key, connection, (client, address), place);
-        let key = self.slots.insert(|index| !context.slab.is_taken(index), session);
+        let Context { slab, scratch, .. } = context;
+        let mut place = Some(place);
+        let key = self.slots.insert(
+            |index| !slab.is_taken(index),
+            |key| {
+                let slot = slab.claim(key.index)?;
+                let connection = Connection::new(Rc::clone(settings), slot, scratch.now);
+                Ok(Session::new(key, connection, (client, address), place.take().flatten()))
+            },
+        );
+        let key = match key {
+            Ok(key) => key,
+            Err(error) => {
+                warn!("{address}: no memory for a session: {error}");
+                place.flatten().into_iter().for_each(|place| self.admission.leave(place));
+                return;
+            }
+        };
         self.serve(key, context, |session, context| {
             let token = session::token(key, CLIENT);
             if let Err(error) = context.system.watch(&mut session.client, token) {
@@ -94,13 +109,6 @@ impl<S: System> Sessions<S> {
             if let Some(why) = full {
                 session.connection.reject(why, &mut context.scratch);
                 return session.turn(context);
-            }
-            match context.slab.claim(key.index) {
-                Ok(slot) => session.slot = Some(slot),
-                Err(error) => {
-                    warn!("{session}: no memory for it: {error}");
-                    return Next::Close;
-                }
             }
             session.enter_deadline(context);
             Next::Wait

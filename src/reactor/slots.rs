@@ -1,5 +1,7 @@
 //! Slots with generations: a key of a tenant that moved out finds nobody.
 
+use std::io::Result;
+
 /// Finds one session, and after its end nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Key {
@@ -29,11 +31,14 @@ impl<T> Slots<T> {
 
     /// Lets a tenant in, who is told the key, where nobody is and `usable` says that nothing of an
     /// earlier tenant is left either, which is the case of nearly all.
+    ///
+    /// # Errors
+    /// The tenant's own: nobody was let in.
     pub(super) fn insert(
         &mut self,
         usable: impl Fn(u32) -> bool,
-        tenant: impl FnOnce(Key) -> T,
-    ) -> Key {
+        tenant: impl FnOnce(Key) -> Result<T>,
+    ) -> Result<Key> {
         let place = self.free.iter().rposition(|index| usable(*index));
         let index = place.map(|place| self.free.remove(place)).unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, tenant: None });
@@ -41,8 +46,14 @@ impl<T> Slots<T> {
         });
         let slot = &mut self.slots[index as usize];
         let key = Key { index, generation: slot.generation };
-        slot.tenant = Some(tenant(key));
-        key
+        match tenant(key) {
+            Ok(tenant) => slot.tenant = Some(tenant),
+            Err(error) => {
+                self.free.push(index);
+                return Err(error);
+            }
+        }
+        Ok(key)
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
@@ -76,9 +87,9 @@ mod tests {
     #[test]
     fn a_stale_key_finds_nobody() {
         let mut slots = Slots::new();
-        let old = slots.insert(|_| true, |_| "old");
+        let old = slots.insert(|_| true, |_| Ok("old")).unwrap();
         assert_eq!(slots.remove(old), Some("old"));
-        let new = slots.insert(|_| true, |_| "new");
+        let new = slots.insert(|_| true, |_| Ok("new")).unwrap();
         assert_eq!(new.index, old.index, "the slot is used again");
         assert_eq!(slots.get_mut(old), None);
         assert_eq!(slots.remove(old), None);
@@ -87,13 +98,22 @@ mod tests {
     }
 
     #[test]
+    fn a_tenant_who_does_not_come_leaves_the_place_free() {
+        let mut slots = Slots::new();
+        let refused = || std::io::ErrorKind::OutOfMemory.into();
+        assert!(slots.insert(|_| true, |_| Err::<&str, _>(refused())).is_err());
+        assert_eq!((slots.len(), slots.keys().len()), (0, 0));
+        assert_eq!(slots.insert(|_| true, |_| Ok("a")).unwrap().index, 0);
+    }
+
+    #[test]
     fn a_place_that_is_not_vacated_yet_is_passed_over() {
         let mut slots = Slots::new();
-        let keys = ["a", "b", "c"].map(|tenant| slots.insert(|_| true, |_| tenant));
+        let keys = ["a", "b", "c"].map(|tenant| slots.insert(|_| true, |_| Ok(tenant)).unwrap());
         keys.iter().for_each(|key| _ = slots.remove(*key));
-        assert_eq!(slots.insert(|index| index < 2, |_| "d").index, 1);
-        assert_eq!(slots.insert(|index| index != 2, |_| "e").index, 0);
-        assert_eq!(slots.insert(|index| index != 2, |_| "f").index, 3);
-        assert_eq!(slots.insert(|_| true, |_| "g").index, 2);
+        assert_eq!(slots.insert(|index| index < 2, |_| Ok("d")).unwrap().index, 1);
+        assert_eq!(slots.insert(|index| index != 2, |_| Ok("e")).unwrap().index, 0);
+        assert_eq!(slots.insert(|index| index != 2, |_| Ok("f")).unwrap().index, 3);
+        assert_eq!(slots.insert(|_| true, |_| Ok("g")).unwrap().index, 2);
     }
 }

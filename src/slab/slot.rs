@@ -162,7 +162,14 @@ pub struct Buffer<'a> {
     which: Which,
 }
 
-impl Buffer<'_> {
+impl<'a> Buffer<'a> {
+    /// [`Buffer::space`] for as long as the slot is borrowed.
+    pub fn into_space(self) -> &'a mut [u8] {
+        let used = self.used();
+        self.slot.stir();
+        &mut self.slot.buffer_mut(self.which)[used..]
+    }
+
     fn used(&self) -> usize {
         usize::from(self.slot.used[self.which as usize])
     }

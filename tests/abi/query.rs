@@ -32,7 +32,7 @@ impl Loaded {
         let mut slot = slab.claim(0).unwrap();
         slot.read_buffer().set(early);
         let Client { upgrade, socket } = client;
-        let request = Request { upgrade, socket, loan: slot.lend() };
+        let request = Request { upgrade: Box::new(upgrade), socket, loan: slot.lend() };
         let (then, answer) = channel();
         self.backend.lock().unwrap().ask(request, move |request, answer| {
             then.send((request, answer)).unwrap();
@@ -40,7 +40,7 @@ impl Loaded {
         let (request, answer) = answer.recv().unwrap();
         assert!(request.socket.is_none(), "it is closed");
         assert_eq!(slab.take_back(request.loan).read_bytes(), early);
-        (request.upgrade, answer)
+        (*request.upgrade, answer)
     }
 }
 

@@ -8,6 +8,7 @@ use websocksy::config::Config;
 use websocksy::conn::pump::Pump;
 use websocksy::conn::{Action, Connection, Ending, Scratch, Side, SocketEnd};
 use websocksy::proto::handshake::Upgrade;
+use websocksy::slab::{Loan, Slab, Slot};
 
 use crate::ledger::{Ledger, View};
 use crate::route::Route;
@@ -38,7 +39,9 @@ pub struct Session {
     pub peer: Option<Plug>,
     route: Route,
     ledger: Ledger,
-    upgrade: Option<Box<Upgrade>>,
+    slab: Slab,
+    /// What the back end is asked about, and the slot that it has on loan.
+    asked: Option<(Box<Upgrade>, Loan)>,
     dials: bool,
     wanted: Option<Wanted>,
     /// Since when the client is listened to, and silent.
@@ -47,16 +50,23 @@ pub struct Session {
 
 impl Session {
     /// A client that was just accepted.
+    ///
+    /// # Panics
+    /// There is no address space for its slot.
     #[must_use]
+    #[allow(clippy::expect_used)] // part of a test
     pub fn new(config: &Rc<Config>, route: Route, client: Plug, scratch: &Scratch) -> Self {
+        let slab = Slab::new(1).expect("address space");
+        let slot = slab.claim(0).expect("a slot that is nobody's");
         Self {
             config: Rc::clone(config),
-            connection: Connection::new(Rc::clone(config), scratch.now),
+            connection: Connection::new(Rc::clone(config), slot, scratch.now),
             client,
             peer: None,
             ledger: Ledger::new(&route),
             route,
-            upgrade: None,
+            slab,
+            asked: None,
             dials: false,
             wanted: None,
             quiet_since: scratch.now,
@@ -77,14 +87,15 @@ impl Session {
     /// Whether it waits for an answer or a peer.
     #[must_use]
     pub fn waits_for_peer(&self) -> bool {
-        self.upgrade.is_some() || self.dials
+        self.asked.is_some() || self.dials
     }
 
     /// The back end has answered, if it was asked.
     pub fn answered(&mut self, found: Result<(), QueryError>, scratch: &mut Scratch) {
-        let Some(upgrade) = self.upgrade.take() else { return };
+        let Some((upgrade, loan)) = self.asked.take() else { return };
         let answer = found.map(|()| self.route.answer());
-        self.connection.answered(upgrade, answer, scratch);
+        let slot = self.slab.take_back(loan);
+        self.connection.answered(upgrade, slot, answer, scratch);
     }
 
     /// The peer that was dialled is there; who has given up waiting for it does not want it.
@@ -105,7 +116,7 @@ impl Session {
 
     /// What it takes to find or reach a peer is used up.
     pub fn exhausted(&mut self, why: String, scratch: &mut Scratch) {
-        self.upgrade = None;
+        self.asked = None;
         self.dials = false;
         self.connection.exhausted(why, scratch);
     }
@@ -182,8 +193,8 @@ impl Session {
             self.quiet_since = scratch.now;
         }
         match self.connection.take_action() {
-            Some(Action::Ask(upgrade)) => {
-                self.upgrade = Some(upgrade);
+            Some(Action::Ask(upgrade, slot)) => {
+                self.asked = Some((upgrade, scribbled(slot)));
                 self.wanted = Some(Wanted::Answer);
             }
             Some(Action::Dial(target)) => {
@@ -262,4 +273,13 @@ impl Session {
             check(Side::Peer, &peer.socket);
         }
     }
+}
+
+/// A slot on loan to a back end that writes over all of it: nothing of that is believed.
+fn scribbled(slot: Slot) -> Loan {
+    let mut loan = slot.lend();
+    let ws = loan.websocket();
+    ws.read_buffer.fill(0xff);
+    (ws.read_buffer_offset, ws.peer_buffer_offset) = (usize::MAX, 7);
+    loan
 }
