@@ -10,6 +10,7 @@
  *   /thread    which thread this is
  *   /port      the peer at the service that was configured
  *   /keep      nothing; what was kept of the connection before is looked at
+ *   /slow      takes a second, and looks whether anybody else touched the connection meanwhile
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -136,6 +137,17 @@ static void list_all(websocket* ws) {
 }
 #endif
 
+static void take_time(char* endpoint, websocket* ws) {
+	websocket* before = malloc(sizeof(*before));
+
+	memcpy(before, ws, sizeof(*before));
+	say("slow begins ws=%p", (void*)ws);
+	usleep(1000000);
+	say("slow ends intact=%d", !memcmp(before, ws, sizeof(*before)) && !strcmp(endpoint, "/slow")
+		&& endpoint == ws->request_path && !strcmp(ws->header[0].tag, "Host"));
+	free(before);
+}
+
 static void look_back(websocket* ws) {
 	int type;
 	socklen_t size = sizeof(type);
@@ -172,10 +184,13 @@ ws_peer_info query(char* endpoint, size_t protocols, char** protocol, size_t hea
 	}
 #endif
 	if(!strcmp(endpoint, "/thread")) {
-		say("thread query=%d configure=%d", mine, configured);
+		say("thread query=%d configure=%d ws=%p", mine, configured, (void*)ws);
 	}
 	if(!strcmp(endpoint, "/keep")) {
 		look_back(ws);
+	}
+	if(!strcmp(endpoint, "/slow")) {
+		take_time(endpoint, ws);
 	}
 	info.host = strdup(peer_host);
 	if(!strcmp(endpoint, "/config")) {
