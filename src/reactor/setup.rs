@@ -118,8 +118,9 @@ fn set_up(config: Config, backend: Backend) -> Result<Reactor<Kernel>, (String, 
     let name = backend.name().to_owned();
     let threads = Threads::new(backend, waker);
     let reactor = Reactor::new(config, kernel, threads);
-    let mut reactor =
-        reactor.map_err(failed("address space for sessions"))?.with_clock(SystemTime::now);
+    let mut reactor = reactor
+        .map_err(failed("address space for so many sessions (max-connections)"))?
+        .with_clock(SystemTime::now);
     reactor.listen(listener).map_err(failed("listening socket"))?;
     info!("listening on {local}, back end {name}");
     Ok(reactor)
