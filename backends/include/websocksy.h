@@ -8,8 +8,9 @@
  *
  * Needs nothing but the C library; also good for C++. Names, values and layouts are those of the
  * first websocksy's API version 1, with a `websocket` of 33,080 bytes on 64-bit machines: plug-ins
- * that were built against that header load as they are. Those of later versions of the C program,
- * whose struct and functions are others, do not. What this core has beyond it is marked "ours".
+ * that were built against that header load as they are. Those for later versions of the C program,
+ * whose struct and functions are others, have to be compiled again, against this one. What this
+ * core has beyond it is marked "ours".
  *
  *   cc -shared -fPIC -I backends/include -o backend_mine.so mine.c
  *
@@ -128,8 +129,8 @@ typedef enum {
  * The peer for a client. The three pointers are null or come from malloc, calloc or strdup, each
  * from its own call; the core frees them with free: `host` and `port` at once, `framing_config` at
  * the end of the session. `host` and `port` are UTF-8 without control characters, and at most 65535
- * bytes long; so is `framing_config` if the framing is one of the core's. To a framing function of a
- * plug-in it is handed as it is, whatever it points to.
+ * bytes long. `framing_config` is a string of at most as many bytes if the framing is one of the
+ * core's; to a framing function of a plug-in it is handed as it is, whatever it points to.
  */
 typedef struct {
 	peer_transport transport;
@@ -284,8 +285,8 @@ char* core_header(websocket* ws, const char* name);
 #define WS_LOG_DEBUG 4
 
 /*
- * Ours: a line for the log, with one of WS_LOG_*. Takes no time to speak of: a log that nobody reads
- * loses lines. Control characters are escaped, and what is longer than 512 bytes is cut.
+ * Ours: a line for the log, with one of WS_LOG_*. Takes no time to speak of: a log that nobody
+ * reads loses lines. Control characters are escaped, and what is longer than 512 bytes is cut.
  */
 void core_log(int level, const char* line);
 

@@ -9,6 +9,7 @@
  *   /config    the peer, with a framing of its own whose configuration is no string
  *   /thread    which thread this is
  *   /port      the peer at the service that was configured
+ *   /log       with -DALL: lines for the daemon's log
  *   /keep      nothing; what was kept of the connection before is looked at
  *   /slow      takes a second, and looks whether anybody else touched the connection meanwhile
  */
@@ -137,6 +138,21 @@ static void list_all(websocket* ws) {
 }
 #endif
 
+#ifdef ALL
+static void write_log(void) {
+	char line[2048];
+
+	core_log(WS_LOG_ERROR, "an error\nwith an end of line \x1b[2J");
+	core_log(WS_LOG_WARNING, "a warning");
+	core_log(WS_LOG_INFO, "something");
+	core_log(WS_LOG_DEBUG, "a detail");
+	core_log(99, "of another kind");
+	core_log(WS_LOG_INFO, NULL);
+	memset(line, 'x', sizeof(line)); /* without an end */
+	core_log(WS_LOG_INFO, line);
+}
+#endif
+
 static void take_time(char* endpoint, websocket* ws) {
 	websocket* before = malloc(sizeof(*before));
 
@@ -169,6 +185,9 @@ ws_peer_info query(char* endpoint, size_t protocols, char** protocol, size_t hea
 #ifdef ALL
 	if(!strcmp(endpoint, "/all")) {
 		list_all(ws);
+	}
+	if(!strcmp(endpoint, "/log")) {
+		write_log();
 	}
 #endif
 	if(!strcmp(endpoint, "/framings")) {

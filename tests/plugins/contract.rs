@@ -75,6 +75,28 @@ fn s1_all_headers_by_functions_of_ours() {
     assert_eq!(line, format!("contract: {expected}"));
 }
 
+/// Ours: what a plug-in has to say is a line of the log, as bounded as any.
+#[test]
+fn plug_ins_may_log() {
+    let echo = Peer::echo();
+    let daemon = contracted("log", &["-DALL".into()], &address(&echo), &[]);
+    connect(&daemon, &request("/log", &[]));
+    let long = format!("INFO  plug-in: {}", "x".repeat(512));
+    daemon.wait_for_log(&long);
+    let log = daemon.log();
+    let lines: Vec<_> =
+        log.iter().filter_map(|line| line.split_once(' ')).map(|(_, line)| line).collect();
+    let lines: Vec<_> = lines.into_iter().filter(|line| line.contains("plug-in: ")).collect();
+    let expected = [
+        "ERROR plug-in: an error\\x0awith an end of line \\x1b[2J",
+        "WARN  plug-in: a warning",
+        "INFO  plug-in: something",
+        "INFO  plug-in: of another kind",
+        &long,
+    ];
+    assert_eq!(lines, expected);
+}
+
 #[test]
 fn s2_framings_called_with_null() {
     let echo = Peer::echo();
