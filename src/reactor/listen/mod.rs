@@ -1,25 +1,24 @@
 //! Where clients come from, and how many there may be.
 
 mod admission;
+mod pause;
 pub(super) mod tcp;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use log::warn;
 use mio::Token;
 
 pub(super) use admission::{Admission, Place};
+use pause::{Pause, is_one_clients};
 
 use super::system::System;
 use crate::config::Config;
-use crate::net::limits::is_exhaustion;
 
-/// How long accepting pauses when descriptors or memory are used up: the client in the backlog
-/// waits, and the loop does not spin over it.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// Errors of one client each, in a row, after which they are taken for one of ours.
+const FAILURES: usize = 64;
 
 /// A listening socket, and how its clients are served.
 pub(super) struct Listener<S: System> {
@@ -27,8 +26,9 @@ pub(super) struct Listener<S: System> {
     token: Token,
     /// What its clients are served by.
     settings: Rc<Config>,
-    /// When accepting goes on after a pause.
-    resume_at: Option<Instant>,
+    pause: Pause,
+    /// How many accepts in a row have failed for something of one client's.
+    failures: usize,
 }
 
 /// What one accept gave.
@@ -42,7 +42,7 @@ pub(super) enum Accepted<T> {
 
 impl<S: System> Listener<S> {
     pub(super) fn new(socket: S::Listener, token: Token, settings: Rc<Config>) -> Self {
-        Self { socket, token, settings, resume_at: None }
+        Self { socket, token, settings, pause: Pause::default(), failures: 0 }
     }
 
     pub(super) fn token(&self) -> Token {
@@ -53,34 +53,42 @@ impl<S: System> Listener<S> {
         &self.settings
     }
 
-    /// Accepts the next client; pauses when what a client needs is used up.
+    /// Accepts the next client; pauses when that fails for something that is not one client's.
     pub(super) fn accept(&mut self, system: &mut S, now: Instant) -> Accepted<S::Transport> {
         match system.accept(&self.socket) {
-            Ok((client, address)) => Accepted::Client(client, address),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Accepted::Nobody,
-            Err(error) if is_exhaustion(&error) => {
-                warn!("cannot accept: {error}; trying again in {ACCEPT_PAUSE:?}");
-                self.resume_at = Some(now + ACCEPT_PAUSE);
+            Ok((client, address)) => {
+                self.failures = 0;
+                self.pause.worked(now);
+                Accepted::Client(client, address)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.failures = 0;
                 Accepted::Nobody
             }
-            // What accept(2) reports of one client's network does not concern the next.
-            Err(_) => Accepted::Lost,
+            Err(error) if is_one_clients(&error) && self.failures < FAILURES => {
+                self.failures += 1;
+                Accepted::Lost
+            }
+            Err(error) => {
+                self.pause.failed(&error, now);
+                Accepted::Nobody
+            }
         }
     }
 
     /// Goes on at the next turn: more clients may wait, and no event says so again.
     pub(super) fn go_on_at(&mut self, now: Instant) {
-        self.resume_at = Some(now);
+        self.pause.go_on_at(now);
     }
 
     /// When accepting goes on, if it pauses.
     pub(super) fn resume_at(&self) -> Option<Instant> {
-        self.resume_at
+        self.pause.until()
     }
 
     /// Ends a pause that is over; returns whether there was one.
     pub(super) fn resume(&mut self, now: Instant) -> bool {
-        self.resume_at.take_if(|at| *at <= now).is_some()
+        self.pause.is_over(now)
     }
 
     pub(super) fn close(self, system: &mut S) {
