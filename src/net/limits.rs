@@ -18,7 +18,19 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a call failed because something is used up that others will give back.
+/// Whether a call failed because something is used up that others will give back: descriptors,
+/// memory, room in epoll(7), ports of our own (EAGAIN is what connect(2) and bind(2) say of these).
 pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EADDRNOTAVAIL
+                | libc::EAGAIN
+                | libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOBUFS
+                | libc::ENOMEM
+                | libc::ENOSPC
+        )
+    )
 }

@@ -103,8 +103,11 @@ impl<S: System> Sessions<S> {
         self.serve(key, context, |session, context| {
             let token = session::token(key, CLIENT);
             if let Err(error) = context.system.watch(&mut session.client, token) {
-                warn!("{session}: cannot be watched: {error}");
-                return Next::Close;
+                warn!("{session}: cannot register with epoll: {error}");
+                // No event says what it sends: that is looked at now, and when its time is up.
+                session.take_for_ready();
+                session.connection.reject("no room to watch one more", &mut context.scratch);
+                return session.turn(context);
             }
             if let Some(why) = full {
                 session.connection.reject(why, &mut context.scratch);
