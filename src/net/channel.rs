@@ -1,6 +1,7 @@
 //! What the reactor sees of a socket, whether it is the system's or made up.
 
 use std::io::Result;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -14,6 +15,15 @@ pub trait Channel: Socket {
     fn reads_in_pieces(&self) -> bool;
     /// What became of a connect that was begun; nothing while it still runs.
     fn connect_outcome(&self) -> Option<Result<()>>;
+    /// Makes sure that somebody else is at the other end of a connection to `address`: where nobody
+    /// has a port that the kernel may choose for us, a connection can meet itself (RFC 9293 §3.5,
+    /// simultaneous open).
+    ///
+    /// # Errors
+    /// It has met itself, which is a refusal.
+    fn has_met_another(&self, _address: SocketAddr) -> Result<()> {
+        Ok(())
+    }
     /// Small writes do not wait for the acknowledgement of earlier ones.
     ///
     /// # Errors

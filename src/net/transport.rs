@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, IoSlice, Read, Result, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -62,6 +62,18 @@ impl Channel for Transport {
             (Ok(None), Err(error)) if error.kind() == ErrorKind::NotConnected => None,
             (Ok(Some(error)), _) | (Err(error), _) | (Ok(None), Err(error)) => Some(Err(error)),
         }
+    }
+
+    /// One that has met itself is reset, so that the port is free at once for whom it belongs to.
+    fn has_met_another(&self, address: SocketAddr) -> Result<()> {
+        let Self::Tcp(socket) = self else { return Ok(()) };
+        let near = socket.local_addr()?;
+        let same_host = near.ip() == address.ip() || address.ip().is_unspecified();
+        if near.port() != address.port() || !same_host {
+            return Ok(());
+        }
+        SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
+        Err(Error::new(ErrorKind::ConnectionRefused, "nobody is there but the connection itself"))
     }
 
     fn set_nodelay(&self) -> Result<()> {

@@ -16,7 +16,7 @@ const ATTEMPTS: usize = 6;
 /// The race of a TCP peer's addresses.
 pub(in crate::reactor) struct Race<T> {
     left: VecDeque<SocketAddr>,
-    attempts: [Option<T>; ATTEMPTS],
+    attempts: [Option<(T, SocketAddr)>; ATTEMPTS],
     /// When the next address is tried though no attempt has failed.
     pub(in crate::reactor) next_at: Option<Instant>,
     last_error: Option<Error>,
@@ -48,7 +48,7 @@ impl<T: Channel> Race<T> {
             let Some(address) = self.left.pop_front() else { break };
             match connect(address, place) {
                 Ok(attempt) => {
-                    self.attempts[place] = Some(attempt);
+                    self.attempts[place] = Some((attempt, address));
                     self.next_at = (!self.left.is_empty()).then_some(now + ATTEMPT_DELAY);
                     return Standing::Running;
                 }
@@ -68,12 +68,13 @@ impl<T: Channel> Race<T> {
         place: usize,
         readiness: Readiness,
     ) -> Option<io::Result<T>> {
-        let attempt = self.attempts.get_mut(place)?.take()?;
+        let (attempt, address) = self.attempts.get_mut(place)?.take()?;
         let outcome = if readiness.is_open() { Some(Ok(())) } else { attempt.connect_outcome() };
         match outcome {
-            Some(outcome) => Some(outcome.map(|()| attempt)),
+            Some(Ok(())) => Some(attempt.has_met_another(address).map(|()| attempt)),
+            Some(Err(error)) => Some(Err(error)),
             None => {
-                self.attempts[place] = Some(attempt);
+                self.attempts[place] = Some((attempt, address));
                 None
             }
         }
