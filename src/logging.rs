@@ -9,6 +9,7 @@ use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -66,7 +67,13 @@ pub fn init() -> io::Result<Log> {
     signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
     let queue = Arc::new(Queue::default());
     let drain = Arc::clone(&queue);
-    thread::Builder::new().name("log".into()).spawn(move || drain.write_to(stderr))?;
+    let (runs, running) = channel();
+    thread::Builder::new().name("log".into()).spawn(move || {
+        let _ = runs.send(());
+        drain.write_to(stderr);
+    })?;
+    // Its own beginning is the last that a thread may fail at.
+    running.recv().map_err(io::Error::other)?;
     let (mut builder, complaint) = levels(env::var("RUST_LOG").ok().as_deref());
     builder.format(line).target(Target::Pipe(Box::new(QueueWriter(Arc::clone(&queue)))));
     builder.try_init().map_err(io::Error::other)?;

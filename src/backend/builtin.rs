@@ -103,7 +103,7 @@ impl Settings {
         Ok(Answer { target, framing, protocol: self.protocol(upgrade) })
     }
 
-    fn target(&self) -> Result<Target, AddressError> {
+    pub(super) fn target(&self) -> Result<Target, AddressError> {
         let parse = |port| Target::parse(Scheme::Detect, &self.host, port);
         match parse(self.port.as_deref()) {
             Err(AddressError::NoPort) => parse(Some(DEFAULT_PORT)),

@@ -141,6 +141,14 @@ impl Backend {
         }
     }
 
+    /// The peer of every client, if there is but one.
+    pub fn only_target(&self) -> Option<Target> {
+        match &self.0 {
+            Kind::Builtin(settings) => settings.target().ok(),
+            Kind::Plugin(_) => None,
+        }
+    }
+
     /// The peer of a client, if that needs no plug-in: a plug-in's query may block.
     pub fn answer(&self, upgrade: &Upgrade) -> Option<Result<Answer, QueryError>> {
         match &self.0 {

@@ -55,9 +55,15 @@ impl Threads {
         (0..count).try_for_each(|_| self.spawn("query", false))
     }
 
+    /// Starts one, and waits until it runs: its own beginning is the last that a thread may fail at.
     fn spawn(&self, name: &str, first: bool) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new().name(name.into()).spawn(move || serve(&shared, first)).map(drop)
+        let (runs, running) = channel();
+        thread::Builder::new().name(name.into()).spawn(move || {
+            let _ = runs.send(());
+            serve(&shared, first);
+        })?;
+        running.recv().map_err(io::Error::other)
     }
 
     /// What comes of `job`, which runs on the first thread.

@@ -4,16 +4,17 @@
 //! any more is taken back if it has not begun, and forgotten when it comes back. Who does the work
 //! are [`Workers`]: [`Threads`] in the daemon.
 
+mod resolver;
 mod threads;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::backend::{Answer, QueryError, Request};
 use crate::proto::handshake::Upgrade;
-pub(crate) use threads::Threads;
+pub(crate) use threads::{RESOLVERS, Threads};
 
 /// A name's addresses, without a port; the error is for all who waited.
 pub type LookedUp = Result<Vec<SocketAddr>, Arc<io::Error>>;
@@ -69,39 +70,48 @@ pub trait Workers<K> {
 pub(crate) struct Offload<K, W> {
     workers: W,
     waiting: HashMap<String, LookUp<K>>,
+    /// How many have ever waited for a name.
+    waited: u64,
 }
 
-/// One look-up, and who waits for it: it serves them all.
+/// One look-up, and who waits for it, in order: it serves them all.
 struct LookUp<K> {
     ticket: Ticket,
-    keys: Vec<K>,
+    keys: BTreeMap<Place, K>,
 }
 
-impl<K: Copy + Eq, W: Workers<K>> Offload<K, W> {
+/// Somebody's place among those who wait for a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(u64);
+
+impl<K: Copy, W: Workers<K>> Offload<K, W> {
     pub(crate) fn new(workers: W) -> Self {
-        Self { workers, waiting: HashMap::new() }
+        Self { workers, waiting: HashMap::new(), waited: 0 }
     }
 
     pub(crate) fn workers(&mut self) -> &mut W {
         &mut self.workers
     }
 
-    /// Looks `name` up for `key`.
-    pub(crate) fn resolve(&mut self, name: &str, key: K) -> io::Result<()> {
+    /// Looks `name` up for `key`, whose place is for [`Offload::forget_name`].
+    pub(crate) fn resolve(&mut self, name: &str, key: K) -> io::Result<Place> {
+        let place = Place(self.waited);
         if let Some(look_up) = self.waiting.get_mut(name) {
-            look_up.keys.push(key);
-            return Ok(());
+            look_up.keys.insert(place, key);
+        } else {
+            let ticket = self.workers.look_up(name)?;
+            let look_up = LookUp { ticket, keys: BTreeMap::from([(place, key)]) };
+            self.waiting.insert(name.to_owned(), look_up);
         }
-        let ticket = self.workers.look_up(name)?;
-        self.waiting.insert(name.to_owned(), LookUp { ticket, keys: vec![key] });
-        Ok(())
+        self.waited += 1;
+        Ok(place)
     }
 
-    /// `key` does not wait for `name` any more; a look-up that nobody waits for and that has not
-    /// begun never will.
-    pub(crate) fn forget_name(&mut self, name: &str, key: K) {
+    /// Whoever has `place` does not wait for `name` any more; a look-up that nobody waits for and
+    /// that has not begun never will.
+    pub(crate) fn forget_name(&mut self, name: &str, place: Place) {
         let Some(look_up) = self.waiting.get_mut(name) else { return };
-        look_up.keys.retain(|waiting| *waiting != key);
+        look_up.keys.remove(&place);
         if look_up.keys.is_empty() && self.workers.cancel_look_up(look_up.ticket) {
             self.waiting.remove(name);
         }
@@ -130,6 +140,7 @@ impl<K: Copy + Eq, W: Workers<K>> Offload<K, W> {
 
     /// Who waited for `name`.
     pub(crate) fn waited_for(&mut self, name: &str) -> Vec<K> {
-        self.waiting.remove(name).map(|look_up| look_up.keys).unwrap_or_default()
+        let look_up = self.waiting.remove(name);
+        look_up.map(|look_up| look_up.keys.into_values().collect()).unwrap_or_default()
     }
 }

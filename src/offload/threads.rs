@@ -1,8 +1,7 @@
 //! The daemon's workers: threads, and the back end that they ask.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io::{self, ErrorKind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -10,13 +9,14 @@ use std::thread;
 use log::warn;
 use mio::Waker;
 
+use super::resolver::look_up;
 use super::{Done, Ticket, Workers};
 use crate::backend::{Answer, Backend, QueryError, Request};
 use crate::proto::handshake::Upgrade;
 
 /// Names looked up at once. A name server that is silent holds a thread until the resolver gives
 /// up, so this is how many dead names it takes to delay a live one.
-const RESOLVERS: usize = 16;
+pub(crate) const RESOLVERS: usize = 16;
 
 type Job<K> = Box<dyn FnOnce() -> Done<K> + Send>;
 
@@ -28,16 +28,22 @@ pub(crate) struct Threads<K> {
 }
 
 impl<K: Send + 'static> Threads<K> {
-    pub(crate) fn new(backend: Backend, waker: Waker) -> Self {
+    /// Starts so many threads for names, all that there will be: what the system refuses, it refuses
+    /// now and not when a client waits for it.
+    pub(crate) fn start(backend: Backend, resolvers: usize, waker: Waker) -> io::Result<Self> {
         let (sender, done) = channel();
-        Self { backend, names: Pool::new("resolver", RESOLVERS, sender, Arc::new(waker)), done }
+        let names = Pool::start("resolver", resolvers, sender, waker)?;
+        Ok(Self { backend, names, done })
     }
 
-    /// Ends the back end.
-    pub(crate) fn clean_up(&mut self) {
-        if !self.backend.cleanup() {
+    /// Ends the back end. Says whether a thread is still in somebody else's code: a plug-in's or the
+    /// resolver's.
+    pub(crate) fn clean_up(&mut self) -> bool {
+        let cleaned = self.backend.cleanup();
+        if !cleaned {
             warn!("back end {} still answers a query; not cleaned up", self.backend.name());
         }
+        !cleaned || self.names.is_busy()
     }
 }
 
@@ -48,7 +54,7 @@ impl<K: Send + 'static> Workers<K> for Threads<K> {
 
     fn query(&mut self, key: K, request: Request) -> io::Result<Ticket> {
         let shared = Arc::clone(&self.names.shared);
-        let then = move |request, answer| _ = shared.bring(Done::Answered { key, request, answer });
+        let then = move |request, answer| shared.bring(Done::Answered { key, request, answer });
         Ok(Ticket(self.backend.ask(request, then)))
     }
 
@@ -58,10 +64,10 @@ impl<K: Send + 'static> Workers<K> for Threads<K> {
 
     fn look_up(&mut self, name: &str) -> io::Result<Ticket> {
         let name = name.to_owned();
-        self.names.run(Box::new(move || {
+        Ok(self.names.run(Box::new(move || {
             let addresses = look_up(&name).map_err(Arc::new);
             Done::Resolved { name, addresses }
-        }))
+        })))
     }
 
     fn cancel_look_up(&mut self, ticket: Ticket) -> bool {
@@ -73,16 +79,8 @@ impl<K: Send + 'static> Workers<K> for Threads<K> {
     }
 }
 
-/// A name's addresses, with the zones of IPv6 (RFC 4007 §6) and without a port.
-fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
-    Ok((name, 0).to_socket_addrs()?.collect())
-}
-
-/// Threads that are started as they are needed, up to a number, and then stay.
+/// A fixed number of threads.
 struct Pool<K> {
-    name: &'static str,
-    most: usize,
-    started: usize,
     next: Ticket,
     shared: Arc<Shared<K>>,
 }
@@ -93,45 +91,55 @@ struct Shared<K> {
     /// There is a job.
     filled: Condvar,
     done: Sender<Done<K>>,
-    waker: Arc<Waker>,
+    waker: Waker,
 }
 
 impl<K> Shared<K> {
-    /// Tells the loop; `false` when it is gone.
-    fn bring(&self, done: Done<K>) -> bool {
-        self.done.send(done).is_ok() && self.waker.wake().is_ok()
+    /// Tells the loop, if it is still there.
+    fn bring(&self, done: Done<K>) {
+        let _ = self.done.send(done);
+        while self.waker.wake().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {}
     }
 }
 
-/// The jobs that have not begun, in order.
 struct Queue<K> {
+    /// The jobs that have not begun, in order.
     jobs: BTreeMap<Ticket, Job<K>>,
-    /// Threads that wait for one.
-    idle: usize,
+    /// Threads that have one.
+    busy: usize,
 }
 
 impl<K: Send + 'static> Pool<K> {
-    fn new(name: &'static str, most: usize, done: Sender<Done<K>>, waker: Arc<Waker>) -> Self {
-        let queue = Mutex::new(Queue { jobs: BTreeMap::new(), idle: 0 });
-        let filled = Condvar::new();
-        let shared = Arc::new(Shared { queue, filled, done, waker });
-        Self { name, most, started: 0, next: Ticket(0), shared }
+    /// Starts the threads, and waits until each runs: its own beginning is the last that a thread may
+    /// fail at.
+    fn start(
+        name: &'static str,
+        threads: usize,
+        done: Sender<Done<K>>,
+        waker: Waker,
+    ) -> io::Result<Self> {
+        let queue = Mutex::new(Queue { jobs: BTreeMap::new(), busy: 0 });
+        let shared = Arc::new(Shared { queue, filled: Condvar::new(), done, waker });
+        let (runs, running) = channel();
+        for _ in 0..threads {
+            let (shared, runs) = (Arc::clone(&shared), runs.clone());
+            thread::Builder::new().name(name.into()).spawn(move || {
+                let _ = runs.send(());
+                drop(runs);
+                serve(&shared);
+            })?;
+        }
+        drop(runs);
+        running.iter().take(threads).for_each(drop);
+        Ok(Self { next: Ticket(0), shared })
     }
 
-    fn run(&mut self, job: Job<K>) -> io::Result<Ticket> {
-        let wanting = {
-            let queue = lock(&self.shared.queue);
-            queue.jobs.len() >= queue.idle
-        };
-        if wanting && self.started < self.most {
-            // Fewer threads than wanted will do; none will not.
-            self.start().or_else(|error| if self.started > 0 { Ok(()) } else { Err(error) })?;
-        }
+    fn run(&mut self, job: Job<K>) -> Ticket {
         let ticket = self.next;
         self.next.0 += 1;
         lock(&self.shared.queue).jobs.insert(ticket, job);
         self.shared.filled.notify_one();
-        Ok(ticket)
+        ticket
     }
 
     /// Takes a job back; returns whether it had not begun.
@@ -140,11 +148,9 @@ impl<K: Send + 'static> Pool<K> {
         job.is_some()
     }
 
-    fn start(&mut self) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
-        thread::Builder::new().name(self.name.into()).spawn(move || serve(&shared))?;
-        self.started += 1;
-        Ok(())
+    /// Whether some thread has a job.
+    fn is_busy(&self) -> bool {
+        lock(&self.shared.queue).busy > 0
     }
 }
 
@@ -153,17 +159,14 @@ fn serve<K>(shared: &Shared<K>) {
     let mut queue = lock(&shared.queue);
     loop {
         let Some((_, job)) = queue.jobs.pop_first() else {
-            queue.idle += 1;
             queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.idle -= 1;
             continue;
         };
+        queue.busy += 1;
         drop(queue);
-        let result = job();
-        if !shared.bring(result) {
-            return;
-        }
+        shared.bring(job());
         queue = lock(&shared.queue);
+        queue.busy -= 1;
     }
 }
 
@@ -176,13 +179,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::offload::Offload;
+    use std::time::{Duration, Instant};
 
     fn offload() -> Offload<u32, Threads<u32>> {
         let poll = mio::Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), mio::Token(0)).unwrap();
-        let mut threads = Threads::new(Backend::builtin(), waker);
-        threads.names.most = 1;
-        Offload::new(threads)
+        Offload::new(Threads::start(Backend::builtin(), 1, waker).unwrap())
     }
 
     /// A job that takes until the sender is gone, and has begun.
@@ -194,7 +196,7 @@ mod tests {
             Done::Resolved { name: String::new(), addresses: Ok(Vec::new()) }
         }));
         begun.recv().unwrap();
-        (ticket.unwrap(), end)
+        (ticket, end)
     }
 
     #[test]
@@ -202,25 +204,58 @@ mod tests {
         let mut offload = offload();
         let (begun, _end) = busy(&mut offload.workers().names);
         let jobs = |threads: &Threads<u32>| lock(&threads.names.shared.queue).jobs.len();
-        [1, 2].iter().for_each(|key| offload.resolve("a.test", *key).unwrap());
+        let places = [1, 2].map(|key| offload.resolve("a.test", key).unwrap());
         assert_eq!(jobs(offload.workers()), 1, "one look-up serves both");
-        offload.forget_name("a.test", 1);
+        offload.forget_name("a.test", places[0]);
         assert_eq!(jobs(offload.workers()), 1);
-        offload.forget_name("a.test", 2);
+        offload.forget_name("a.test", places[1]);
         assert_eq!(jobs(offload.workers()), 0);
         assert!(offload.waited_for("a.test").is_empty());
         assert!(!offload.workers().cancel_look_up(begun), "what has begun goes on");
     }
 
     #[test]
-    fn an_address_keeps_its_zone() {
-        let zone_of = |address: &SocketAddr| match address {
-            SocketAddr::V6(address) => address.scope_id(),
-            SocketAddr::V4(_) => 0,
-        };
-        // The loopback interface is the first (netdevice(7)), by name or by number.
-        for name in ["fe80::1%lo", "fe80::1%1"] {
-            assert_eq!(look_up(name).unwrap().iter().map(zone_of).max(), Some(1), "{name}");
+    fn those_who_wait_are_served_in_order() {
+        let mut offload = offload();
+        let (_, _end) = busy(&mut offload.workers().names);
+        let places = [7, 5, 6, 4].map(|key| offload.resolve("a.test", key).unwrap());
+        offload.forget_name("a.test", places[2]);
+        offload.forget_name("a.test", places[2]);
+        assert_eq!(offload.waited_for("a.test"), [7, 5, 4]);
+    }
+
+    /// 50,000 clients that wait for one name and leave, in the order that they came in and in the
+    /// other: looked for one by one in a list, they stalled the loop for half a second.
+    #[test]
+    fn a12_leaving_a_look_up_is_cheap_in_any_order() {
+        const CROWD: u32 = 50_000;
+        let mut offload = offload();
+        let (_, _end) = busy(&mut offload.workers().names);
+        for backwards in [false, true] {
+            let place = |key| offload.resolve("a.test", key).unwrap();
+            let mut places: Vec<_> = (0..CROWD).map(place).collect();
+            if backwards {
+                places.reverse();
+            }
+            let start = Instant::now();
+            places.iter().for_each(|place| offload.forget_name("a.test", *place));
+            assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+            assert!(offload.waiting.is_empty());
+        }
+    }
+
+    #[test]
+    fn a07_a_thread_that_works_is_known() {
+        let mut offload = offload();
+        let names = &mut offload.workers().names;
+        assert!(!names.is_busy());
+        let (_, end) = busy(names);
+        assert!(names.is_busy());
+        drop(end);
+        let start = Instant::now();
+        while names.is_busy() {
+            assert!(start.elapsed() < Duration::from_secs(10));
+            thread::yield_now();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::context::Context;
 use super::dial::{self, Begun, Race, Standing};
@@ -65,17 +66,46 @@ impl<S: System> Session<S> {
         match dial::begin(target, &mut context.system) {
             Ok(Begun::Connected(peer)) => self.connected(peer, context),
             Ok(Begun::Addresses(addresses)) => self.race(addresses, context),
-            Ok(Begun::Name(name)) => {
-                self.peer = PeerState::Waiting(None);
-                if let Err(error) = context.offload.resolve(&name, self.key) {
-                    self.connection.exhausted(error.to_string(), &mut context.scratch);
-                }
-            }
-            Ok(Begun::Later) => {
-                self.peer = PeerState::Waiting(Some(context.scratch.now + dial::RETRY_DELAY));
-            }
+            Ok(Begun::Name(name)) => match context.offload.resolve(&name, self.key) {
+                Ok(place) => self.peer = PeerState::Resolving(place),
+                Err(error) => self.connection.exhausted(error.to_string(), &mut context.scratch),
+            },
+            Ok(Begun::Unix(path)) if context.backlogs.is_full(&path) => self.queue(&path, context),
+            Ok(Begun::Unix(path)) => match dial::connect_unix(&path, &mut context.system) {
+                Ok(Some(peer)) => self.connected(peer, context),
+                Ok(None) => self.queue(&path, context),
+                Err(error) => self.not_connected(&error, context),
+            },
             Err(error) => self.not_connected(&error, context),
         }
+    }
+
+    /// Waits for room in a Unix socket's backlog.
+    fn queue(&mut self, path: &Path, context: &mut Context<S>) {
+        let place = context.backlogs.join(path, self.key, context.scratch.now);
+        self.peer = PeerState::Queued(place);
+    }
+
+    /// The turn in which it looks, for all who wait, whether there is room now.
+    pub(super) fn probe(&mut self, context: &mut Context<S>) -> Next {
+        let (&PeerState::Queued(place), Some(Target::UnixStream(path))) =
+            (&self.peer, self.target.as_deref())
+        else {
+            return Next::Wait;
+        };
+        let now = context.scratch.now;
+        let reached = dial::connect_unix(path, &mut context.system);
+        if let Ok(None) = reached {
+            context.backlogs.found_full(path, now);
+            return Next::Wait;
+        }
+        context.backlogs.found_room(path, place, now);
+        match reached {
+            Ok(Some(peer)) => self.connected(peer, context),
+            Ok(None) => {}
+            Err(error) => self.not_connected(&error, context),
+        }
+        self.turn(context)
     }
 
     /// The turn in which the name is looked up.
@@ -181,12 +211,13 @@ impl<S: System> Session<S> {
         match (&self.peer, self.target.as_deref()) {
             (PeerState::None | PeerState::Connected(..), _) => return,
             (
-                PeerState::Waiting(None),
+                &PeerState::Resolving(place),
                 Some(Target::Tcp { host, .. } | Target::Udp { host, .. }),
-            ) => {
-                context.offload.forget_name(host, self.key);
+            ) => context.offload.forget_name(host, place),
+            (&PeerState::Queued(place), Some(Target::UnixStream(path))) => {
+                context.backlogs.leave(path, place);
             }
-            _ => {}
+            (PeerState::Racing(_) | PeerState::Resolving(_) | PeerState::Queued(_), _) => {}
         }
         self.peer = PeerState::None;
     }
@@ -196,13 +227,9 @@ impl<S: System> Session<S> {
         if self.connection.ending().is_some() {
             return;
         }
-        let now = context.scratch.now;
-        match &self.peer {
-            PeerState::Racing(race) if race.next_at.is_some_and(|at| at <= now) => {
-                self.attempt(context);
-            }
-            PeerState::Waiting(Some(until)) if *until <= now => self.dial(context),
-            _ => {}
+        let PeerState::Racing(race) = &self.peer else { return };
+        if race.next_at.is_some_and(|at| at <= context.scratch.now) {
+            self.attempt(context);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What all sessions share while they have their turns.
 
+use super::dial::Backlogs;
 use super::slots::Key;
 use super::system::System;
 use super::timer_wheel::TimerWheel;
@@ -14,6 +15,8 @@ pub(super) struct Context<S: System> {
     /// The C structs, one at the index of each session.
     pub(super) slab: Slab,
     pub(super) wheel: TimerWheel,
+    /// Who waits for room in a Unix peer's backlog.
+    pub(super) backlogs: Backlogs<Key>,
     /// The loop's buffers, and its clock: read once a wake-up.
     pub(super) scratch: Scratch,
 }

@@ -8,6 +8,7 @@ use log::{info, warn};
 use mio::Token;
 
 use super::context::Context;
+use super::dial::Backlogs;
 use super::listen::Listener;
 use super::session;
 use super::sessions::{Sessions, TOLD};
@@ -24,6 +25,8 @@ use crate::slab::Slab;
 /// The first listener; the others are below it. No session has such a number: a process has not
 /// as many descriptors.
 const FIRST_LISTENER: usize = usize::MAX - 2;
+/// Looks for room in Unix peers' backlogs in one turn; those of a daemon that serves others meanwhile.
+const PROBES: usize = 64;
 /// The most listeners.
 const LISTENERS: usize = 1 << 16;
 
@@ -63,6 +66,7 @@ impl<S: System> Reactor<S> {
             offload: Offload::new(workers),
             slab: Slab::new(slots)?,
             wheel: TimerWheel::new(now),
+            backlogs: Backlogs::new(),
             scratch: Scratch::new(now),
         };
         Ok(Self {
@@ -154,7 +158,8 @@ impl<S: System> Reactor<S> {
             return Some(Duration::ZERO);
         }
         let resume_at = self.listeners.iter().filter_map(Listener::resume_at).min();
-        let next = [resume_at, self.context.wheel.wake_up(), self.drain_until];
+        let probe_at = self.context.backlogs.probe_at();
+        let next = [resume_at, probe_at, self.context.wheel.wake_up(), self.drain_until];
         next.into_iter().flatten().min().map(|at| at.saturating_duration_since(now))
     }
 
@@ -194,8 +199,17 @@ impl<S: System> Reactor<S> {
         }
     }
 
+    /// Lets those who wait for room in a backlog look for it, one after the other while there is some.
+    fn probe_backlogs(&mut self) {
+        for _ in 0..PROBES {
+            let Some(key) = self.context.backlogs.due(self.context.scratch.now) else { return };
+            self.sessions.serve(key, &mut self.context, |session, context| session.probe(context));
+        }
+    }
+
     fn serve_deadlines(&mut self) {
         self.resume_accepting();
+        self.probe_backlogs();
         let mut due: Vec<(Tick, Key)> = Vec::new();
         self.context.wheel.serve(self.context.scratch.now, &mut due);
         if !due.is_empty() {

@@ -8,7 +8,7 @@ use log::{info, warn};
 use mio::Token;
 
 use super::context::Context;
-use super::dial::Race;
+use super::dial::{self, Race};
 use super::listen::Place;
 use super::slots::Key;
 use super::system::System;
@@ -18,7 +18,7 @@ use crate::conn::pump::Pump;
 use crate::conn::socket::{Endpoint, Ready};
 use crate::conn::{Connection, Scratch, Side};
 use crate::net::{Channel, Readiness};
-use crate::offload::Ticket;
+use crate::offload::{self, Ticket};
 
 /// Bits of a token that say which socket of a session it is: the client, or the attempt to reach
 /// the peer that won.
@@ -45,8 +45,10 @@ pub(super) enum PeerState<T> {
     None,
     /// A TCP peer whose addresses are tried.
     Racing(Box<Race<T>>),
-    /// A name that is looked up, or a Unix socket that is full, until the time given.
-    Waiting(Option<Instant>),
+    /// A name that is looked up.
+    Resolving(offload::Place),
+    /// A Unix socket that is full.
+    Queued(dial::Place),
     /// The peer, and which of the session's sockets it is.
     Connected(T, usize),
 }
@@ -177,6 +179,11 @@ impl<S: System> Session<S> {
         self.turn(context)
     }
 
+    /// Takes what the client sends for there, since no event will say so.
+    pub(super) fn take_for_ready(&mut self) {
+        self.client_ready.readable = true;
+    }
+
     /// Sees that the wheel looks at the session in time.
     pub(super) fn enter_deadline(&mut self, context: &mut Context<S>) {
         let Some(deadline) = self.deadline() else { return };
@@ -205,7 +212,10 @@ impl<S: System> Session<S> {
             PeerState::Connected(socket, _) => {
                 Some(Endpoint { socket, ready: &mut self.peer_ready })
             }
-            PeerState::None | PeerState::Racing(_) | PeerState::Waiting(_) => None,
+            PeerState::None
+            | PeerState::Racing(_)
+            | PeerState::Resolving(_)
+            | PeerState::Queued(_) => None,
         };
         let client = Endpoint { socket: &mut self.client, ready: &mut self.client_ready };
         Pump { connection: &mut self.connection, client, peer, scratch }
@@ -231,8 +241,10 @@ impl<S: System> Session<S> {
     fn deadline(&self) -> Option<Instant> {
         let dial = match &self.peer {
             PeerState::Racing(race) => race.next_at,
-            PeerState::Waiting(until) => *until,
-            _ => None,
+            PeerState::None
+            | PeerState::Resolving(_)
+            | PeerState::Queued(_)
+            | PeerState::Connected(..) => None,
         };
         [self.connection.deadline(), dial].into_iter().flatten().min()
     }

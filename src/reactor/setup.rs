@@ -6,13 +6,14 @@ use std::time::SystemTime;
 
 use log::{info, warn};
 
+use super::dial;
 use super::event_loop::Reactor;
 use super::kernel::Kernel;
 use super::listen::tcp;
 use crate::backend::{self, Backend};
 use crate::config::{BackendStep, Config, Origin, PlacedStep};
 use crate::net::limits;
-use crate::offload::Threads;
+use crate::offload::{RESOLVERS, Threads};
 
 /// What kept the daemon from starting, or ended it.
 #[derive(Debug)]
@@ -43,23 +44,44 @@ impl fmt::Display for StartError {
     }
 }
 
-/// Runs the bridge until SIGINT or SIGTERM ends it.
+/// A daemon that listens.
+pub struct Started(Reactor<Kernel>);
+
+/// How a daemon ended.
+pub struct Ended {
+    /// In order, or by the failure of the poll itself.
+    pub outcome: Result<(), StartError>,
+    /// A thread is still in a plug-in's code or the resolver's, and would be there while the process
+    /// takes itself apart.
+    pub busy: bool,
+}
+
+/// Does all that can go wrong before the first client, and listens.
 ///
 /// # Errors
-/// What kept it from starting, or the failure of the poll itself.
-pub fn run(config: Config) -> Result<(), StartError> {
+/// What keeps it from starting.
+pub fn start(config: Config) -> Result<Started, StartError> {
     if let Err(error) = limits::raise_descriptor_limit() {
         warn!("the limit on open descriptors stays as it is: {error}");
     }
     let mut backend = set_up_backend(&config)?;
     let started = backend.allow_threads(config.query_threads);
     started.map_err(|error| StartError::System("query threads".into(), error))?;
-    let mut reactor =
+    let reactor =
         set_up(config, backend).map_err(|(what, error)| StartError::System(what, error))?;
-    let outcome = reactor.run();
-    reactor.close_all();
-    reactor.context.offload.workers().clean_up();
-    outcome.map_err(|error| StartError::System("poll".into(), error))
+    Ok(Started(reactor))
+}
+
+impl Started {
+    /// Runs the bridge until SIGINT or SIGTERM ends it.
+    #[must_use]
+    pub fn run(self) -> Ended {
+        let Self(mut reactor) = self;
+        let outcome = reactor.run();
+        reactor.close_all();
+        let busy = reactor.context.offload.workers().clean_up();
+        Ended { outcome: outcome.map_err(|error| StartError::System("poll".into(), error)), busy }
+    }
 }
 
 /// Loads the plug-ins and configures the back end, in the operator's order.
@@ -116,7 +138,9 @@ fn set_up(config: Config, backend: Backend) -> Result<Reactor<Kernel>, (String, 
         .map_err(failed(&format!("cannot listen on {} port {}", config.listen, config.port)))?;
     let local = listener.local_addr().map_err(failed("listening socket"))?;
     let name = backend.name().to_owned();
-    let threads = Threads::new(backend, waker);
+    let looks_up = backend.only_target().is_none_or(|target| dial::needs_look_up(&target));
+    let resolvers = if looks_up { RESOLVERS } else { 0 };
+    let threads = Threads::start(backend, resolvers, waker).map_err(failed("threads"))?;
     let reactor = Reactor::new(config, kernel, threads);
     let mut reactor = reactor
         .map_err(failed("address space for so many sessions (max-connections)"))?

@@ -1,5 +1,6 @@
 //! How a peer is reached; nothing here waits.
 
+mod backlog;
 pub(super) mod fifo;
 mod race;
 pub(super) mod udp;
@@ -7,14 +8,12 @@ pub(super) mod unix;
 
 use std::io::{self, Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use super::system::System;
 use crate::backend::Target;
+pub(super) use backlog::{Backlogs, Place};
 pub(super) use race::{Race, Standing};
-
-/// How long until a Unix socket whose backlog is full is tried again.
-pub(super) const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// What a first look at a target gives.
 pub(super) enum Begun<T> {
@@ -24,8 +23,8 @@ pub(super) enum Begun<T> {
     Addresses(Vec<SocketAddr>),
     /// TCP or UDP: the name must be looked up.
     Name(String),
-    /// To be begun again after a while.
-    Later,
+    /// A Unix socket, which may be full.
+    Unix(PathBuf),
 }
 
 /// Begins to reach `target`.
@@ -44,16 +43,24 @@ pub(super) fn begin<S: System>(target: &Target, system: &mut S) -> io::Result<Be
             }
             None => Begun::Name(host.clone()),
         },
-        Target::UnixStream(path) => match system.connect_unix(path) {
-            Ok(peer) => Begun::Connected(peer),
-            // unix(7): the backlog is full, and a non-blocking connect does not wait for room.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Begun::Later,
-            Err(error) => return Err(error),
-        },
+        Target::UnixStream(path) => Begun::Unix(path.clone()),
         Target::UnixDatagram(path) => Begun::Connected(system.connect_unix_datagram(path)?),
         Target::FifoTx(path) => Begun::Connected(system.open_fifo(path, true)?),
         Target::FifoRx(path) => Begun::Connected(system.open_fifo(path, false)?),
     })
+}
+
+/// A connection to a Unix socket, or none where its backlog is full: a connect does not wait for room
+/// there (unix(7)).
+pub(super) fn connect_unix<S: System>(
+    path: &Path,
+    system: &mut S,
+) -> io::Result<Option<S::Transport>> {
+    match system.connect_unix(path) {
+        Ok(peer) => Ok(Some(peer)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A UDP socket connected to the first address that can be routed to; no refusal comes in time to
@@ -91,6 +98,16 @@ fn literal(host: &str) -> Option<Vec<SocketAddr>> {
 pub(super) fn at_port(mut addresses: Vec<SocketAddr>, port: u16) -> Vec<SocketAddr> {
     addresses.iter_mut().for_each(|address| address.set_port(port));
     addresses
+}
+
+/// Whether it takes a look-up to reach `target`.
+pub(super) fn needs_look_up(target: &Target) -> bool {
+    match target {
+        Target::Tcp { host, .. } | Target::Udp { host, .. } => literal(host).is_none(),
+        Target::UnixStream(_) | Target::UnixDatagram(_) | Target::FifoTx(_) | Target::FifoRx(_) => {
+            false
+        }
+    }
 }
 
 #[cfg(test)]
