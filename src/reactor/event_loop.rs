@@ -258,7 +258,7 @@ impl<S: System> Reactor<S> {
     }
 
     /// Closes the sessions that are left.
-    pub(super) fn close_all(&mut self) {
+    pub fn close_all(&mut self) {
         for key in self.sessions.keys() {
             self.sessions.close(key, &mut self.context);
         }

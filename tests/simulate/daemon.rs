@@ -28,6 +28,11 @@ const FAULTS: Faults = Faults {
     unknown_name: 16,
     refused_connect: 16,
     hang: 16,
+    unreachable: 0,
+    unwatched: 0,
+    stopped: 0,
+    failed_peer: 0,
+    spurious: 0,
 };
 
 const LATENCIES: Latencies = Latencies {
@@ -35,6 +40,7 @@ const LATENCIES: Latencies = Latencies {
     query: Duration::from_millis(100),
     look_up: Duration::from_millis(100),
     connect: Duration::from_millis(100),
+    step: Duration::ZERO,
     hang: Duration::from_secs(30),
 };
 

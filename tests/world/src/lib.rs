@@ -13,6 +13,7 @@ mod chance;
 mod client_sent;
 pub mod frames;
 mod ledger;
+pub mod machine;
 mod options;
 mod peer_sent;
 mod received;

@@ -25,6 +25,17 @@ pub struct Faults {
     pub unknown_name: u64,
     /// A connect is refused (ECONNREFUSED).
     pub refused_connect: u64,
+    /// A connect fails at once, before anything is sent (ENETUNREACH); a Unix socket's backlog is
+    /// full.
+    pub unreachable: u64,
+    /// A socket cannot be watched (ENOSPC of epoll_ctl).
+    pub unwatched: u64,
+    /// A wait is interrupted, and by then time has passed (SIGSTOP, SIGCONT).
+    pub stopped: u64,
+    /// A peer ends or breaks off while it goes on with what it does.
+    pub failed_peer: u64,
+    /// An event says more than is so.
+    pub spurious: u64,
     /// The back end, the resolver or a peer that is connected to takes [`Latencies::hang`] instead
     /// of its own time.
     pub hang: u64,
@@ -41,6 +52,8 @@ pub struct Latencies {
     pub look_up: Duration,
     /// Until a peer has taken a connect, or refused it.
     pub connect: Duration,
+    /// Until a client or a peer goes on with what it does.
+    pub step: Duration,
     /// The same for those that hang.
     pub hang: Duration,
 }

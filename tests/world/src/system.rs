@@ -211,9 +211,7 @@ impl System {
     }
 
     fn descriptor(&self) -> Result<Descriptor> {
-        let left = self.free.get().checked_sub(1);
-        self.free.set(left.ok_or_else(|| Error::from_raw_os_error(libc::EMFILE))?);
-        Ok(Descriptor(Rc::clone(&self.free)))
+        Descriptor::take(&self.free)
     }
 
     fn latency(&mut self, up_to: Duration) -> Duration {
@@ -239,6 +237,15 @@ fn refusal() -> Error {
 /// A descriptor, which is given back when it is dropped.
 #[derive(Debug)]
 pub struct Descriptor(Rc<Cell<usize>>);
+
+impl Descriptor {
+    /// One of those that are free.
+    pub(crate) fn take(free: &Rc<Cell<usize>>) -> Result<Self> {
+        let left = free.get().checked_sub(1);
+        free.set(left.ok_or_else(|| Error::from_raw_os_error(libc::EMFILE))?);
+        Ok(Self(Rc::clone(free)))
+    }
+}
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
