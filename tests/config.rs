@@ -16,7 +16,7 @@ fn websocksy(args: &[&str]) -> Output {
 /// The daemon as a shell starts it, with `redirections`.
 fn redirected(args: &str, redirections: &str) -> Command {
     let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("exec {WEBSOCKSY} {args} {redirections}")]);
+    shell.args(["-c", &format!("exec \"$0\" {args} {redirections}"), WEBSOCKSY]);
     shell
 }
 
@@ -115,7 +115,7 @@ fn standard_descriptors_that_are_closed_are_never_taken() {
     let directory = Directory::new("descriptors");
     let fifo = directory.0.join("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    let args = format!("-f {}", fifo.display());
+    let args = format!("-f '{}'", fifo.display());
     let mut child = redirected(&args, "<&- >&- 2>&-").spawn().unwrap();
     let descriptors = PathBuf::from(format!("/proc/{}/fd", child.id()));
 
