@@ -55,6 +55,9 @@ fn a_plugin_in_the_executable_can_call_them() {
             .arg(&plugin)
             .arg("tests/abi/caller.c"),
     );
-    let said = output(Command::new(binary()).env("LD_PRELOAD", &plugin));
+    // In LD_PRELOAD a blank separates, which the directory's name may have.
+    let mut daemon = Command::new(binary());
+    daemon.current_dir(env!("CARGO_TARGET_TMPDIR")).env("LD_PRELOAD", "./caller.so");
+    let said = output(&mut daemon);
     assert_eq!(said, "lower=abc registered=0 again=1 encoder=0 found=1 auto=1 cut=3 opcode=1\n");
 }

@@ -1,7 +1,7 @@
 //! The daemon under `inject.c`: its calls counted, and made to fail.
 
 use crate::common::plugins::scratch;
-use crate::common::{Daemon, binary};
+use crate::common::{Daemon, binary, left_out};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -120,7 +120,7 @@ impl Control {
     }
 }
 
-/// The tool, compiled; none where calls cannot be caught, which CI does not put up with.
+/// The tool, compiled; none where calls cannot be caught.
 pub(crate) fn tool() -> Option<&'static Path> {
     static TOOL: OnceLock<Option<PathBuf>> = OnceLock::new();
     let tool = TOOL.get_or_init(|| {
@@ -131,12 +131,11 @@ pub(crate) fn tool() -> Option<&'static Path> {
         assert!(command.arg("tests/sweep/inject.c").status().unwrap().success());
         let mut child = launch(&path, Path::new("/bin/true"), &[], Control::go).0;
         let permitted = child.wait().unwrap().code() != Some(NOT_PERMITTED);
-        assert!(permitted || std::env::var_os("CI").is_none(), "CI needs seccomp_unotify(2)");
+        if !permitted {
+            left_out("the fault sweep", "no right to catch system calls (seccomp_unotify(2))");
+        }
         permitted.then_some(path)
     });
-    if tool.is_none() {
-        println!("skipped: system calls cannot be caught here (seccomp_unotify(2))");
-    }
     tool.as_deref()
 }
 
