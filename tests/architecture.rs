@@ -98,6 +98,21 @@ fn files_and_functions_are_short() {
     assert_kept(&rules::lengths(&SOURCES));
 }
 
+/// What the page sends a reader to is there.
+#[test]
+fn every_way_leads_somewhere() {
+    let page = fs::read_to_string("docs/architecture.md").unwrap();
+    let rows = rows(&page, "## Where a change goes");
+    assert!(rows.len() >= 10, "{rows:?}");
+    let mut lost: Vec<String> = Vec::new();
+    for row in &rows {
+        let ways: Vec<String> = row[1..].iter().flat_map(|cell| names(cell)).collect();
+        assert!(ways.iter().any(|way| way.contains("tests")), "no tests for {row:?}");
+        lost.extend(ways.into_iter().filter(|way| !Path::new(way).exists()));
+    }
+    assert_eq!(lost, [""; 0], "not there");
+}
+
 #[test]
 fn every_dependency_has_its_line() {
     let manifest = fs::read_to_string("Cargo.toml").unwrap();
