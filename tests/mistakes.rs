@@ -291,7 +291,6 @@ fn o3_what_was_accepted_in_silence() {
             "--config: host",
             &["--backend"],
         ),
-        flags(&["--plugins", "{P}", "-b", "file", "-b", "file"], "--backend", &["twice"]),
         // Framings of plug-ins: each session of them ended with 1011.
         flags(
             &["--plugins", "{P}", "-c", "framing=fixedlength", "-c", "framing-config=abc"],

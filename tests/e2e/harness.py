@@ -12,7 +12,7 @@ from page import PageError, blocks
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 OUT = Path(os.environ.get("OUT", ROOT / "target/e2e"))
-PAGES = [ROOT / "README.md", ROOT / "docs/websocksy.8"]
+PAGES = [ROOT / "README.md", ROOT / "docs/migrating.md", ROOT / "docs/websocksy.8"]
 
 PATIENCE_SECONDS = 30
 BUILD_SECONDS = 900  # `make` in a block, on a machine that has compiled nothing yet
@@ -80,6 +80,11 @@ class Run:
         script.block = block
         self.scripts.append(script)
         return script
+
+    def prepare(self, *command):
+        """What the page takes for done."""
+        if self.start(f"prepare-{command[0]}", *command).wait(BUILD_SECONDS) != 0:
+            raise Failed(f"{' '.join(command)}")
 
     def finish(self, block, seconds=PATIENCE_SECONDS):
         """A block of commands that end by themselves."""

@@ -20,7 +20,7 @@ def demo(run):
         session.send("hello")
         run.equal("it answers", session.recv(timeout=30), "HELLO\n")
         session.send("quit")
-        run.equal("it hangs up", list(session), [])
+        run.equal("it hangs up", list(session), ["Bye!\n"])
         run.equal("the session closes", session.close_code, 1000)
 
 
