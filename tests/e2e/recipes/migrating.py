@@ -33,7 +33,7 @@ def options(run):
     run.check("websockify has options", len(named) > 30, str(named))
     run.equal("the page names each of them", unnamed(named, "websockify"), [])
 
-    named = {word.decode() for word in re.findall(rb"\0(wstunnel\.[a-z-]+)\0", WSTUNNEL.read_bytes())}
+    named = {word.decode() for word in re.findall(rb"\0(wstunnel\.[a-z-]+)(?=\0)", WSTUNNEL.read_bytes())}
     run.check("mod_wstunnel has directives", len(named) > 5, str(named))
     run.equal("the page names each of them", unnamed(named, "lighttpd's mod_wstunnel"), [])
 
