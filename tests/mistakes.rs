@@ -234,10 +234,10 @@ fn o2_values_of_the_back_end() {
                 "-c",
                 "framing=separator",
                 "-c",
-                "framing-config=--------- this is too long ----------",
+                "framing-config=------------------------------------------------------------------",
             ],
             "--config: framing-config",
-            &["at most"],
+            &["66", "at most 64"],
         ),
     ]);
     refuse(&rows);
