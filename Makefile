@@ -49,8 +49,8 @@ bench:
 fuzz:
 	fuzz/run
 
-# noVNC, MQTT.js and a Redis client through the release daemon to real servers. Installs Debian
-# packages as root where they are missing.
+# The recipes of README, migrating.md and man page, as they stand there, with real clients through the
+# release daemon to the real servers that they name. Needs root; installs what is missing.
 e2e:
 	tests/e2e/run
 
