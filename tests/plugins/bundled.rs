@@ -77,6 +77,21 @@ fn file_finds_the_peer() {
     }
 }
 
+/// F5: what browsers send raw is handed on raw.
+#[test]
+fn f05_a_target_reaches_the_back_end_as_it_was_sent() {
+    let [a, b] = [named("a"), named("b")];
+    let entry = |peer| format!("{} * binary\n", address(peer));
+    let files =
+        Files::new("raw", &[("DOM\\alice", entry(&a)), ("\u{fc}ber<\"&\">", entry(&b))]);
+    let daemon = files.daemon(&["%endpoint%"]);
+    for (endpoint, name) in [("/DOM\\alice?u=DOM\\alice", b"a"), ("/\u{fc}ber<\"&\">", b"b")] {
+        let mut client = connect(&daemon, &request(endpoint, &[]));
+        assert_eq!(client.message().1, name, "{endpoint}");
+        assert_eq!(client.close_now(), Some(1000));
+    }
+}
+
 /// H23, G21, C-07, C-21: whatever clients and files hold, 404 and no harm; the daemon ends in
 /// order with a back end in Rust inside (G23).
 #[test]
