@@ -198,6 +198,13 @@ typedef ws_peer_info (*ws_backend_query)(char* endpoint, size_t protocols, char*
 /* [cleanup] Optional. Called once, last. */
 typedef void (*ws_backend_cleanup)(void);
 
+/*
+ * [websocksy_check] Ours, optional, beside the four. Called once, after the last `configure` and
+ * before the first `query`. Returns 0 if the configuration will do as a whole. The last warning or
+ * error that it, or a `configure` that refuses, hands to `core_log` is shown as the reason.
+ */
+typedef uint64_t (*ws_backend_check)(void);
+
 /* The four together. */
 typedef struct {
 	ws_backend_init init;

@@ -3,6 +3,7 @@
 
 use libc::{c_char, c_int, size_t};
 use log::Level;
+use std::cell::RefCell;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -92,6 +93,32 @@ pub unsafe extern "C" fn core_header(ws: *mut websocket, name: *const c_char) ->
     })
 }
 
+thread_local! {
+    /// What plug-ins say on this thread while somebody else than the log listens.
+    static SAID: RefCell<Option<Vec<(Level, String)>>> = const { RefCell::new(None) };
+}
+
+/// The most lines that are listened to; a plug-in has one reason, as a rule.
+const MOST_SAID: usize = 16;
+
+/// Calls a plug-in, which may say why it refuses something: then its last warning is the reason. All
+/// else that it says goes to the log, when it did not refuse.
+pub(super) fn heard<T, E>(call: impl FnOnce() -> Result<T, E>) -> Result<T, (E, Option<String>)> {
+    SAID.set(Some(Vec::new()));
+    let outcome = call();
+    let said = SAID.take().unwrap_or_default();
+    match outcome {
+        Ok(value) => {
+            said.iter().for_each(|(level, line)| log::log!(*level, "{line}"));
+            Ok(value)
+        }
+        Err(error) => {
+            let reason = said.into_iter().rev().find(|(level, _)| *level <= Level::Warn);
+            Err((error, reason.map(|(_, line)| line)))
+        }
+    }
+}
+
 /// For plug-ins, ours: a line for the log, without waiting for who reads it.
 ///
 /// # Safety
@@ -112,7 +139,17 @@ pub unsafe extern "C" fn core_log(level: c_int, line: *const c_char) {
         let length = libc::strnlen(line, LONGEST_LINE);
         std::slice::from_raw_parts(line.cast::<u8>(), length)
     };
-    log::log!(level, "plug-in: {}", String::from_utf8_lossy(line));
+    let line = format!("plug-in: {}", String::from_utf8_lossy(line));
+    let kept = SAID.with_borrow_mut(|said| match said {
+        Some(said) if said.len() < MOST_SAID => {
+            said.push((level, line.clone()));
+            true
+        }
+        _ => false,
+    });
+    if !kept {
+        log::log!(level, "{line}");
+    }
 }
 
 /// Of the first websocksy, for itself: its plug-ins may name it, and then are refused.

@@ -31,12 +31,13 @@ pub(super) fn backend(path: &Path) -> Result<Vtable, LoadError> {
     // SAFETY: functions of these names have these types: that is the contract of a back end. The
     // library is never unloaded.
     unsafe {
-        Ok(Vtable::new(ws_backend {
+        let functions = ws_backend {
             init: library.own("init").ok_or_else(|| missing("init"))?,
             config: library.own("configure"),
             query: library.own("query").ok_or_else(|| missing("query"))?,
             cleanup: library.own("cleanup"),
-        }))
+        };
+        Ok(Vtable::new(functions, library.own("websocksy_check")))
     }
 }
 

@@ -2,44 +2,51 @@
 #![allow(unsafe_code)] // C functions are called through pointers, and return some
 
 use super::error::{BadAnswer, ConfigureError, QueryError};
+use super::exports::heard;
 use super::object;
 use super::query_args::QueryArgs;
-use super::target::{self, Scheme, Target};
+use super::scheme::Scheme;
+use super::target::{self, Target};
 use super::{Answer, Request};
 use crate::framing::Selection;
 use libc::{c_char, size_t};
 use std::ffi::{CStr, CString};
 use std::os::fd::AsRawFd;
 use std::ptr;
-use websocksy_abi::{ws_backend, ws_peer_info};
+use websocksy_abi::{ws_backend, ws_backend_check, ws_peer_info};
 
 /// The longest string taken from a back end, bytes; one that is not at its end there has none.
 const LONGEST_TEXT: size_t = 65_536;
 
 /// The functions of a loaded back end.
-pub(super) struct Vtable(ws_backend);
+pub(super) struct Vtable {
+    functions: ws_backend,
+    check: Option<ws_backend_check>,
+}
 
 impl Vtable {
     /// # Safety
     /// The functions keep the contract of [`ws_backend`], from any thread, though never from two
     /// at once unless the operator allows it; and their code is never unloaded.
-    pub(super) unsafe fn new(functions: ws_backend) -> Self {
-        Self(functions)
+    pub(super) unsafe fn new(functions: ws_backend, check: Option<ws_backend_check>) -> Self {
+        Self { functions, check }
     }
 
     pub(super) fn init(&self) -> u64 {
         // SAFETY: what `new` was promised.
-        unsafe { (self.0.init)() }
+        unsafe { (self.functions.init)() }
     }
 
     pub(super) fn configure(&self, key: &str, value: &str) -> Result<(), ConfigureError> {
-        let configure = self.0.config.ok_or(ConfigureError::Unconfigurable)?;
+        let configure = self.functions.config.ok_or(ConfigureError::Unconfigurable)?;
         let (mut c_key, mut c_value) = (c_string(key)?, c_string(value)?);
         // SAFETY: what `new` was promised; both are writable C strings.
-        match unsafe { configure(c_key.as_mut_ptr().cast(), c_value.as_mut_ptr().cast()) } {
-            0 => Ok(()),
-            code => Err(ConfigureError::Refused(key.into(), code)),
-        }
+        let call =
+            || match unsafe { configure(c_key.as_mut_ptr().cast(), c_value.as_mut_ptr().cast()) } {
+                0 => Ok(()),
+                code => Err(code),
+            };
+        heard(call).map_err(|(code, reason)| ConfigureError::Refused(key.into(), code, reason))
     }
 
     /// Asks for a client's peer. The client's socket is closed and the loan empty afterwards.
@@ -54,14 +61,25 @@ impl Vtable {
         // the call is over.
         let info = unsafe {
             let (protocol, headers, header) = (ws.protocol, ws.headers, ws.header.as_mut_ptr());
-            (self.0.query)(endpoint, protocols, protocol, headers, header, ws)
+            (self.functions.query)(endpoint, protocols, protocol, headers, header, ws)
         };
         drop(args);
         Returned(info).read(protocols)
     }
 
+    /// Asks whether the configuration will do as a whole, if the plug-in can tell.
+    pub(super) fn check(&self) -> Result<(), ConfigureError> {
+        let Some(check) = self.check else { return Ok(()) };
+        // SAFETY: what `new` was promised.
+        let call = || match unsafe { check() } {
+            0 => Ok(()),
+            code => Err(code),
+        };
+        heard(call).map_err(|(code, reason)| ConfigureError::Incomplete(code, reason))
+    }
+
     pub(super) fn cleanup(&self) {
-        if let Some(cleanup) = self.0.cleanup {
+        if let Some(cleanup) = self.functions.cleanup {
             // SAFETY: what `new` was promised.
             unsafe { cleanup() }
         }

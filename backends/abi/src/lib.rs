@@ -202,6 +202,10 @@ pub type ws_backend_query = unsafe extern "C" fn(
     header: *mut ws_http_header,
     ws: *mut websocket,
 ) -> ws_peer_info;
+/// `websocksy_check` of a back end: ours, beside the four.
+#[allow(non_camel_case_types)]
+pub type ws_backend_check = unsafe extern "C" fn() -> u64;
+
 /// `cleanup` of a back end.
 #[allow(non_camel_case_types)]
 pub type ws_backend_cleanup = unsafe extern "C" fn();

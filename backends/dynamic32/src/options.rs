@@ -3,6 +3,9 @@
 use std::str::FromStr;
 use websocksy_plugin::{PEER_BUFFER_SIZE, number};
 
+/// What an error says would be right.
+const OPTIONS: &str = "there are offset=BYTES, static=BYTES, endian=little or big, add=yes or no";
+
 /// Bytes of the size field.
 pub(crate) const FIELD: usize = 4;
 
@@ -54,7 +57,7 @@ impl FromStr for Options {
         let mut options = Self::default();
         let items = config.split(',').map(str::trim_ascii);
         for item in items.filter(|item| !item.is_empty()) {
-            let refusal = || format!("{item:?} is no option of dynamic32");
+            let refusal = || format!("{item:?} is not an option of dynamic32; {OPTIONS}");
             let (key, value) = item.split_once('=').ok_or_else(refusal)?;
             options.set(key.trim_ascii(), value.trim_ascii()).ok_or_else(refusal)?;
         }

@@ -32,6 +32,16 @@ impl Backend for FileBackend {
         Ok(())
     }
 
+    fn check(&self) -> Result<(), String> {
+        if self.base.is_none() {
+            return Err("file needs the key 'path', a directory".into());
+        }
+        if self.expressions.is_empty() {
+            return Err("file needs the key 'expression', such as %endpoint%".into());
+        }
+        Ok(())
+    }
+
     fn query(&self, client: &Client<'_>) -> Option<Peer> {
         let Some(base) = &self.base else {
             log("file: no peer can be found without a 'path'");

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use websocksy_plugin::Client;
 
+/// What an error says would be right.
+const VARIABLES: &str = "there are %endpoint%, %cookie:NAME% and %header:NAME%";
+
 /// An expression such as `users/%cookie:session%.txt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(Vec<Part>);
@@ -25,7 +28,7 @@ impl FromStr for Template {
     fn from_str(text: &str) -> Result<Self, String> {
         let pieces: Vec<&str> = text.split('%').collect();
         if pieces.len().is_multiple_of(2) {
-            return Err(format!("a '%' without its end in {text:?}"));
+            return Err(format!("a '%' without its end in {text:?}; {VARIABLES}"));
         }
         let parts = pieces.iter().enumerate().map(|(index, piece)| match index % 2 {
             0 => Ok(Part::Literal(piece.as_bytes().to_vec())),
@@ -46,7 +49,7 @@ fn variable(name: &str) -> Result<Part, String> {
         None if name == "endpoint" => Ok(Part::Endpoint),
         Some(("cookie", name)) if !name.is_empty() => Ok(Part::Cookie(name.into())),
         Some(("header", name)) if !name.is_empty() => Ok(Part::Header(name.into())),
-        _ => Err(format!("unknown variable %{}%", name.escape_debug())),
+        _ => Err(format!("unknown variable %{}%; {VARIABLES}", name.escape_debug())),
     }
 }
 

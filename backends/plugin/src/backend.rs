@@ -18,6 +18,14 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// The reason why the key or its value is refused; it is logged, and the daemon does not start.
     fn configure(&mut self, key: &str, value: &str) -> Result<(), String>;
 
+    /// Judges the configuration as a whole, when all of it is there.
+    ///
+    /// # Errors
+    /// The reason why no client would get a peer with it; the daemon does not start.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Finds the peer; `None` for "there is none", which the client sees as 404.
     ///
     /// Runs off the daemon's loop: it may block, within `--query-timeout`.

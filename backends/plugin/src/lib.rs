@@ -112,6 +112,11 @@ macro_rules! export_backend {
             }
 
             #[unsafe(no_mangle)]
+            extern "C" fn websocksy_check() -> u64 {
+                ffi::check(&SLOT)
+            }
+
+            #[unsafe(no_mangle)]
             unsafe extern "C" fn query(
                 endpoint: *const c_char,
                 protocols: usize,

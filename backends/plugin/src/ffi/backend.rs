@@ -50,6 +50,20 @@ pub unsafe fn configure<B: Backend>(
     REFUSED
 }
 
+/// `websocksy_check`: 0 when the configuration will do.
+pub fn check<B: Backend>(slot: &Slot<B>) -> u64 {
+    let answer = guarded(|| {
+        let slot = slot.read().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().ok_or("init was not called")?.check()
+    });
+    match answer {
+        Some(Ok(())) => return 0,
+        Some(Err(reason)) => log_for::<B>(&reason),
+        None => (),
+    }
+    REFUSED
+}
+
 /// `query`: the peer, or a null host for "none".
 ///
 /// # Safety

@@ -16,13 +16,14 @@ const FAULT: i64 = -1;
 /// An encoder's answer to a message that cannot be sent.
 const ENCODER_FAULT: c_int = -1;
 
-/// Registers a framing function, and its encoder if there is one; called by a constructor.
+/// Registers a framing function and its encoder; called by a constructor. One that has no encoder gets
+/// one that leaves messages as they are, for the core asks it what it thinks of the configuration.
 ///
 /// `name` ends in a zero byte.
 pub fn register<F: Framing>(name: &'static str, encoder: Option<ws_encoder>) {
     let name = CStr::from_bytes_until_nul(name.as_bytes()).unwrap_or(c"");
     let framing = host::register_framing(name, cut::<F>);
-    let encoder = encoder.map_or(Ok(()), |encoder| host::register_encoder(name, encoder));
+    let encoder = host::register_encoder(name, encoder.unwrap_or(check::<F>));
     if let Err(reason) = framing.and(encoder) {
         log(&format!("framing {name:?}: {reason}"));
     }
@@ -129,6 +130,28 @@ pub unsafe extern "C" fn encode<E: Encoder>(
         unsafe { out.write(envelope) };
     }
     kind
+}
+
+/// The encoder of a framing `F` that has none: judges the configuration.
+///
+/// # Safety
+/// As for [`encode`].
+unsafe extern "C" fn check<F: Framing>(
+    _length: u64,
+    _opcode: ws_operation,
+    config: *const c_char,
+    _out: *mut ws_envelope,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let config = unsafe { text(config) };
+    match guarded(|| config.and_then(F::new).map(drop)) {
+        Some(Ok(())) => WS_ENVELOPE_NONE,
+        Some(Err(reason)) => {
+            log_for::<F>(&reason);
+            ENCODER_FAULT
+        }
+        None => ENCODER_FAULT,
+    }
 }
 
 /// The kind of an encoder and, if there is a message, what goes around it.
