@@ -67,15 +67,15 @@ fn a_configuration_that_cannot_be_is_one_line_and_exit_code_2() {
     let refused = directory.file("refused.conf", "[backend]\nhost = localhost\nfrob = 1\n");
     let none = directory.0.join("none.conf").to_str().unwrap().to_owned();
     let range = "is not a number from 0 to 65535";
-    let no_key = "the built-in back end has no key \"frob\"; it has host, port, protocol, framing and \
+    let no_key = "the built-in back end has no key \"frob\"; it has host, port, protocol, framing, \
                   framing-config";
     let cases: &[(&[&str], String)] = &[
         (&["--port", "abc"], format!("--port: 'abc' {range}")),
-        (&["--frobnicate"], "--frobnicate: is no option; see --help".into()),
+        (&["--frobnicate"], "--frobnicate: is not an option; see --help".into()),
         (&["-f", &port], format!("{port}:3: port: '80 80' {range}")),
         (&["-c", "frob=1"], format!("--config: frob: {no_key}")),
         (&[&refused, "-p", "0"], format!("{refused}:3: frob: {no_key}")),
-        (&[&key], format!("{key}:2: log: is no key of [core]")),
+        (&[&key], format!("{key}:2: log: is not a key of [core]")),
         (&[&none], format!("{none}: No such file or directory (os error 2)")),
     ];
     for (args, message) in cases {

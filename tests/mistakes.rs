@@ -234,10 +234,10 @@ fn o2_values_of_the_back_end() {
                 "-c",
                 "framing=separator",
                 "-c",
-                "framing-config=------------------------------------------------------------------",
+                "framing-config=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0",
             ],
             "--config: framing-config",
-            &["66", "at most 64"],
+            &["65", "at most 64"],
         ),
     ]);
     refuse(&rows);

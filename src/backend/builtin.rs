@@ -1,10 +1,13 @@
 //! The back end without a plug-in: one peer for everybody, from the configuration.
 
 use super::Answer;
+use super::address_error::AddressError;
 use super::error::{BadAnswer, ConfigureError, QueryError};
-use super::target::{self, AddressError, Scheme, Target};
-use crate::framing::{self, ConfigFault, Selection};
-use crate::proto::handshake::Upgrade;
+use super::exports::heard;
+use super::scheme::Scheme;
+use super::target::{self, Target};
+use crate::framing::{self, ConfigFault, Framer, Selection};
+use crate::proto::handshake::{self, Upgrade};
 use std::ffi::CStr;
 
 /// The port for a host that has none and no `port` beside it: VNC's, display 0.
@@ -60,6 +63,7 @@ impl Settings {
             error => ("host", error.into()),
         })?;
         self.check_port(&target).map_err(|error| ("port", error))?;
+        self.check_protocol().map_err(|error| ("protocol", error))?;
         let selection = self.selection().map_err(|fault| {
             let of_config = self.framing_config.is_some();
             let key = match fault {
@@ -69,11 +73,24 @@ impl Settings {
             };
             (key, ConfigureError::Framing(fault))
         })?;
+        let at = if self.framing_config.is_some() { "framing-config" } else { "framing" };
+        heard(|| Framer::new(&selection).envelope_mode())
+            .map_err(|(_, reason)| (at, ConfigureError::Framed(self.framing.clone(), reason)))?;
         self.checked = Some((target, selection));
         if target::lacks_scheme(Scheme::Detect, &self.host) {
             log::warn!("peer {:?} has no scheme and is taken for tcp", self.host);
         }
         Ok(())
+    }
+
+    /// `*` and `none` are tokens, too.
+    fn check_protocol(&self) -> Result<(), ConfigureError> {
+        match &self.protocol {
+            Some(name) if !handshake::is_subprotocol(name) => {
+                Err(ConfigureError::Protocol(name.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A port that is written beside one in the host is the same, and the peer has ports.
@@ -105,10 +122,15 @@ impl Settings {
 
     pub(super) fn target(&self) -> Result<Target, AddressError> {
         let parse = |port| Target::parse(Scheme::Detect, &self.host, port);
-        match parse(self.port.as_deref()) {
-            Err(AddressError::NoPort) => parse(Some(DEFAULT_PORT)),
+        let target = match parse(self.port.as_deref()) {
+            Err(AddressError::NoPort) => {
+                target::no_port_inside(&self.host)?;
+                parse(Some(DEFAULT_PORT))
+            }
             result => result,
-        }
+        }?;
+        target.check_absolute()?;
+        Ok(target)
     }
 
     fn selection(&self) -> Result<Selection, ConfigFault> {

@@ -1,6 +1,8 @@
 //! What can go wrong with a back end, by when it does.
 
-use super::target::{AddressError, Target};
+use super::address_error::AddressError;
+use super::keys::KEYS;
+use super::target::Target;
 use crate::framing::ConfigFault;
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -34,7 +36,17 @@ pub enum LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(name) => write!(f, "{name:?} is no name of a back end"),
+            Self::Name(name) => {
+                let shown = name.rsplit('/').next().unwrap_or_default();
+                let shown = shown.strip_prefix("backend_").unwrap_or(shown);
+                let shown = shown.strip_suffix(".so").unwrap_or(shown);
+                write!(
+                    f,
+                    "{name:?} is not the name of a back end: for DIR/backend_{shown}.so write \
+                     -b {shown} and --plugins DIR"
+                )
+            }
+
             Self::Relative(path) => write!(f, "directory {path:?} is not an absolute path"),
             Self::Mistrusted(path, why) => {
                 write!(f, "{}: {why}, so it is not trusted", path.display())
@@ -93,11 +105,17 @@ pub enum ConfigureError {
     /// The thread that calls the plug-in has ended.
     Gone,
     /// The plug-in's `configure` returned this for this key.
-    Refused(String, u64),
+    Refused(String, u64, Option<String>),
+    /// The plug-in's `websocksy_check` returned this.
+    Incomplete(u64, Option<String>),
+    /// A plug-in's framing refuses what it is told.
+    Framed(String, Option<String>),
     /// The port in `port` and the one in `host` differ.
     TwoPorts(u16, u16),
     /// A port for a peer that has none.
     Portless(Target),
+    /// What no client can offer as a subprotocol.
+    Protocol(String),
     /// The peer's address is none.
     Address(AddressError),
     /// The framing or its configuration is none.
@@ -107,19 +125,35 @@ pub enum ConfigureError {
 impl fmt::Display for ConfigureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Key(key) => write!(
-                f,
-                "the built-in back end has no key {key:?}; it has host, port, protocol, framing and \
-                 framing-config"
-            ),
+            Self::Key(key) => {
+                let keys: Vec<_> = KEYS.iter().map(|known| known.name).collect();
+                let keys = keys.join(", ");
+                write!(f, "the built-in back end has no key {key:?}; it has {keys}")
+            }
             Self::TwoPorts(port, own) => {
                 write!(f, "is {port}, and host says {own}; one of them is enough")
+            }
+            Self::Protocol(name) => {
+                write!(f, "{name:?} is not one subprotocol, nor * for the first, nor none")
             }
             Self::Portless(target) => write!(f, "means nothing to {target}"),
             Self::Nul => f.write_str("a key or value holds a NUL"),
             Self::Unconfigurable => f.write_str("the back end takes no configuration"),
             Self::Gone => f.write_str("the back end's thread has ended"),
-            Self::Refused(key, code) => write!(f, "the back end refused {key:?} with {code}"),
+            Self::Refused(_, _, Some(reason)) => write!(f, "refused by the {reason}"),
+            Self::Refused(key, code, None) => {
+                write!(f, "the back end refused {key:?} with {code}")
+            }
+            Self::Incomplete(_, Some(reason)) => write!(f, "refused by the {reason}"),
+            Self::Incomplete(code, None) => {
+                write!(f, "the back end refused its configuration with {code}")
+            }
+            Self::Framed(framing, Some(reason)) => {
+                write!(f, "framing {framing} refuses its framing-config: {reason}")
+            }
+            Self::Framed(framing, None) => {
+                write!(f, "framing {framing} refuses its framing-config")
+            }
             Self::Address(error) => error.fmt(f),
             Self::Framing(fault) => fault.fmt(f),
         }

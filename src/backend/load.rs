@@ -13,7 +13,7 @@ const BACKEND_PREFIX: &str = "backend_";
 
 /// Loads `backend_NAME.so`, and initialises it.
 pub(super) fn backend(dir: &Path, name: &str) -> Result<Vtable, LoadError> {
-    if name.is_empty() || name.contains(['/', '\0']) {
+    if name.is_empty() || name.contains(['/', '\0']) || name.ends_with(".so") {
         return Err(LoadError::Name(name.into()));
     }
     check_directory(dir)?;

@@ -3,23 +3,29 @@
 //! The life of a back end: [`Backend::builtin`] or [`Backend::load`], [`Backend::configure`] for
 //! each key, [`Backend::check`], any number of [`Backend::ask`], [`Backend::cleanup`].
 
+mod address_error;
 mod builtin;
 mod error;
 mod exports;
+mod keys;
 mod load;
 mod object;
 mod query_args;
+mod scheme;
 mod service;
 mod target;
 mod threads;
 mod trust;
 mod vtable;
 
+pub use address_error::AddressError;
 pub use error::{BadAnswer, ConfigureError, LoadError, Mistrust, QueryError};
 pub use exports::{client_connect, client_register, core_log};
 pub use exports::{core_header, core_header_at, core_header_count};
+pub use keys::{KEYS, Key};
 pub use load::load_framings;
-pub use target::{AddressError, Scheme, Target};
+pub use scheme::{SCHEMES, Scheme, SchemeForm};
+pub use target::Target;
 
 use crate::framing::Selection;
 use crate::proto::handshake::Upgrade;
@@ -122,11 +128,15 @@ impl Backend {
     /// are in, and the plug-ins' framings registered.
     ///
     /// # Errors
-    /// The built-in back end could answer no query: the key at fault, and why.
+    /// It could answer no query: the key at fault, or none that is there, and why.
     pub fn check(&mut self) -> Result<(), (&'static str, ConfigureError)> {
         match &mut self.0 {
             Kind::Builtin(settings) => settings.check(),
-            Kind::Plugin(_) => Ok(()),
+            Kind::Plugin(plugin) => {
+                let table = Arc::clone(&plugin.table);
+                let call = plugin.threads.call(move || table.check());
+                call.unwrap_or(Err(ConfigureError::Gone)).map_err(|error| ("", error))
+            }
         }
     }
 

@@ -1,18 +1,11 @@
 //! Where a peer is, from the strings that a back end names it with.
 
+use super::address_error::{AddressError, LONGEST_SOCKET_PATH};
+use super::scheme::Scheme;
 use super::service::{self, Protocol};
 use std::fmt;
-use std::mem::{offset_of, size_of};
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
-use websocksy_abi as abi;
-
-/// The longest path of a Unix socket: what `sun_path` holds beside its NUL.
-const LONGEST_SOCKET_PATH: usize =
-    size_of::<libc::sockaddr_un>() - offset_of!(libc::sockaddr_un, sun_path) - 1;
-
-/// How much of a bad address an error quotes, in characters: a client may have a part in it.
-const QUOTED: usize = 80;
+use std::path::{Path, PathBuf};
 
 /// The end that a client is bridged to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,105 +32,6 @@ pub enum Target {
     FifoTx(PathBuf),
     /// A FIFO whose bytes go to the client.
     FifoRx(PathBuf),
-}
-
-/// How a peer is reached: [`abi::peer_transport`], checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// By the scheme in the host; TCP when it has none.
-    Detect,
-    /// `tcp://host:port`
-    Tcp,
-    /// `udp://host:port`
-    Udp,
-    /// `fifotx://path`
-    FifoTx,
-    /// `fiforx://path`
-    FifoRx,
-    /// `unix://path`
-    UnixStream,
-    /// `unix-dgram://path`
-    UnixDatagram,
-}
-
-impl Scheme {
-    /// The transport behind a C value, if it is one.
-    pub fn from_abi(value: abi::peer_transport) -> Option<Self> {
-        Some(match value {
-            abi::PEER_TRANSPORT_DETECT => Self::Detect,
-            abi::PEER_TCP_CLIENT => Self::Tcp,
-            abi::PEER_UDP_CLIENT => Self::Udp,
-            abi::PEER_FIFO_TX => Self::FifoTx,
-            abi::PEER_FIFO_RX => Self::FifoRx,
-            abi::PEER_UNIX_STREAM => Self::UnixStream,
-            abi::PEER_UNIX_DGRAM => Self::UnixDatagram,
-            _ => return None,
-        })
-    }
-
-    fn from_scheme(scheme: &str) -> Option<Self> {
-        // Schemes are the same in any case: RFC 3986 §3.1.
-        Some(match scheme.to_ascii_lowercase().as_str() {
-            "tcp" => Self::Tcp,
-            "udp" => Self::Udp,
-            "fifotx" => Self::FifoTx,
-            "fiforx" => Self::FifoRx,
-            "unix" => Self::UnixStream,
-            "unix-dgram" => Self::UnixDatagram,
-            _ => return None,
-        })
-    }
-}
-
-/// Why a peer's address is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AddressError {
-    /// The host is the empty string.
-    Empty,
-    /// None of our transports.
-    Scheme(String),
-    /// Neither a name nor an address.
-    Host(String),
-    /// A transport that needs a port, and none is given.
-    NoPort,
-    /// Neither a number from 1 to 65535 nor a service.
-    Port(String),
-    /// An empty path, or one with control characters.
-    Path(String),
-    /// A path of so many bytes does not fit a Unix socket's address.
-    LongPath(usize),
-}
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the peer's host is empty"),
-            Self::Scheme(scheme) => write!(
-                f,
-                "the peer's scheme {:?} is unknown; there are tcp://, udp://, unix://, \
-                 unix-dgram://, fifotx:// and fiforx://",
-                quote(scheme)
-            ),
-            Self::Host(host) => write!(f, "{:?} is no name or address of a host", quote(host)),
-            Self::NoPort => f.write_str("the peer has no port"),
-            Self::Port(port) => write!(
-                f,
-                "port {:?} is neither a number from 1 to 65535 nor a service",
-                quote(port)
-            ),
-            Self::Path(path) => write!(f, "{:?} is no path of a peer", quote(path)),
-            Self::LongPath(length) => write!(
-                f,
-                "a path of {length} bytes; a Unix socket has room for {LONGEST_SOCKET_PATH}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for AddressError {}
-
-fn quote(text: &str) -> String {
-    text.chars().take(QUOTED).collect()
 }
 
 /// Whether [`Target::parse`] takes this for TCP only for want of a scheme.
@@ -182,11 +76,70 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The name of the scheme and the path of a peer that has one.
+    fn path(&self) -> Option<(&'static str, &Path)> {
+        match self {
+            Self::Tcp { .. } | Self::Udp { .. } => None,
+            Self::UnixStream(path) => Some(("unix", path)),
+            Self::UnixDatagram(path) => Some(("unix-dgram", path)),
+            Self::FifoTx(path) => Some(("fifotx", path)),
+            Self::FifoRx(path) => Some(("fiforx", path)),
+        }
+    }
+
+    /// Refuses a relative path: a daemon's working directory is nobody's choice.
+    ///
+    /// # Errors
+    /// It is relative, and no abstract name.
+    pub(super) fn check_absolute(&self) -> Result<(), AddressError> {
+        let is_unix = matches!(self, Self::UnixStream(_) | Self::UnixDatagram(_));
+        match self.path() {
+            Some((scheme, path)) if path.is_relative() && !(is_unix && is_abstract(path)) => {
+                Err(AddressError::Relative(scheme, path.into()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether this stands for a name in the abstract namespace (unix(7)), without its `@`.
+fn is_abstract(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().starts_with(b"@")
+}
+
+/// Refuses a host that may be an IPv6 address and a port, or a longer address: `::1:5900`.
+///
+/// # Errors
+/// It is, with the address and the port.
+pub(super) fn no_port_inside(host: &str) -> Result<(), AddressError> {
+    let host = host.split_once("://").map_or(host, |(_, rest)| rest);
+    match host.rsplit_once(':') {
+        Some((address, port))
+            if is_ipv6(host) && is_ipv6(address) && port.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            Err(AddressError::Bare(address.into(), port.into()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The transport by the scheme in `host`, and what follows the scheme.
 fn detect(host: &str) -> Result<(Scheme, &str), AddressError> {
-    let Some((scheme, rest)) = host.split_once("://") else { return Ok((Scheme::Tcp, host)) };
-    let unknown = || AddressError::Scheme(scheme.into());
-    Ok((Scheme::from_scheme(scheme).ok_or_else(unknown)?, rest))
+    if let Some((scheme, rest)) = host.split_once("://") {
+        let unknown = || AddressError::Scheme(scheme.into());
+        return Ok((Scheme::from_scheme(scheme).ok_or_else(unknown)?, rest));
+    }
+    match host.split_once(':') {
+        // A host may be called "tcp", but no port is of this kind.
+        Some((scheme, rest)) if rest.contains([':', '/']) && !is_ipv6(host) => {
+            match Scheme::from_scheme(scheme) {
+                Some(_) => Err(AddressError::Slashes(scheme.into(), rest.into())),
+                None => Ok((Scheme::Tcp, host)),
+            }
+        }
+        _ => Ok((Scheme::Tcp, host)),
+    }
 }
 
 fn authority(
@@ -254,10 +207,15 @@ fn path(text: &str) -> Result<PathBuf, AddressError> {
     Ok(text.into())
 }
 
-/// Never cut: a shorter path is another socket.
+/// Never cut: a shorter path is another socket. `@NAME` is a name in the abstract namespace
+/// (unix(7)), which has a byte of its own where a path has its end.
 fn socket_path(text: &str) -> Result<PathBuf, AddressError> {
-    if text.len() > LONGEST_SOCKET_PATH {
-        return Err(AddressError::LongPath(text.len()));
+    if text == "@" {
+        return Err(AddressError::Path(text.into()));
+    }
+    let length = text.strip_prefix('@').unwrap_or(text).len();
+    if length > LONGEST_SOCKET_PATH {
+        return Err(AddressError::LongPath(length));
     }
     path(text)
 }

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use getopts::{Fail, HasArg, Matches, Occur, Options};
 
-use super::options::{FILE, HELP, OPTIONS, ORIGIN, Setting, VERSION};
-use super::{Config, ConfigError, file};
+use super::file::{self, FileSteps};
+use super::nearest::nearest;
+use super::options::{FILE, HELP, LISTEN, OPTIONS, ORIGIN, PORT, Setting, VERSION};
+use super::{Config, ConfigError, help, listen, steps};
 use crate::logging::Escaped;
 
 /// What the command line asks for.
@@ -28,7 +30,7 @@ pub fn from_args(args: impl Iterator<Item = OsString>) -> Result<Command, Config
     let options = options();
     let matches = options.parse(utf8(args)?).map_err(misuse)?;
     if matches.opt_present(HELP) {
-        return Ok(Command::Help(options.usage("Usage: websocksy [OPTIONS] [FILE]")));
+        return Ok(Command::Help(help::text()));
     }
     if matches.opt_present(VERSION) {
         return Ok(Command::Version(format!("websocksy {}\n", env!("CARGO_PKG_VERSION"))));
@@ -42,7 +44,7 @@ fn options() -> Options {
         let has_arg = if opt.hint.is_empty() { HasArg::No } else { HasArg::Yes };
         let once = opt.setting.as_ref().is_some_and(|s| !s.repeats()) || opt.long == FILE;
         let occur = if once { Occur::Optional } else { Occur::Multi };
-        options.opt(opt.short, opt.long, &opt.description(), opt.hint, has_arg, occur);
+        options.opt(opt.short, opt.long, "", "", has_arg, occur); // the help text is ours
     }
     options
 }
@@ -58,11 +60,15 @@ fn utf8(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, ConfigError
 
 fn misuse(fail: Fail) -> ConfigError {
     let (name, problem) = match fail {
-        Fail::ArgumentMissing(name) => (name, "needs a value"),
-        Fail::UnrecognizedOption(name) => (name, "is no option; see --help"),
-        Fail::OptionMissing(name) => (name, "is missing"),
-        Fail::OptionDuplicated(name) => (name, "is given twice"),
-        Fail::UnexpectedArgument(name) => (name, "takes no value"),
+        Fail::ArgumentMissing(name) => (name, "needs a value".into()),
+        Fail::UnrecognizedOption(name) => {
+            let near = nearest(&name, OPTIONS.iter().map(|opt| opt.long));
+            let near = near.map_or_else(String::new, |near| format!(" (--{near}?)"));
+            (name, format!("is not an option{near}; see --help"))
+        }
+        Fail::OptionMissing(name) => (name, "is missing".into()),
+        Fail::OptionDuplicated(name) => (name, "is given twice".into()),
+        Fail::UnexpectedArgument(name) => (name, "takes no value".into()),
     };
     let dashes = if name.chars().count() == 1 { "-" } else { "--" };
     ConfigError::new(format!("{dashes}{}", Escaped(&name)), problem)
@@ -70,8 +76,9 @@ fn misuse(fail: Fail) -> ConfigError {
 
 fn configure(matches: &Matches) -> Result<Config, ConfigError> {
     let mut config = Config::default();
+    let mut from_file = FileSteps::default();
     if let Some(path) = file_name(matches)? {
-        file::load(Path::new(&path), &mut config)?;
+        from_file = file::load(Path::new(&path), &mut config)?;
     }
     if matches.opt_present(ORIGIN) {
         config.origins.clear(); // flags win over the file, they do not add to it
@@ -81,12 +88,30 @@ fn configure(matches: &Matches) -> Result<Config, ConfigError> {
         let applied = setting.apply(&mut config, &value, &origin);
         applied.map_err(|problem| ConfigError::new(origin, problem))?;
     }
+    one_port(matches)?;
+    let flags = std::mem::take(&mut config.backend);
+    steps::join(&mut config, from_file.steps, flags, from_file.twice)?;
     Ok(config)
 }
 
-/// The file of `-f`, or the one argument that is no flag.
+/// The port of `--port` and one in `--listen` are the same.
+fn one_port(matches: &Matches) -> Result<(), ConfigError> {
+    let (Some(listen), Some(port)) = (matches.opt_str(LISTEN), matches.opt_str(PORT)) else {
+        return Ok(());
+    };
+    match (listen::parse(&listen), port.parse()) {
+        (Ok((_, Some(own))), Ok(port)) => listen::one_port(own, port)
+            .map_err(|problem| ConfigError::new(format!("--{PORT}"), problem)),
+        _ => Ok(()),
+    }
+}
+
+/// The file of `-f`, or the one argument that is not a flag.
 fn file_name(matches: &Matches) -> Result<Option<String>, ConfigError> {
     let flag = matches.opt_str(FILE);
+    if let Some(error) = another_bridges(&matches.free) {
+        return Err(error);
+    }
     let mut names = flag.into_iter().chain(matches.free.iter().cloned());
     let first = names.next();
     match names.next() {
@@ -96,6 +121,43 @@ fn file_name(matches: &Matches) -> Result<Option<String>, ConfigError> {
             "is a second configuration file; only one is read",
         )),
     }
+}
+
+/// Other bridges' arguments are `[[HOST:]PORT] PEER`. Here they would say too little, for a peer
+/// needs a framing too, and one that is not VNC another than theirs: says what to write.
+fn another_bridges(arguments: &[String]) -> Option<ConfigError> {
+    let (peer, place) = match arguments {
+        [peer] => (peer, None),
+        [place, peer] => (peer, Some(listen_flags(place)?)),
+        _ => return None,
+    };
+    if Path::new(peer).exists() || peer.contains(char::is_control) {
+        return None;
+    }
+    let host = match peer.split_once("://") {
+        Some(_) => peer.clone(),
+        None => match listen::parse(peer) {
+            Ok((_, Some(_))) => format!("tcp://{peer}"),
+            _ => return None,
+        },
+    };
+    let flags = place.map_or_else(String::new, |flags| flags + " ");
+    Some(ConfigError::new(
+        format!("'{}'", Escaped(peer)),
+        format!(
+            "is not a file; to bridge to a peer write {flags}-c host={}, and -c framing=binary for \
+             bytes that are not text, such as VNC",
+            Escaped(host)
+        ),
+    ))
+}
+
+/// `PORT` or `HOST:PORT` as flags.
+fn listen_flags(place: &str) -> Option<String> {
+    if place.parse::<u16>().is_ok() {
+        return Some(format!("-p {place}"));
+    }
+    listen::parse(place).ok().map(|_| format!("-l {place}"))
 }
 
 /// The settings as they were written: each `--config` goes to the `--backend` before it.

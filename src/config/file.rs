@@ -5,15 +5,31 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::options::{OPTIONS, Setting};
-use super::{BackendStep, Config, ConfigError, Origin, PlacedStep};
+use super::nearest::nearest;
+use super::options::{CONFIG, LISTEN, OPTIONS, PORT, Setting};
+use super::{BackendStep, Config, ConfigError, Origin, PlacedStep, listen, steps};
 use crate::logging::Escaped;
 
 /// The longest line, in bytes: a path and a framing's configuration fit many times over.
 const MAX_LINE: usize = 64 * 1024;
 
+/// The key whose value may be any bytes, as they are written.
+const FRAMING_CONFIG: &str = "framing-config";
+
 /// The longest file, in bytes: a device named by mistake (`/dev/zero`) does not fill memory.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
+
+/// What editors on some systems put before the text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// What a file says about the back end.
+#[derive(Default)]
+pub(super) struct FileSteps {
+    /// The steps, in their order: the one of `[core]` first.
+    pub(super) steps: Vec<PlacedStep>,
+    /// A key that stands twice, which is wrong for the built-in back end.
+    pub(super) twice: Option<ConfigError>,
+}
 
 /// Reads the bytes of a configuration file that messages call `path`.
 ///
@@ -21,12 +37,13 @@ const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// One line that names file, line and key.
 pub fn from_file(path: &Path, bytes: &[u8]) -> Result<Config, ConfigError> {
     let mut config = Config::default();
-    apply(path, bytes, &mut config)?;
+    let FileSteps { steps, twice } = apply(path, bytes, &mut config)?;
+    steps::join(&mut config, steps, Vec::new(), twice)?;
     Ok(config)
 }
 
-/// Reads the file at `path` into `config`.
-pub(super) fn load(path: &Path, config: &mut Config) -> Result<(), ConfigError> {
+/// Reads the file at `path` into `config`, and what it says for the back end.
+pub(super) fn load(path: &Path, config: &mut Config) -> Result<FileSteps, ConfigError> {
     let bytes = read(path).map_err(|error| ConfigError::new(file_name(path), error.to_string()))?;
     apply(path, &bytes, config)
 }
@@ -40,15 +57,17 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn apply(path: &Path, bytes: &[u8], config: &mut Config) -> Result<(), ConfigError> {
+fn apply(path: &Path, bytes: &[u8], config: &mut Config) -> Result<FileSteps, ConfigError> {
     let mut reader = Reader::new(path, config);
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     for line in bytes.split(|byte| *byte == b'\n') {
         reader.number += 1;
         reader.line(line)?;
     }
-    let Reader { mut backend, .. } = reader;
-    config.backend.append(&mut backend);
-    Ok(())
+    let Reader { mut backend, twice, .. } = reader;
+    let mut steps = std::mem::take(&mut config.backend);
+    steps.append(&mut backend);
+    Ok(FileSteps { steps, twice })
 }
 
 fn file_name(path: &Path) -> String {
@@ -69,14 +88,29 @@ struct Reader<'a> {
     section: Option<Section>,
     /// The single-valued keys so far, with their lines.
     seen: Vec<(&'static str, usize)>,
+    /// The ports that were read: in `listen`, and in `port`.
+    ports: (Option<u16>, Option<u16>),
     /// The steps of `[backend]`, kept back: they follow the `backend` of `[core]` wherever it is.
     backend: Vec<PlacedStep>,
+    /// The keys of `[backend]` so far, with their lines.
+    keys: Vec<(String, usize)>,
+    /// The first that stood there before.
+    twice: Option<ConfigError>,
 }
 
 impl<'a> Reader<'a> {
     fn new(path: &Path, config: &'a mut Config) -> Self {
-        let file = file_name(path);
-        Self { config, file, number: 0, section: None, seen: Vec::new(), backend: Vec::new() }
+        Self {
+            config,
+            file: file_name(path),
+            number: 0,
+            section: None,
+            seen: Vec::new(),
+            ports: (None, None),
+            backend: Vec::new(),
+            keys: Vec::new(),
+            twice: None,
+        }
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), ConfigError> {
@@ -107,30 +141,59 @@ impl<'a> Reader<'a> {
     fn pair(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
         let origin = Origin::from(format!("{}:{}: {}", self.file, self.number, Escaped(key)));
         let done = match self.section {
-            None => Err("stands before any section".into()),
+            None => Err("stands before any section; begin with [core] or [backend]".into()),
             Some(Section::Core) => self.core(key, value, &origin),
-            Some(Section::Backend) => {
-                let step = BackendStep::Configure(key.into(), value.into());
-                self.backend.push(PlacedStep { step, origin: origin.clone() });
-                Ok(())
-            }
+            Some(Section::Backend) => self.backend(key, value, &origin),
         };
         done.map_err(|problem| ConfigError::new(origin, problem))
     }
 
     fn core(&mut self, key: &str, value: &str, origin: &Origin) -> Result<(), String> {
-        let (name, setting) = core_key(key).ok_or("is no key of [core]")?;
-        if !setting.repeats_in_file() {
+        let (name, setting) = core_key(key).ok_or_else(|| no_core_key(key))?;
+        if !setting.repeats() {
             self.once(name)?;
         }
-        setting.apply(self.config, value, origin)
+        steps::no_comment(value)?;
+        setting.apply(self.config, value, origin)?;
+        steps::no_quotes(value)?;
+        self.one_port(name, value)
+    }
+
+    /// The ports in `listen` and `port` are the same.
+    fn one_port(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            LISTEN => self.ports.0 = listen::parse(value)?.1,
+            PORT => self.ports.1 = Some(self.config.port),
+            _ => return Ok(()),
+        }
+        match self.ports {
+            (Some(own), Some(port)) => listen::one_port(own, port),
+            _ => Ok(()),
+        }
     }
 
     fn once(&mut self, name: &'static str) -> Result<(), String> {
         if let Some((_, first)) = self.seen.iter().find(|(seen, _)| *seen == name) {
-            return Err(format!("was set in line {first} already"));
+            return Err(set_in(*first));
         }
         self.seen.push((name, self.number));
+        Ok(())
+    }
+
+    fn backend(&mut self, key: &str, value: &str, origin: &Origin) -> Result<(), String> {
+        // What a plug-in's key may hold, and what bytes separate messages, is not ours to say.
+        if steps::is_builtin_key(key) && key != FRAMING_CONFIG {
+            steps::no_comment(value)?;
+            steps::no_quotes(value)?;
+        }
+        match self.keys.iter().find(|(seen, _)| seen == key) {
+            Some((_, first)) if self.twice.is_none() => {
+                self.twice = Some(ConfigError::new(origin.clone(), set_in(*first)));
+            }
+            _ => self.keys.push((key.into(), self.number)),
+        }
+        let step = BackendStep::Configure(key.into(), value.into());
+        self.backend.push(PlacedStep { step, origin: origin.clone() });
         Ok(())
     }
 
@@ -142,6 +205,34 @@ impl<'a> Reader<'a> {
 fn core_key(key: &str) -> Option<(&'static str, &'static Setting)> {
     let opt = OPTIONS.iter().find(|opt| opt.long == key)?;
     opt.setting.as_ref().filter(|s| s.is_core_key()).map(|s| (opt.long, s))
+}
+
+fn set_in(line: usize) -> String {
+    format!("was set in line {line} already")
+}
+
+/// What is wrong with a key that [core] does not have.
+fn no_core_key(key: &str) -> String {
+    let is_not = "is not a key of [core]";
+    if steps::is_builtin_key(key) {
+        return format!("{is_not}, but of [backend]");
+    }
+    if key == CONFIG {
+        return format!("{is_not}: what is for the back end stands in [backend]");
+    }
+    if OPTIONS.iter().any(|opt| opt.long == key) {
+        return format!("{is_not}: it is for the command line only");
+    }
+    let keys = OPTIONS.iter().map(|opt| opt.long).filter(|key| core_key(key).is_some());
+    match nearest(key, keys) {
+        Some(near) => format!("{is_not}; is it {near}?"),
+        None => is_not.into(),
+    }
+}
+
+/// Whether [core] has a key of this name.
+pub fn is_core_key(key: &str) -> bool {
+    core_key(key).is_some()
 }
 
 /// The line as text, without white space around it (nor the CR of a CRLF).

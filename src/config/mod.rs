@@ -5,7 +5,11 @@
 
 mod args;
 mod file;
+mod help;
+mod listen;
+mod nearest;
 mod options;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +19,7 @@ use std::time::Duration;
 
 use crate::proto::origin::OriginPattern;
 pub use args::{Command, from_args};
-pub use file::from_file;
+pub use file::{from_file, is_core_key};
 
 /// A step of setting up the back end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +80,7 @@ impl std::error::Error for ConfigError {}
 /// The configuration of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen: an address or a host name.
+    /// Where to listen: an address, without brackets, or a host name.
     pub listen: String,
     /// TCP port; 0 lets the kernel choose.
     pub port: u16,
@@ -92,6 +96,8 @@ pub struct Config {
     pub query_threads: usize,
     /// The most clients at once.
     pub max_connections: usize,
+    /// Where that was written; none for the default.
+    pub max_connections_origin: Option<Origin>,
     /// The most clients at once from one address; 0 for no limit.
     pub max_per_address: usize,
     /// How long the sessions that are left may take to end after SIGTERM.
@@ -147,6 +153,7 @@ impl Default for Config {
             origins: Vec::new(),
             query_threads: 1,
             max_connections: 10_000,
+            max_connections_origin: None,
             max_per_address: 0,
             drain_timeout: Duration::from_secs(10),
             deadlines: Deadlines::default(),

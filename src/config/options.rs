@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{BackendStep, Config, Origin, PlacedStep};
+use super::{BackendStep, Config, Origin, PlacedStep, listen};
 use crate::logging::Escaped;
 use crate::proto::origin::OriginPattern;
 
@@ -24,9 +24,10 @@ pub(super) struct Opt {
 
 /// What an option sets, and with it how its value is read.
 pub(super) enum Setting {
-    Text(fn(&mut Config) -> &mut String),
+    Listen,
     Plugins,
     Port(fn(&mut Config) -> &mut u16),
+    MaxConnections,
     Count(RangeInclusive<usize>, fn(&mut Config) -> &mut usize),
     Seconds(Zero, fn(&mut Config) -> &mut Duration),
     WebOrigin(fn(&mut Config) -> &mut Vec<OriginPattern>),
@@ -46,6 +47,9 @@ pub(super) const HELP: &str = "help";
 pub(super) const VERSION: &str = "version";
 pub(super) const FILE: &str = "file";
 pub(super) const ORIGIN: &str = "origin";
+pub(super) const LISTEN: &str = "listen";
+pub(super) const CONFIG: &str = "config";
+pub(super) const PORT: &str = "port";
 
 /// The kernel's own default ceiling of descriptors a process (`fs.nr_open`): no more clients than
 /// that can ever be.
@@ -64,17 +68,17 @@ const MIN_SECONDS: Duration = Duration::from_millis(1);
 pub(super) const OPTIONS: &[Opt] = &[
     Opt {
         short: "p",
-        long: "port",
+        long: PORT,
         hint: "PORT",
         help: "Listen on this TCP port; 0 for one that the kernel chooses",
         setting: Some(Setting::Port(|c| &mut c.port)),
     },
     Opt {
         short: "l",
-        long: "listen",
-        hint: "HOST",
+        long: LISTEN,
+        hint: "HOST[:PORT]",
         help: "Listen on this address or host name; :: is IPv4 too",
-        setting: Some(Setting::Text(|c| &mut c.listen)),
+        setting: Some(Setting::Listen),
     },
     Opt {
         short: "b",
@@ -85,7 +89,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     },
     Opt {
         short: "c",
-        long: "config",
+        long: CONFIG,
         hint: "KEY=VALUE",
         help: "Configure the back end loaded at that moment; repeatable, in order",
         setting: Some(Setting::BackendPair),
@@ -172,7 +176,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         long: "max-connections",
         hint: "COUNT",
         help: "The most clients at once",
-        setting: Some(Setting::Count(1..=MAX_CLIENTS, |c| &mut c.max_connections)),
+        setting: Some(Setting::MaxConnections),
     },
     Opt {
         short: "",
@@ -205,12 +209,7 @@ impl Opt {
 impl Setting {
     /// Whether the command line may give it more than once.
     pub(super) fn repeats(&self) -> bool {
-        matches!(self, Self::WebOrigin(_) | Self::Backend | Self::BackendPair)
-    }
-
-    /// Whether the file may give it more than once: there, one back end is loaded.
-    pub(super) fn repeats_in_file(&self) -> bool {
-        matches!(self, Self::WebOrigin(_))
+        matches!(self, Self::WebOrigin(_) | Self::BackendPair)
     }
 
     /// Whether it is a key of the file's section `[core]`.
@@ -222,9 +221,10 @@ impl Setting {
     pub(super) fn default_value(&self) -> Option<String> {
         let mut config = Config::default();
         match self {
-            Self::Text(field) => Some(field(&mut config).clone()),
+            Self::Listen => Some(config.listen),
             Self::Plugins => config.plugins.as_ref().map(|dir| dir.display().to_string()),
             Self::Port(field) => Some(field(&mut config).to_string()),
+            Self::MaxConnections => Some(config.max_connections.to_string()),
             Self::Count(_, field) => Some(field(&mut config).to_string()),
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
             Self::WebOrigin(_) | Self::Backend | Self::BackendPair => None,
@@ -239,12 +239,20 @@ impl Setting {
         origin: &Origin,
     ) -> Result<(), String> {
         match self {
-            Self::Text(field) => *field(config) = filled(value)?.into(),
+            Self::Listen => {
+                let (host, port) = listen::parse(value)?;
+                config.listen = host;
+                config.port = port.unwrap_or(config.port);
+            }
             Self::Plugins => {
                 config.plugins = Some(filled(value)?.into());
                 config.plugins_origin = Some(origin.clone());
             }
             Self::Port(field) => *field(config) = number(value, &(0..=u16::MAX))?,
+            Self::MaxConnections => {
+                config.max_connections = number(value, &(1..=MAX_CLIENTS))?;
+                config.max_connections_origin = Some(origin.clone());
+            }
             Self::Count(range, field) => *field(config) = number(value, range)?,
             Self::Seconds(zero, field) => *field(config) = seconds(value, *zero)?,
             Self::WebOrigin(field) => field(config).push(web_origin(value)?),

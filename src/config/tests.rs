@@ -67,6 +67,10 @@ fn flags_set_their_fields() {
         (&["--port=65535"], |c| c.port = 65535),
         (&["--port", "007"], |c| c.port = 7),
         (&["-l", "127.0.0.1"], |c| c.listen = "127.0.0.1".into()),
+        // O5
+        (&["-l", "[::1]"], |c| c.listen = "::1".into()),
+        (&["-l", "127.0.0.1:8055"], |c| (c.listen, c.port) = ("127.0.0.1".into(), 8055)),
+        (&["-p", "8055", "-l", "[::1]:8055"], |c| (c.listen, c.port) = ("::1".into(), 8055)),
         (&["-k", "0"], |c| c.deadlines.ping = Duration::ZERO),
         (&["--ping", "0.5"], |c| c.deadlines.ping = Duration::from_millis(500)),
         (&["--write-timeout", "0.0"], |c| c.deadlines.write = Duration::ZERO),
@@ -78,22 +82,21 @@ fn flags_set_their_fields() {
             c.plugins = Some("/usr/lib/websocksy".into());
             c.plugins_origin = Some("--plugins".into());
         }),
-        (&["--max-connections", "1048576"], |c| c.max_connections = 1 << 20),
+        (&["--max-connections", "1048576"], |c| {
+            c.max_connections = 1 << 20;
+            c.max_connections_origin = Some("--max-connections".into());
+        }),
         (&["--origin", "https://a.org", "--origin=null"], |c| {
             c.origins = vec![origin("https://a.org"), origin("null")];
         }),
-        (
-            &["-c", "host=a=b ", "-b", "file", "-c", "path=", "--backend=x", "--config", "k=v"],
-            |c| {
-                c.backend = vec![
-                    set("host", "a=b ", "--config: host"),
-                    load("file", "--backend"),
-                    set("path", "", "--config: path"),
-                    load("x", "--backend"),
-                    set("k", "v", "--config: k"),
-                ];
-            },
-        ),
+        (&["-b", "file", "-c", "path=", "--config", "k=v ", "-c", "k=a=b"], |c| {
+            c.backend = vec![
+                load("file", "--backend"),
+                set("path", "", "--config: path"),
+                set("k", "v ", "--config: k"),
+                set("k", "a=b", "--config: k"),
+            ];
+        }),
     ];
     for (args, change) in cases {
         let mut expected = Config::default();
@@ -115,9 +118,9 @@ fn wrong_command_lines_are_named() {
         (&["--port"], "--port: needs a value"),
         (&["-p", "1", "--port=2"], "--port: is given twice"),
         (&["-f", "a", "-f", "b"], "--file: is given twice"),
-        (&["-x"], "-x: is no option; see --help"),
-        (&["--prot", "1"], "--prot: is no option; see --help"),
-        (&["--\x1b[m"], "--\\x1b[m: is no option; see --help"),
+        (&["-x"], "-x: is not an option; see --help"),
+        (&["--prot", "1"], "--prot: is not an option (--port?); see --help"),
+        (&["--\x1b[m"], "--\\x1b[m: is not an option; see --help"),
         (&["--help=me"], "--help: takes no value"),
         (&["-l", ""], "--listen: needs a value"),
         (&["-b", ""], "--backend: needs a value"),
@@ -143,6 +146,14 @@ fn wrong_command_lines_are_named() {
             "--max-per-address: '99999999999999999999' is not a number from 0 to 1048576",
         ),
         (&["--query-threads", "257"], "--query-threads: '257' is not a number from 1 to 256"),
+        (&["-b", "a", "-b", "b"], "--backend: is given twice"),
+        (&["-c", "host=a", "-c", "host=b"], "--config: host: is given twice"),
+        (
+            &["-c", "a=1", "-b", "b"],
+            "--config: a: is for the built-in back end, and --backend loads another one: write it \
+             behind --backend, or leave it out",
+        ),
+        (&["-p", "1", "-l", "[::1]:2"], "--port: is 1, and listen says 2; one of them is enough"),
         (&["a.conf", "b.conf"], "'b.conf': is a second configuration file; only one is read"),
         (&["-f", "a.conf", "--", "-b"], "'-b': is a second configuration file; only one is read"),
         (&["/no/such.conf"], "/no/such.conf: No such file or directory (os error 2)"),
@@ -213,6 +224,8 @@ fn files_set_their_fields() {
             c.port = 9000;
             c.deadlines.ping = Duration::ZERO;
         }),
+        // O5: what editors put before the text.
+        ("\u{feff}[core]\nport=9000", |c| c.port = 9000),
         ("[core]\norigin = https://a.org\norigin = null\n[core]\nlisten = ::1", |c| {
             c.origins = vec![origin("https://a.org"), origin("null")];
             c.listen = "::1".into();
@@ -238,22 +251,52 @@ fn files_set_their_fields() {
 fn wrong_files_are_named_with_line_and_key() {
     let long = format!("[core]\n#{}\n", "x".repeat(64 * 1024));
     let cases = [
-        ("port = 1", "ws.conf:1: port: stands before any section"),
-        ("[core]\nprot = 1", "ws.conf:2: prot: is no key of [core]"),
-        ("[core]\nPort = 1", "ws.conf:2: Port: is no key of [core]"),
-        ("[core]\nconfig = a=b", "ws.conf:2: config: is no key of [core]"),
-        ("[core]\nfile = x", "ws.conf:2: file: is no key of [core]"),
-        ("[core]\nhelp =", "ws.conf:2: help: is no key of [core]"),
+        ("port = 1", "ws.conf:1: port: stands before any section; begin with [core] or [backend]"),
+        ("[core]\nprot = 1", "ws.conf:2: prot: is not a key of [core]; is it port?"),
+        ("[core]\nPort = 1", "ws.conf:2: Port: is not a key of [core]; is it port?"),
+        (
+            "[core]\nconfig = a=b",
+            "ws.conf:2: config: is not a key of [core]: what is for the back end stands in [backend]",
+        ),
+        (
+            "[core]\nfile = x",
+            "ws.conf:2: file: is not a key of [core]: it is for the command line only",
+        ),
+        (
+            "[core]\nhelp =",
+            "ws.conf:2: help: is not a key of [core]: it is for the command line only",
+        ),
         ("[core]\nport = x", "ws.conf:2: port: 'x' is not a number from 0 to 65535"),
-        ("[core]\nport = 1 # one", "ws.conf:2: port: '1 # one' is not a number from 0 to 65535"),
+        (
+            "[core]\nport = 1 # one",
+            "ws.conf:2: port: '#' is a part of the value: a comment has a line of its own",
+        ),
         ("[core]\nport = 1\n\nport = 1", "ws.conf:4: port: was set in line 2 already"),
         ("[core]\nbackend = a\nbackend = b", "ws.conf:3: backend: was set in line 2 already"),
+        (
+            "[core]\nplugins = '/a'",
+            "ws.conf:2: plugins: the quotes are a part of the value: leave them out",
+        ),
+        (
+            "[core]\nport=1\nlisten=[::]:2",
+            "ws.conf:3: listen: is 1, and listen says 2; one of them is enough",
+        ),
+        ("[backend]\nhost=a\nhost=b", "ws.conf:3: host: was set in line 2 already"),
+        (
+            "[backend]\nhost=a # b",
+            "ws.conf:2: host: '#' is a part of the value: a comment has a line of its own",
+        ),
+        (
+            "[backend]\nframing='auto'",
+            "ws.conf:2: framing: the quotes are a part of the value: leave them out",
+        ),
+        ("[core]\nhost=a", "ws.conf:2: host: is not a key of [core], but of [backend]"),
         ("[core]\nbackend =", "ws.conf:2: backend: needs a value"),
         ("[core]\n\r\nport", "ws.conf:3: 'port' is not KEY = VALUE"),
         ("[core]\n = 1", "ws.conf:2: '= 1' is not KEY = VALUE"),
         ("\n[backends]", "ws.conf:2: '[backends]' is neither [core] nor [backend]"),
         ("[core] # main", "ws.conf:1: '[core] # main' is neither [core] nor [backend]"),
-        ("[core]\nk\x1b = 1", "ws.conf:2: k\\x1b: is no key of [core]"),
+        ("[core]\nk\x1b = 1", "ws.conf:2: k\\x1b: is not a key of [core]"),
         ("[backend]\nk = a\0b", "ws.conf:2: holds a NUL byte"),
         (&long, "ws.conf:2: is longer than 65536 bytes"),
     ];
@@ -272,19 +315,15 @@ fn a_line_may_be_64_kib() {
 }
 
 #[test]
-fn flags_win_over_the_file_and_its_steps_come_first() {
+fn flags_win_over_the_file() {
     let file = "[core]\nport = 1\nping = 5\norigin = https://file\nbackend = f\n[backend]\na = 1\n";
     let file = Temporary::new("precedence.conf", file);
     let name = file.name();
-    let flags = ["-p", "2", "--origin", "null", "-c", "a=2", "-b", "g"];
+    let flags = ["-p", "2", "--origin", "null", "-b", "g", "-c", "a=2"];
     let mut expected = Config { port: 2, origins: vec![origin("null")], ..Config::default() };
     expected.deadlines.ping = Duration::from_secs(5);
-    expected.backend = vec![
-        load("f", &format!("{name}:5: backend")),
-        set("a", "1", &format!("{name}:7: a")),
-        set("a", "2", "--config: a"),
-        load("g", "--backend"),
-    ];
+    // The file's back end is not loaded: its keys mean nothing to another.
+    expected.backend = vec![load("g", "--backend"), set("a", "2", "--config: a")];
     for place in 0..=flags.len() / 2 {
         let (before, after) = flags.split_at(2 * place);
         for named in [&["-f", name][..], &["--file", name], &[name]] {
@@ -294,20 +333,43 @@ fn flags_win_over_the_file_and_its_steps_come_first() {
     }
 }
 
+#[test]
+fn the_files_steps_come_first() {
+    let file = Temporary::new("steps.conf", "[core]\nbackend = f\n[backend]\na = 1\n");
+    let name = file.name();
+    let expected = [
+        load("f", &format!("{name}:2: backend")),
+        set("a", "1", &format!("{name}:4: a")),
+        set("a", "2", "--config: a"),
+    ];
+    assert_eq!(run(&["-c", "a=2", name]).backend, expected);
+    // Without a back end of its own, its keys are the built-in one's.
+    let file = Temporary::new("builtin.conf", "[backend]\nhost = a\n");
+    let name = file.name();
+    let expected =
+        [set("host", "a", &format!("{name}:2: host")), set("host", "b", "--config: host")];
+    assert_eq!(run(&["-c", "host=b", name]).backend, expected);
+    let error = command(&["-b", "f", name]).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{name}:2: host: is for the built-in back end")), "{error}");
+}
+
 /// A value that `opt` takes and that is not its default.
 fn sample(opt: &Opt) -> &'static str {
     match opt.setting.as_ref().unwrap() {
         Setting::WebOrigin(_) => "https://example.org",
         Setting::BackendPair => "key=value",
-        Setting::Text(_) | Setting::Backend => "name",
+        Setting::Listen | Setting::Backend => "name",
         Setting::Plugins => "/dir",
-        Setting::Port(_) | Setting::Count(..) | Setting::Seconds(..) => "77",
+        Setting::Port(_) | Setting::MaxConnections | Setting::Count(..) | Setting::Seconds(..) => {
+            "77"
+        }
     }
 }
 
 #[test]
 fn every_option_is_a_flag_and_a_key() {
     let without_origins = |mut config: Config| {
+        config.max_connections_origin = None;
         config.backend.iter_mut().for_each(|step| step.origin = "".into());
         config.plugins_origin = None;
         config

@@ -19,7 +19,9 @@ mod registry;
 mod selection;
 
 pub use call::{Envelope, EnvelopeMode};
-pub use registry::{core_framing, core_register_encoder, core_register_framing, xstr_lower};
+pub use registry::{
+    builtins, core_framing, core_register_encoder, core_register_framing, xstr_lower,
+};
 pub use selection::{ConfigFault, Selection, by_name, check};
 
 use crate::proto::utf8::incomplete_tail;

@@ -19,6 +19,8 @@ type Accepts = fn(&[u8]) -> Result<(), ConfigFault>;
 /// A framing of ours.
 struct Builtin {
     name: &'static str,
+    /// For the help text.
+    help: &'static str,
     function: ws_framing,
     encoder: Option<ws_encoder>,
     /// Whether it takes this configuration; none for one that takes nothing.
@@ -29,24 +31,28 @@ struct Builtin {
     frames: bool,
 }
 
-/// The names of the framings that need no plug-in.
-pub(super) fn builtin_names() -> impl Iterator<Item = &'static str> {
-    BUILTINS.iter().map(|known| known.name)
+/// The framings that need no plug-in, with a line that says what a message is.
+pub fn builtins() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BUILTINS.iter().map(|known| (known.name, known.help))
 }
 
 /// The first is the framing for want of another.
 static BUILTINS: [Builtin; 5] = [
-    Builtin { text: true, ..plain::<Auto>("auto") },
-    plain::<Binary>("binary"),
-    delimited::<Separator>("separator"),
-    Builtin { text: true, ..delimited::<Newline>("newline") },
-    Builtin { frames: true, ..plain::<Rfc6455>("rfc6455") },
+    Builtin { text: true, ..plain::<Auto>("auto", AUTO) },
+    plain::<Binary>("binary", "What one read brought, as binary"),
+    delimited::<Separator>("separator", SEPARATOR),
+    Builtin { text: true, ..delimited::<Newline>("newline", NEWLINE) },
+    Builtin {
+        frames: true,
+        ..plain::<Rfc6455>("rfc6455", "What the peer frames by RFC 6455, both ways")
+    },
 ];
 
-const fn plain<F: Framing>(name: &'static str) -> Builtin {
+const fn plain<F: Framing>(name: &'static str, help: &'static str) -> Builtin {
     let function = export::framing::<F>;
     Builtin {
         name,
+        help,
         function,
         encoder: None,
         accepts: None,
@@ -57,10 +63,16 @@ const fn plain<F: Framing>(name: &'static str) -> Builtin {
     }
 }
 
-const fn delimited<F: Framing + Delimited>(name: &'static str) -> Builtin {
+const AUTO: &str = "What one read brought, as text if it is UTF-8, else as binary";
+const SEPARATOR: &str = "What ends in the bytes of framing-config, as binary; escapes are \\n, \\r, \\t, \\f, \\0, \\\\ and \\xNN. \
+                         With add: before them, messages to the peer get them too";
+const NEWLINE: &str = "A line, as text if it is UTF-8; framing-config is crlf (default), lf, cr or lfcr. \
+                       With add: before it, messages to the peer get the line end too";
+
+const fn delimited<F: Framing + Delimited>(name: &'static str, help: &'static str) -> Builtin {
     let accepts: Option<Accepts> = Some(|config| F::delimiter(config).map(drop));
     let encoder: Option<ws_encoder> = Some(export::encoder::<F>);
-    Builtin { encoder, accepts, any_length: false, fragments: true, ..plain::<F>(name) }
+    Builtin { encoder, accepts, any_length: false, fragments: true, ..plain::<F>(name, help) }
 }
 
 /// A framing of a plug-in. It stays for good, for plug-ins are never unloaded.

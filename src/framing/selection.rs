@@ -176,7 +176,11 @@ impl fmt::Display for ConfigFault {
             }
             Self::Backslash => f.write_str("a separator ends in a lone backslash"),
             Self::Escape(byte) => {
-                write!(f, "a separator has the unknown escape \\{}", byte.escape_ascii())
+                write!(
+                    f,
+                    "a separator has the unknown escape \\{}; there are \\r, \\n, \\t, \\f, \\0, \\\\ and \\xNN",
+                    byte.escape_ascii()
+                )
             }
             Self::Hex => f.write_str("a separator has \\x without two hexadecimal digits"),
             Self::LineEnd(name) => {
@@ -194,7 +198,7 @@ impl std::error::Error for ConfigFault {}
 
 /// The framings that need no plug-in, as a list in words.
 fn names() -> String {
-    let names: Vec<_> = registry::builtin_names().collect();
+    let names: Vec<_> = registry::builtins().map(|(name, _)| name).collect();
     let (last, others) = names.split_last().unwrap_or((&"", &[]));
     format!("{} and {last}", others.join(", "))
 }

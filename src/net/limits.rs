@@ -3,8 +3,9 @@
 
 use std::io;
 
-/// Raises the soft limit on open descriptors to the hard one: each session needs two.
-pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
+/// Raises the soft limit on open descriptors to the hard one, since each session needs two; how
+/// many there may be now.
+pub(crate) fn raise_descriptor_limit() -> io::Result<usize> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid `rlimit` that the call fills.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
@@ -15,7 +16,7 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
     if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(())
+    Ok(usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX))
 }
 
 /// Whether a call failed because something is used up that others will give back: descriptors,

@@ -294,6 +294,11 @@ pub fn accept(upgrade: &Upgrade, protocol: Option<usize>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n\r\n");
 }
 
+/// Whether a client can offer this subprotocol: a token (RFC 6455 §4.1).
+pub fn is_subprotocol(name: &str) -> bool {
+    is_token(name.as_bytes())
+}
+
 /// The proof that the key was read and understood: base64 of SHA-1 of key and GUID.
 pub fn accept_key(key: &[u8]) -> [u8; 28] {
     let mut sha1 = Sha1::new();

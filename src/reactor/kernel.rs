@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream, UnixStream};
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
@@ -99,7 +99,7 @@ impl System for Kernel {
     }
 
     fn connect_unix(&mut self, path: &Path) -> Result<Transport> {
-        UnixStream::connect(path).map(Transport::Unix)
+        unix::stream(path)
     }
 
     fn connect_unix_datagram(&mut self, path: &Path) -> Result<Transport> {

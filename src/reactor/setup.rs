@@ -10,8 +10,8 @@ use super::dial;
 use super::event_loop::Reactor;
 use super::kernel::Kernel;
 use super::listen::tcp;
-use crate::backend::{self, Backend};
-use crate::config::{BackendStep, Config, Origin, PlacedStep};
+use crate::backend::{self, Backend, ConfigureError};
+use crate::config::{self, BackendStep, Config, Origin, PlacedStep};
 use crate::net::limits;
 use crate::offload::{RESOLVERS, Threads};
 
@@ -61,10 +61,9 @@ pub struct Ended {
 /// # Errors
 /// What keeps it from starting.
 pub fn start(config: Config) -> Result<Started, StartError> {
-    if let Err(error) = limits::raise_descriptor_limit() {
-        warn!("the limit on open descriptors stays as it is: {error}");
-    }
+    let most = within_descriptors(&config)?;
     let mut backend = set_up_backend(&config)?;
+    let config = lowered(config, most);
     let started = backend.allow_threads(config.query_threads);
     started.map_err(|error| StartError::System("query threads".into(), error))?;
     let reactor =
@@ -84,6 +83,53 @@ impl Started {
     }
 }
 
+/// Descriptors that are not a session's: what the daemon itself and its libraries hold open, and
+/// clients that are only told to go.
+const RESERVED: usize = 32;
+
+/// A client's socket and its peer's.
+const A_SESSION: usize = 2;
+
+/// How many clients there are descriptors for, if those are fewer than the configuration says.
+///
+/// # Errors
+/// The operator wrote it.
+fn within_descriptors(config: &Config) -> Result<Option<usize>, StartError> {
+    let limit = match limits::raise_descriptor_limit() {
+        Ok(limit) => limit,
+        Err(error) => {
+            warn!("the limit on open descriptors stays as it is: {error}");
+            return Ok(None);
+        }
+    };
+    let most = (limit.saturating_sub(RESERVED) / A_SESSION).max(1);
+    if config.max_connections <= most {
+        return Ok(None);
+    }
+    match &config.max_connections_origin {
+        None => Ok(Some(most)),
+        Some(origin) => {
+            let needed = config.max_connections * A_SESSION + RESERVED;
+            let right = format!(
+                "{} clients need {needed} descriptors, and {limit} are allowed (ulimit -Hn), which \
+                 is enough for {most}",
+                config.max_connections
+            );
+            Err(refused(origin, &right))
+        }
+    }
+}
+
+/// The configuration with as many clients as there are descriptors for, and a line about it.
+fn lowered(config: Config, most: Option<usize>) -> Config {
+    let Some(max_connections) = most else { return config };
+    warn!(
+        "max-connections is {max_connections}, not {}: there are no descriptors for more (ulimit -Hn)",
+        config.max_connections
+    );
+    Config { max_connections, ..config }
+}
+
 /// Loads the plug-ins and configures the back end, in the operator's order.
 fn set_up_backend(config: &Config) -> Result<Backend, StartError> {
     if let Some(dir) = &config.plugins {
@@ -99,12 +145,18 @@ fn set_up_backend(config: &Config) -> Result<Backend, StartError> {
         match step {
             BackendStep::Load(name) => {
                 let dir = config.plugins.as_deref();
-                let dir = dir.ok_or_else(|| refused(origin, &"no plug-in directory is set"))?;
+                let none = "needs a directory to look for plug-ins in: --plugins DIR";
+                let dir = dir.ok_or_else(|| refused(origin, &none))?;
                 backend.cleanup();
                 backend = Backend::load(dir, name).map_err(|error| refused(origin, &error))?;
             }
             BackendStep::Configure(key, value) => {
-                backend.configure(key, value).map_err(|error| refused(origin, &error))?;
+                backend.configure(key, value).map_err(|error| match error {
+                    ConfigureError::Key(_) if config::is_core_key(key) => {
+                        refused(origin, &"is not the back end's: it is --KEY, or a key of [core]")
+                    }
+                    error => refused(origin, &error),
+                })?;
             }
         }
     }
@@ -115,10 +167,12 @@ fn set_up_backend(config: &Config) -> Result<Backend, StartError> {
     Ok(backend)
 }
 
-/// Where the operator last set `key` of the back end.
+/// Where the operator last set `key` of the back end; without a key, where it is loaded.
 fn origin_of<'a>(config: &'a Config, key: &str) -> Option<&'a Origin> {
-    let sets =
-        |placed: &&PlacedStep| matches!(&placed.step, BackendStep::Configure(own, _) if own == key);
+    let sets = |placed: &&PlacedStep| match &placed.step {
+        BackendStep::Configure(own, _) => own == key,
+        BackendStep::Load(_) => key.is_empty(),
+    };
     config.backend.iter().rev().find(sets).map(|placed| &placed.origin)
 }
 

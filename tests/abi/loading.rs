@@ -64,7 +64,7 @@ fn configure_takes_and_refuses_keys() {
     let mut backend = variant("configure", &[]).unwrap();
     assert_eq!(backend.name(), "it");
     assert_eq!(backend.configure("Good", "value"), Ok(()));
-    assert_eq!(backend.configure("bad", ""), Err(ConfigureError::Refused("bad".into(), 7)));
+    assert_eq!(backend.configure("bad", ""), Err(ConfigureError::Refused("bad".into(), 7, None)));
     for (key, value) in [("go\0od", ""), ("good", "\0")] {
         assert_eq!(backend.configure(key, value), Err(ConfigureError::Nul));
     }

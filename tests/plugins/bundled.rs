@@ -82,8 +82,7 @@ fn file_finds_the_peer() {
 fn f05_a_target_reaches_the_back_end_as_it_was_sent() {
     let [a, b] = [named("a"), named("b")];
     let entry = |peer| format!("{} * binary\n", address(peer));
-    let files =
-        Files::new("raw", &[("DOM\\alice", entry(&a)), ("\u{fc}ber<\"&\">", entry(&b))]);
+    let files = Files::new("raw", &[("DOM\\alice", entry(&a)), ("\u{fc}ber<\"&\">", entry(&b))]);
     let daemon = files.daemon(&["%endpoint%"]);
     for (endpoint, name) in [("/DOM\\alice?u=DOM\\alice", b"a"), ("/\u{fc}ber<\"&\">", b"b")] {
         let mut client = connect(&daemon, &request(endpoint, &[]));

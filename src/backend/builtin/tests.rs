@@ -32,6 +32,7 @@ fn c52_the_peer() {
         (&[("host", "tcp://h:1234"), ("port", "1234")], "tcp://h:1234"),
         (&[("host", "tcp://[::1]")], "tcp://[::1]:5900"),
         (&[("host", "udp://h")], "udp://h:5900"),
+        (&[("host", "unix://@s")], "unix://@s"),
         (&[("host", "unix:///run/s")], "unix:///run/s"),
         (&[("host", "a"), ("host", "b")], "tcp://b:5900"),
     ] {
@@ -95,7 +96,7 @@ fn c62_unknown_keys_are_refused() {
 
 #[test]
 fn o1_o2_a_bad_configuration_is_refused_with_its_key() {
-    let schemes = "tcp://, udp://, unix://, unix-dgram://, fifotx:// and fiforx://";
+    let schemes = "tcp://, udp://, unix://, unix-dgram://, fifotx://, fiforx://";
     for (pairs, key, expected) in [
         (&[("host", "")][..], "host", "the peer's host is empty".to_owned()),
         (

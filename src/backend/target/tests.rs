@@ -1,4 +1,6 @@
 use super::*;
+use crate::backend::AddressError;
+use crate::backend::address_error::{LONGEST_SOCKET_PATH, QUOTED};
 use Scheme::{Detect, FifoRx, FifoTx, Tcp, Udp, UnixDatagram, UnixStream};
 
 fn parse(transport: Scheme, host: &str, port: Option<&str>) -> Result<String, AddressError> {
@@ -186,18 +188,18 @@ fn errors_name_what_is_wrong_and_quote_a_part_at_most() {
         (
             AddressError::Scheme("http".into()),
             "the peer's scheme \"http\" is unknown; there are tcp://, udp://, unix://, unix-dgram://, \
-             fifotx:// and fiforx://",
+             fifotx://, fiforx://",
         ),
         (
             AddressError::Host("\n".repeat(9)),
-            "\"\\n\\n\\n\\n\\n\\n\\n\\n\\n\" is no name or address of a host",
+            "\"\\n\\n\\n\\n\\n\\n\\n\\n\\n\" is not a name or address of a host",
         ),
         (AddressError::NoPort, "the peer has no port"),
         (
             AddressError::Port("x".into()),
             "port \"x\" is neither a number from 1 to 65535 nor a service",
         ),
-        (AddressError::Path("".into()), "\"\" is no path of a peer"),
+        (AddressError::Path("".into()), "the peer has no path: write it as in unix:///PATH"),
         (AddressError::LongPath(108), "a path of 108 bytes; a Unix socket has room for 107"),
     ] {
         assert_eq!(error.to_string(), text);
@@ -211,4 +213,63 @@ fn what_is_taken_for_tcp() {
     assert!(lacks_scheme(Detect, "h:1"));
     assert!(!lacks_scheme(Detect, "tcp://h:1"));
     assert!(!lacks_scheme(Tcp, "h:1"));
+}
+
+#[test]
+fn f12_abstract_names_of_unix_sockets() {
+    let (fits, too_long) = ("@".to_owned() + &"x".repeat(107), "@".to_owned() + &"x".repeat(108));
+    for (scheme, transport) in [("unix", UnixStream), ("unix-dgram", UnixDatagram)] {
+        for name in ["@websocksy", "@/a b", &fits] {
+            let url = format!("{scheme}://{name}");
+            assert_eq!(parse(transport, name, None), Ok(url.clone()));
+            let target = Target::parse(Detect, &url, None).unwrap();
+            assert_eq!(target.to_string(), url);
+            assert_eq!(target.check_absolute(), Ok(()));
+        }
+        assert_eq!(parse(transport, "@", None), Err(AddressError::Path("@".into())));
+        assert_eq!(parse(transport, &too_long, None), Err(AddressError::LongPath(108)));
+    }
+    // A FIFO has no such names: this one is a relative path.
+    let fifo = Target::parse(FifoTx, "@fifo", None).unwrap();
+    assert_eq!(fifo.check_absolute(), Err(AddressError::Relative("fifotx", "@fifo".into())));
+}
+
+#[test]
+fn o03_relative_paths_are_named() {
+    for (host, expected) in [
+        ("unix://s", "\"s\" is not an absolute path: write unix:///PATH"),
+        ("unix-dgram://a/s", "\"a/s\" is not an absolute path: write unix-dgram:///PATH"),
+        ("fiforx://./f", "\"./f\" is not an absolute path: write fiforx:///PATH"),
+    ] {
+        let error = Target::parse(Detect, host, None).unwrap().check_absolute().unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+    assert_eq!(Target::parse(Detect, "tcp://h:1", None).unwrap().check_absolute(), Ok(()));
+    assert_eq!(Target::parse(Detect, "unix:///s", None).unwrap().check_absolute(), Ok(()));
+}
+
+#[test]
+fn o03_an_address_that_may_end_in_a_port_wants_brackets() {
+    for host in ["::1:5900", "tcp://::1:5900", "udp://fe80::1:7000", "tcp://::1:2:3", "fd00::1:2"] {
+        assert!(matches!(no_port_inside(host), Err(AddressError::Bare(..))), "{host}");
+    }
+    for host in ["::1", "tcp://::1", "fe80::1", "::ffff:1.2.3.4", "::5900", "[::1:5900]", "h:5900"]
+    {
+        assert_eq!(no_port_inside(host), Ok(()), "{host}");
+    }
+    let error = no_port_inside("tcp://::1:5900").unwrap_err().to_string();
+    assert!(error.contains("[::1]:5900") && error.contains("[::1:5900]"), "{error}");
+}
+
+#[test]
+fn o02_a_scheme_without_its_slashes() {
+    for (host, right) in [
+        ("tcp:localhost:5900", "tcp://localhost:5900"),
+        ("unix:/run/x.sock", "unix:///run/x.sock"),
+        ("UDP:h:1", "UDP://h:1"),
+    ] {
+        let error = Target::parse(Detect, host, None).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("write {right}")), "{error}");
+    }
+    assert_eq!(parse(Detect, "tcp:5900", None), Ok("tcp://tcp:5900".into())); // a host of this name
 }

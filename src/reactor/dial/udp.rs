@@ -33,6 +33,8 @@ pub(in crate::reactor) fn connect(address: SocketAddr) -> io::Result<Transport> 
 fn connected(address: SocketAddr) -> io::Result<UdpSocket> {
     let kind = Type::DGRAM.nonblocking();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
+    // Else the kernel refuses a broadcast address (udp(7)); to all others it means nothing.
+    socket.set_broadcast(true)?;
     // Before that it has no port, at which strangers could reach it.
     socket.connect(&address.into())?;
     Ok(UdpSocket::from_std(socket.into()))
