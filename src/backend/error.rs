@@ -40,13 +40,12 @@ impl fmt::Display for LoadError {
                 let shown = name.rsplit('/').next().unwrap_or_default();
                 let shown = shown.strip_prefix("backend_").unwrap_or(shown);
                 let shown = shown.strip_suffix(".so").unwrap_or(shown);
-                write!(
-                    f,
-                    "{name:?} is not the name of a back end: for DIR/backend_{shown}.so write \
-                     -b {shown} and --plugins DIR"
-                )
+                write!(f, "{name:?} is not the name of a back end")?;
+                if shown.is_empty() || shown.contains('\0') {
+                    return Ok(());
+                }
+                write!(f, ": for DIR/backend_{shown}.so write -b {shown} and --plugins DIR")
             }
-
             Self::Relative(path) => write!(f, "directory {path:?} is not an absolute path"),
             Self::Mistrusted(path, why) => {
                 write!(f, "{}: {why}, so it is not trusted", path.display())

@@ -299,7 +299,7 @@ fn a_name_is_a_part_of_a_file_name() {
     let dir = scratch("name");
     for name in ["", "/it", "../name/backend_it", "x/y", "it\0"] {
         let text = refusal(Backend::load(&dir, name));
-        assert_eq!(text, format!("{name:?} is no name of a back end"));
+        assert!(text.starts_with(&format!("{name:?} is not the name of a back end")), "{text}");
     }
 }
 
