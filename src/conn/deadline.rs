@@ -107,11 +107,14 @@ impl Connection {
         if !self.lifecycle.is_open() || !flows {
             return None;
         }
-        // A ping that the client has not taken cannot be answered.
-        if self.liveness.is_pinged() && self.client.egress.flow.may_hold() {
-            return None;
+        let (flow, deadlines) = (&self.client.egress.flow, &self.config.deadlines);
+        match self.liveness.is_pinged() {
+            // A ping that the client has not taken cannot be answered.
+            true if flow.may_hold() => None,
+            // One that it took late, over a link that was down, can be from then on.
+            true => self.liveness.ping_at(deadlines).max(after(flow.progress(), deadlines.ping)),
+            false => self.liveness.ping_at(deadlines),
         }
-        self.liveness.ping_at(&self.config.deadlines)
     }
 
     fn ping(&mut self, scratch: &mut Scratch) {
