@@ -16,7 +16,7 @@ use websocksy_world::{ClientGets, PeerGets, Plug, Route};
 const STEPS: usize = 256;
 const BULK: usize = 512 * 1024;
 /// Deadlines that may pass until a session that nobody touches is over.
-const DEADLINES: usize = 64;
+const DEADLINES: usize = 256;
 
 /// A peer, and what becomes of messages on the way to it and from it.
 struct Kind {

@@ -164,8 +164,10 @@ impl Visit {
     pub(crate) fn go_on(&mut self) -> bool {
         let mut happened = false;
         if let Some(session) = self.session() {
-            happened |= session.client.open_window(WIDE);
-            happened |= session.peer.as_mut().is_some_and(|peer| peer.open_window(WIDE));
+            for plug in [Some(&mut session.client), session.peer.as_mut()].into_iter().flatten() {
+                plug.take_all();
+                happened |= plug.open_window(WIDE);
+            }
         }
         happened |= self.client_sends() | self.peer_sends();
         happened | self.client_goes_home() | self.peer_goes_home()

@@ -8,7 +8,7 @@ use crate::peer_sent::PeerSent;
 use crate::received::{ClientReceived, PeerReceived};
 use crate::response::Response;
 use crate::route::{ClientGets, PeerGets, Route};
-use crate::socket::FakeSocket;
+use crate::socket::{FakeSocket, Plug};
 
 /// What is put around a turn's bytes, and a few control frames.
 const AROUND: usize = PEER_BUFFER_SIZE + 4096;
@@ -62,6 +62,12 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// The view of these three.
+    #[must_use]
+    pub fn new(connection: &'a Connection, client: &'a Plug, peer: Option<&'a Plug>) -> Self {
+        Self { connection, client: &client.socket, peer: peer.map(|peer| &peer.socket) }
+    }
+
     /// The socket of a side, if there is one.
     #[must_use]
     pub fn socket(&self, side: Side) -> Option<&'a FakeSocket> {
@@ -360,7 +366,7 @@ impl Ledger {
             Ending::PeerEnded | Ending::PeerFailed(_) | Ending::Shutdown | Ending::Idle => true,
             Ending::Stalled(Side::Peer) | Ending::ClientFailed(_) => true,
             Ending::PeerClosed(code) => peer.closed == Some(code.get()),
-            Ending::PeerFault(_) => peer.broken || !peer.is_complete() || !peer.is_judged(),
+            Ending::PeerFault(_) => peer.broken || peer.faults_at_end() || !peer.is_judged(),
             Ending::ClientClosed(_) => !client.broken && client.closed.is_some(),
             _ => !client.broken,
         };

@@ -23,6 +23,7 @@ mod session;
 mod socket;
 mod system;
 mod text;
+mod witness;
 
 pub use chance::Random;
 pub use client_sent::{ClientSent, MAX_DATAGRAM};

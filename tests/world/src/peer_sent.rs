@@ -12,6 +12,10 @@ use crate::text::TextCheck;
 /// header it fits the peer buffer.
 const LONG: u64 = PEER_BUFFER_SIZE as u64 - 14;
 
+/// What stays of a full peer buffer without a message, whose front goes on as a fragment: one byte
+/// less than the longest delimiter has.
+const HELD_BACK: usize = 63;
+
 /// All that was read from a peer.
 #[derive(Debug)]
 pub struct PeerSent {
@@ -24,6 +28,10 @@ pub struct PeerSent {
     /// The opcode of the message under way.
     message: u8,
     check: TextCheck,
+    /// Where the fragment begins that is under way of a delimited message, if others went before it,
+    /// and whether that message is text.
+    begun: Option<bool>,
+    start: usize,
     /// The payload that the client may get.
     pub payload: Vec<u8>,
     /// How much of it goes there in any case, and how much of it may before the peer's stream ends.
@@ -52,6 +60,8 @@ impl PeerSent {
             frame: Vec::new(),
             message: BINARY,
             check: TextCheck::default(),
+            begun: None,
+            start: 0,
             payload: Vec::new(),
             due: 0..=0,
             messages: is_known.then(Vec::new),
@@ -86,12 +96,15 @@ impl PeerSent {
     /// How many bytes of the payload the client is due; `ended`: the peer's stream has.
     #[must_use]
     pub fn due(&self, ended: bool) -> RangeInclusive<usize> {
-        // What no message was found in goes as it is; what none can be in, and half a frame, do not.
-        if ended && self.gets != ClientGets::Frames {
-            let all = self.payload.len();
-            return if self.broken { *self.due.start()..=all } else { all..=all };
+        let all = self.payload.len();
+        match self.gets {
+            _ if !ended => self.due.clone(),
+            // Half a frame goes nowhere.
+            ClientGets::Frames => self.due.clone(),
+            _ if self.broken || self.faults_at_end() => *self.due.start()..=all,
+            // What no message was found in goes as it is.
+            _ => all..=all,
         }
-        self.due.clone()
     }
 
     /// Whether it is known how its bytes become messages.
@@ -100,22 +113,30 @@ impl PeerSent {
         self.messages.is_some()
     }
 
-    /// Whether its stream of frames may end here.
+    /// Whether it would be a fault if its stream ended here.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.reader.is_between() && !self.reader.in_message()
+    pub fn faults_at_end(&self) -> bool {
+        let tail = &self.payload[self.start..];
+        match self.gets {
+            ClientGets::Frames => !self.reader.is_between() || self.reader.in_message(),
+            ClientGets::Delimited(_) => {
+                self.begun == Some(true) && !self.check.clone().piece(tail, true)
+            }
+            _ => false,
+        }
     }
 
     fn lines(&mut self, bytes: &[u8], delimiter: &[u8]) {
         for &byte in bytes {
             self.payload.push(byte);
-            let start = self.messages.iter().flatten().last().map_or(0, |(end, _)| *end);
-            let line = self.payload.len() - start;
-            if self.payload[start..].ends_with(delimiter) {
-                self.end_message(self.opcode);
-            } else if line >= PEER_BUFFER_SIZE {
-                // A line that fills the buffer goes on in parts, and what is kept fits it.
-                self.due = start + line - PEER_BUFFER_SIZE..=start + line;
+            let waiting = &self.payload[self.start..];
+            if waiting.ends_with(delimiter) {
+                self.part(waiting.len(), true);
+            } else if waiting.len() >= PEER_BUFFER_SIZE {
+                self.part(waiting.len() - HELD_BACK, false);
+            }
+            if self.broken {
+                return;
             }
         }
     }
@@ -130,6 +151,27 @@ impl PeerSent {
             }
         }
         if bytes.is_empty() || *self.due.end() < self.payload.len() {
+            self.end_message(self.opcode);
+        }
+    }
+
+    /// So many bytes are a part of a message, the last or not; one that has no other is not checked.
+    fn part(&mut self, length: usize, last: bool) {
+        let part = &self.payload[self.start..self.start + length];
+        if self.begun.is_some() || !last {
+            let is_text = self.begun.unwrap_or_else(|| {
+                self.opcode.is_none() && TextCheck::default().piece(part, false)
+            });
+            self.begun = Some(is_text);
+            if is_text && !self.check.piece(part, last) {
+                self.broken = true;
+                return;
+            }
+        }
+        self.start += length;
+        self.due = self.start..=self.start;
+        if last {
+            self.begun = None;
             self.end_message(self.opcode);
         }
     }

@@ -1,18 +1,19 @@
 //! A connection between two made-up sockets, with its books: the real connection, the real pump.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use websocksy::backend::{QueryError, Target};
 use websocksy::config::Config;
 use websocksy::conn::pump::Pump;
-use websocksy::conn::{Action, Connection, Ending, Scratch, Side, SocketEnd};
+use websocksy::conn::{Action, Connection, Scratch, Side, SocketEnd};
 use websocksy::proto::handshake::Upgrade;
 use websocksy::slab::{Loan, Slab, Slot};
 
 use crate::ledger::{Ledger, View};
 use crate::route::Route;
 use crate::socket::{FakeSocket, Plug};
+use crate::witness::Witness;
 
 /// Turns after which a connection that still has more to do at once is taken to spin.
 const TURNS: usize = 100_000;
@@ -44,8 +45,7 @@ pub struct Session {
     asked: Option<(Box<Upgrade>, Loan)>,
     dials: bool,
     wanted: Option<Wanted>,
-    /// Since when the client is listened to, and silent.
-    quiet_since: Instant,
+    witness: Witness,
 }
 
 impl Session {
@@ -54,8 +54,8 @@ impl Session {
     /// # Panics
     /// There is no address space for its slot.
     #[must_use]
-    #[allow(clippy::expect_used)] // part of a test
-    pub fn new(config: &Rc<Config>, route: Route, client: Plug, scratch: &Scratch) -> Self {
+    pub fn new(config: &Rc<Config>, route: Route, mut client: Plug, scratch: &Scratch) -> Self {
+        client.tell_unacknowledged();
         let slab = Slab::new(1).expect("address space");
         let slot = slab.claim(0).expect("a slot that is nobody's");
         Self {
@@ -69,7 +69,7 @@ impl Session {
             asked: None,
             dials: false,
             wanted: None,
-            quiet_since: scratch.now,
+            witness: Witness::new(scratch.now),
         }
     }
 
@@ -99,9 +99,12 @@ impl Session {
     }
 
     /// The peer that was dialled is there; who has given up waiting for it does not want it.
-    pub fn connected(&mut self, peer: Plug, scratch: &mut Scratch) {
+    pub fn connected(&mut self, mut peer: Plug, scratch: &mut Scratch) {
+        if matches!(self.route.target, Target::Tcp { .. }) {
+            peer.tell_unacknowledged();
+        }
         if std::mem::take(&mut self.dials) {
-            self.quiet_since = scratch.now;
+            self.witness = Witness::new(scratch.now);
             self.connection.connected(scratch);
             self.peer = self.connection.was_open().then_some(peer);
         }
@@ -136,15 +139,14 @@ impl Session {
         let sides = [Side::Client, Side::Peer];
         let before = sides.map(|side| self.connection.is_writable(side));
         let had_ended = self.connection.ending().is_some();
+        self.look(scratch);
         self.begin_turn();
         self.pump(scratch).deadline();
-        if matches!(self.connection.ending(), Some(Ending::Silent)) && !had_ended {
-            let quiet = scratch.now - self.quiet_since;
-            assert!(quiet >= self.config.deadlines.ping, "dropped after {quiet:?} of silence");
-        }
+        self.witness.check(self.view(), had_ended, &self.config.deadlines, scratch.now);
         for (side, before) in sides.into_iter().zip(before) {
-            let is_shut = self.books().1.socket(side).is_some_and(|socket| socket.shut);
-            if before && !is_shut && !self.connection.is_writable(side) {
+            let is_shut = self.view().socket(side).is_some_and(|socket| socket.shut);
+            let was_killed = before && !is_shut && !self.connection.is_writable(side);
+            if was_killed || self.connection.ending_of(side) == SocketEnd::Close {
                 self.ledger.give_up(side);
             }
         }
@@ -159,13 +161,17 @@ impl Session {
             }
             let again = self.turn(scratch);
             self.check_turn();
-            let (ledger, view) = self.books();
-            ledger.check(view);
+            self.ledger.check(View::new(&self.connection, &self.client, self.peer.as_ref()));
             if !again && !self.connection.finished() {
                 return self.check_rest();
             }
         }
         panic!("it spins");
+    }
+
+    fn look(&mut self, scratch: &Scratch) {
+        let view = View::new(&self.connection, &self.client, self.peer.as_ref());
+        self.witness.look(view, scratch.now);
     }
 
     fn begin_turn(&mut self) {
@@ -183,15 +189,13 @@ impl Session {
     }
 
     fn turn(&mut self, scratch: &mut Scratch) -> bool {
+        self.look(scratch);
         self.begin_turn();
-        let was_deaf = self.is_deaf();
         let again = self.pump(scratch).turn();
         if self.client.ready.hung_up {
             self.connection.hung_up();
         }
-        if was_deaf || self.is_deaf() || self.client.socket.turn_reads() > 0 {
-            self.quiet_since = scratch.now;
-        }
+        self.look(scratch);
         match self.connection.take_action() {
             Some(Action::Ask(upgrade, slot)) => {
                 self.asked = Some((upgrade, scribbled(slot)));
@@ -207,25 +211,13 @@ impl Session {
         again
     }
 
-    /// Whether the client's silence means nothing: it is not read, or not bridged yet.
-    fn is_deaf(&self) -> bool {
-        let waits = |side| self.connection.waiting(side).is_some();
-        !self.connection.was_open() || waits(Side::Client) || waits(Side::Peer)
-    }
-
     /// What has to be so once the connection is finished, or is left alone.
-    pub fn check_end(&mut self) {
-        let (ledger, view) = self.books();
-        ledger.check_end(view);
+    pub fn check_end(&self) {
+        self.ledger.check_end(self.view());
     }
 
-    fn books(&mut self) -> (&mut Ledger, View<'_>) {
-        let view = View {
-            connection: &self.connection,
-            client: &self.client.socket,
-            peer: self.peer.as_ref().map(|peer| &peer.socket),
-        };
-        (&mut self.ledger, view)
+    fn view(&self) -> View<'_> {
+        View::new(&self.connection, &self.client, self.peer.as_ref())
     }
 
     /// No side takes more of a turn than its share (`conn::pump`).
@@ -255,11 +247,10 @@ impl Session {
     }
 
     /// A connection that waits has nothing left to do: no event would come for it.
-    fn check_rest(&mut self) {
+    fn check_rest(&self) {
         let is_left = self.client.ready.hung_up && self.connection.ending().is_none();
         assert!(!is_left || !self.waits_for_peer(), "it waits for the peer of nobody");
-        let (ledger, view) = self.books();
-        ledger.check_rest(view);
+        self.ledger.check_rest(self.view());
         let check = |side, socket: &FakeSocket| {
             let wanted = self.connection.room(side) > 0;
             assert!(!(wanted && socket.has_news()), "{side:?} is readable, and nobody reads");

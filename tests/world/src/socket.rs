@@ -32,8 +32,13 @@ pub struct FakeSocket {
     pub end: Option<Option<ErrorKind>>,
     end_seen: bool,
     reads_in_pieces: bool,
-    /// What it may take before it blocks.
+    /// What it may take before it blocks; the most that there is for no limit.
     window: usize,
+    /// Whether the system tells what the other end has not acknowledged, how much that is, and how
+    /// much it has.
+    tells: bool,
+    held: usize,
+    acknowledged: u64,
     /// A write found the window too small: its next growth is an event.
     blocked: bool,
     /// Errors that come before anything else, such as what ICMP said of an earlier datagram.
@@ -81,6 +86,9 @@ impl FakeSocket {
             end_seen: false,
             reads_in_pieces,
             window: 0,
+            tells: false,
+            held: 0,
+            acknowledged: 0,
             blocked: false,
             errors: VecDeque::new(),
             reads: Vec::new(),
@@ -128,6 +136,27 @@ impl FakeSocket {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.broken || self.failed || self.too_big || self.refusals >= REFUSALS
+    }
+
+    /// How many bytes the other end has acknowledged in all.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// The other end takes bytes that the system holds for it.
+    fn acknowledge(&mut self, most: usize) {
+        let n = self.held.min(most);
+        self.held -= n;
+        self.acknowledged += n as u64;
+    }
+
+    /// `n` bytes are taken.
+    fn take(&mut self, n: usize) {
+        if self.window != usize::MAX {
+            self.window -= n;
+            self.held += if self.tells { n } else { 0 };
+        }
     }
 
     /// Whether the end of the input was read.
@@ -217,7 +246,7 @@ impl FakeSocket {
             let kind = kinds[self.random.below(3) as usize];
             return Err(self.failure(kind));
         }
-        self.window -= length.max(1);
+        self.take(length.max(1));
         Ok(())
     }
 }
@@ -251,7 +280,7 @@ impl Socket for FakeSocket {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         assert!(length > 0, "a write of nothing");
         let taken = length.min(self.window);
-        self.window -= taken;
+        self.take(taken);
         self.blocked = taken < length;
         self.corked = last && taken == length;
         if taken == 0 {
@@ -301,7 +330,7 @@ impl Socket for FakeSocket {
     }
 
     fn unacknowledged(&self) -> usize {
-        0
+        self.held
     }
 
     fn reads_unasked(&self) -> bool {
@@ -355,9 +384,22 @@ impl Plug {
         self.socket.window
     }
 
-    /// The window is open so far from now on; returns whether that is an event.
+    /// From now on the system tells what the other end has not acknowledged, as it does of TCP.
+    pub fn tell_unacknowledged(&mut self) {
+        self.socket.tells = true;
+    }
+
+    /// The other end takes all that the system holds for it, which is no event.
+    pub fn take_all(&mut self) {
+        self.socket.acknowledge(usize::MAX);
+    }
+
+    /// The window is open so far from now on, since the other end took so much; returns whether that
+    /// is an event.
     pub fn set_window(&mut self, window: usize) -> bool {
-        let grows = window > std::mem::replace(&mut self.socket.window, window);
+        let before = std::mem::replace(&mut self.socket.window, window);
+        let grows = window > before;
+        self.socket.acknowledge(window.saturating_sub(before));
         let event = grows && std::mem::take(&mut self.socket.blocked);
         self.ready.writable |= event;
         event
