@@ -12,7 +12,8 @@ use common::{
 };
 use std::fs;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -82,6 +83,70 @@ fn accepting_goes_on_whatever_fails() {
         let over = daemon.log().iter().filter(|line| line.contains("accepting again")).count();
         assert_eq!(over, complaints, "{name}: {:?}", daemon.log());
     }
+}
+
+/// A05: an error that is not one client's is waited out and said, once; so is one of clients that
+/// comes too often in a row. Nothing spins meanwhile.
+#[test]
+fn a05_an_error_of_accept_that_stays_is_said_and_waited_out() {
+    let directory = shim("persistent");
+    let peer = Peer::echo();
+    for (name, number, times) in
+        [("EACCES", "13", "6"), ("EINVAL", "22", "6"), ("ECONNABORTED", "103", "70")]
+    {
+        let variables = [("SHIM_ACCEPT", number), ("SHIM_ACCEPTS", times)];
+        let daemon = above(&directory, &variables, &["-c", &host(&peer), "-c", "framing=binary"]);
+        let start = Instant::now();
+        let mut client = Client::connect(daemon.port());
+        let waited = start.elapsed();
+        assert!((1000..6000).contains(&waited.as_millis()), "{name}: {waited:?}");
+        echoes(&mut client);
+        assert!(daemon.cpu_ms() < 300, "{name}: it spins");
+        let says = |text: &str| daemon.log().iter().filter(|line| line.contains(text)).count();
+        assert_eq!(says("cannot accept"), 1, "{name}: {:?}", daemon.log());
+        assert_eq!(says("accepting again, after"), 1, "{name}: {:?}", daemon.log());
+    }
+}
+
+/// A10: what strangers send in the moment in which a datagram socket has an address, and does not
+/// know yet whom to hear, is not the peer's.
+#[test]
+fn a10_datagrams_before_the_connect_are_not_delivered() {
+    let directory = shim("strangers");
+    let variables = [("SHIM_STRANGER", "1")];
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let host = format!("host=udp://{}", udp.local_addr().unwrap());
+    let daemon = above(&directory, &variables, &["-c", &host, "-c", "framing=binary"]);
+    let mut client = Client::connect(daemon.port());
+    client.frame(0x82, b"hello");
+    let mut buffer = [0; 64];
+    let (length, from) = udp.recv_from(&mut buffer).unwrap();
+    udp.send_to(&buffer[..length], from).unwrap();
+    assert_eq!(client.message(), (2, b"hello".to_vec()));
+
+    let path = directory.join("peer");
+    let unix = UnixDatagram::bind(&path).unwrap();
+    let host = format!("host=unix-dgram://{}", path.display());
+    let daemon = above(&directory, &variables, &["-c", &host, "-c", "framing=binary"]);
+    let mut client = Client::connect(daemon.port());
+    client.frame(0x82, b"hello");
+    let (length, from) = unix.recv_from(&mut buffer).unwrap();
+    unix.send_to_addr(&buffer[..length], &from).unwrap();
+    assert_eq!(client.message(), (2, b"hello".to_vec()));
+}
+
+/// A13: no thread is begun for a client: what a thread needs is taken at the start or not at all.
+#[test]
+fn a13_threads_begin_with_the_daemon() {
+    let peer = Peer::echo();
+    let daemon = told("threads", &["--query-threads", "3"]);
+    let threads = || fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().count();
+    let before = threads();
+    assert!(before > 16, "{before} threads");
+    for name in ["here.test", "there.test", "several.test"] {
+        echoes(&mut Client::connect_with(daemon.port(), for_peer(name, &peer).as_bytes()));
+    }
+    assert_eq!(threads(), before);
 }
 
 /// E20, A17: a socket that cannot be watched is that session's end, with 503, and nobody else's.

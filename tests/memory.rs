@@ -116,6 +116,40 @@ fn slow_readers_hold_what_the_formula_says() {
     drop(clients);
 }
 
+/// A18: what a flood took is given back within a minute of its end, to twice what there was.
+#[test]
+fn a18_memory_of_a_flood_is_given_back() {
+    allow_many_descriptors();
+    let peer = Flooder::start();
+    let host = format!("host=unix://{}", peer.path.display());
+    let limits = ["--write-timeout", "5", "--close-timeout", "1"];
+    let daemon = Daemon::start(&[&["-c", &host, "-c", "framing=binary"], &limits[..]].concat());
+    drop(connect(daemon.port()));
+    daemon.settle();
+    let before = daemon.rss_kib();
+    daemon.reset_peak();
+    for _ in 0..2 {
+        let clients: Vec<_> = (0..2 * SESSIONS).map(|_| connect(daemon.port())).collect();
+        for round in 0..3 {
+            for client in &clients {
+                push(client.stream(), round == 0);
+                take(client.stream(), LITTLE);
+            }
+        }
+        stand_still(&daemon);
+        drop(clients);
+    }
+    drop(peer);
+    daemon.settle();
+    let peak = daemon.peak_kib();
+    assert!(peak > 10 * before, "{before} KiB before, {peak} KiB at most: no flood");
+    let given_back = || daemon.rss_kib() <= 2 * before;
+    let start = std::time::Instant::now();
+    let done = within(Duration::from_secs(60), given_back);
+    println!("{before} KiB, at most {peak}, {} after {:?}", daemon.rss_kib(), start.elapsed());
+    assert!(done, "{before} KiB before, {} KiB after", daemon.rss_kib());
+}
+
 /// A client to which the kernel sends small segments: it sizes its buffers by them, and with those
 /// of loopback it would hold megabytes a session, near its limit for all sockets together.
 fn connect(port: u16) -> Client {

@@ -7,10 +7,12 @@ mod common;
 
 use common::{
     BASE, Blackhole, Client, Daemon, Digest, End, Event, PATIENCE, Peer, Received, answer, frame,
-    free_port, header, noise, open, reset, upgrade, within,
+    free_port, header, netns, noise, open, reset, upgrade, within,
 };
+use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -716,4 +718,71 @@ fn a_bridge_may_stand_before_a_bridge() {
     client.frame(0x82, BASE.as_bytes());
     let (_, answer) = client.message();
     assert!(answer.starts_with(b"HTTP/1.1 101 "), "{:?}", String::from_utf8_lossy(&answer));
+}
+
+/// A port of the daemon's own network that the kernel may choose for its sockets.
+const EPHEMERAL: u16 = 40_004;
+/// Few enough ports that a socket soon gets the peer's own.
+const FEW_PORTS: &str = "echo '40000 40015' > /proc/sys/net/ipv4/ip_local_port_range";
+
+/// A02: where nobody has the peer's port, a connection to it sooner or later meets itself. That is a
+/// refusal like the others, the client never hears itself, and the port is free for its owner.
+#[test]
+fn a02_a_self_connect_is_a_refusal() {
+    let host = format!("host=tcp://127.0.0.1:{EPHEMERAL}");
+    let Some(daemon) = netns::daemon(FEW_PORTS, &["-c", &host, "-c", "framing=binary"]) else {
+        return;
+    };
+    let met_itself = || daemon.log().iter().any(|line| line.contains("the connection itself"));
+    netns::inside(&daemon, || {
+        for attempt in 0..2000 {
+            let mut stream = from_no_ephemeral_port(daemon.port());
+            stream.write_all(BASE.as_bytes()).unwrap();
+            assert_eq!(answer(&mut stream, b"").status, 502, "attempt {attempt}");
+            if met_itself() {
+                break;
+            }
+        }
+        assert!(met_itself(), "2,000 connections did not, so this shows nothing");
+        let owner = std::net::TcpListener::bind(("127.0.0.1", EPHEMERAL)).unwrap();
+        let mut stream = from_no_ephemeral_port(daemon.port());
+        stream.write_all(BASE.as_bytes()).unwrap();
+        drop(owner.accept().unwrap());
+        upgrade(&mut stream, b"");
+        assert_eq!(Client::over(stream).end(), Some(1000));
+    });
+}
+
+/// A02: nor does a datagram socket hear itself.
+#[test]
+fn a02_a_datagram_socket_does_not_hear_itself() {
+    let host = format!("host=udp://127.0.0.1:{EPHEMERAL}");
+    let Some(daemon) = netns::daemon(FEW_PORTS, &["-c", &host, "-c", "framing=binary"]) else {
+        return;
+    };
+    netns::inside(&daemon, || {
+        for attempt in 0..200 {
+            let mut stream = from_no_ephemeral_port(daemon.port());
+            upgrade(&mut stream, BASE.as_bytes());
+            let mut client = Client::over(stream);
+            client.frame(0x82, b"is anybody there?");
+            client.frame(0x89, b"");
+            assert_eq!(client.event(), Event::Pong(vec![]), "attempt {attempt}");
+            client.close(1000);
+            assert!(matches!(client.event(), Event::Close(..)), "attempt {attempt}");
+        }
+    });
+}
+
+/// A connection that leaves the few ports to the daemon.
+fn from_no_ephemeral_port(port: u16) -> TcpStream {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    let own = SocketAddr::from(([127, 0, 0, 1], NEXT.fetch_add(1, Ordering::Relaxed)));
+    socket.bind(&own.into()).unwrap();
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
 }

@@ -491,6 +491,38 @@ fn a_unix_socket_that_was_full_is_reached() {
     assert_eq!(client.end(), Some(1000));
 }
 
+/// A09: however many wait for room, one of them looks for it, and seldom; meanwhile others are
+/// served, and when there is room all are.
+#[test]
+fn a09_a_crowd_before_a_full_unix_socket_costs_one_probe() {
+    const CROWD: usize = 1500;
+    common::allow_many_descriptors();
+    let scratch = Scratch::new("probe");
+    let path = scratch.path("s");
+    let (listener, crowd) = crowded(&path);
+    let daemon = before_path("unix", &path, &["--connect-timeout", "60"]);
+    let mut streams: Vec<_> = (0..CROWD).map(|_| open(daemon.port())).collect();
+    streams.iter_mut().for_each(|stream| stream.write_all(BASE.as_bytes()).unwrap());
+    let accepted = daemon.baseline() + CROWD;
+    common::eventually("all are inside", || daemon.fds() >= accepted);
+    std::thread::sleep(A_WHILE);
+    let busy = daemon.cpu_ms();
+    std::thread::sleep(Duration::from_secs(1));
+    let spent = daemon.cpu_ms() - busy;
+    assert!(spent <= 50, "{spent} ms of a second for {CROWD} who wait");
+    let start = Instant::now();
+    let mut other = open(daemon.port());
+    other.write_all(b"NONSENSE\r\n\r\n").unwrap();
+    assert_eq!(answer(&mut other, b"").status, 400);
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+    drop(crowd);
+    let accepts = std::thread::spawn(move || while listener.accept().is_ok() {});
+    let start = Instant::now();
+    streams.iter_mut().for_each(|stream| drop(common::read_upgrade(stream)));
+    println!("{CROWD} who waited were let in within {:?}", start.elapsed());
+    drop((streams, accepts));
+}
+
 /// A peer of datagrams over a Unix socket.
 fn unix_peer(path: &Path) -> UnixDatagram {
     let socket = UnixDatagram::bind(path).unwrap();

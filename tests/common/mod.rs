@@ -9,6 +9,7 @@ mod daemon;
 mod digest;
 mod http;
 mod left_out;
+pub(crate) mod netns;
 mod oracle;
 mod peer;
 pub(crate) mod plugins;
@@ -18,7 +19,9 @@ use std::time::{Duration, Instant};
 pub(crate) use client::{Client, Event, frame, frame_masked, header};
 pub(crate) use daemon::{Daemon, binary, in_shell};
 pub(crate) use digest::{Digest, noise};
-pub(crate) use http::{Answer, BASE, End, answer, assert_base_accept, open, read_to_end, upgrade};
+pub(crate) use http::{
+    Answer, BASE, End, answer, assert_base_accept, open, read_to_end, read_upgrade, upgrade,
+};
 pub(crate) use left_out::left_out;
 pub(crate) use peer::{Blackhole, Peer, Received, reset};
 

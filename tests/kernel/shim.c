@@ -7,6 +7,8 @@
  *                         that add a descriptor succeed, the next fails with ENOSPC, and the file
  *                         is gone
  *   SHIM_SOCKET=N         every socket for IPv4 but the first, the listener, fails with it
+ *   SHIM_STRANGER=1       a stranger sends a datagram to each datagram socket in the moment in which
+ *                         it has an address and is not connected yet, if there is such a moment
  *   SHIM_INTERRUPTS=1     half of the calls that wait, read or write are interrupted
  *
  * And it looks up names under .test, the top-level domain that is nobody's (RFC 6761, 6.2).
@@ -15,6 +17,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +91,55 @@ int socket(int domain, int type, int protocol) {
 		return -1;
 	}
 	return REAL(socket)(domain, type, protocol);
+}
+
+/* A datagram for whoever has this socket's address, from nobody whom it is connected to. */
+static void stranger(int fd) {
+	struct sockaddr_storage address = {0};
+	socklen_t size = sizeof(address);
+	int from;
+
+	if(getsockname(fd, (struct sockaddr*)&address, &size) || size <= sizeof(sa_family_t)) {
+		return;
+	}
+	from = REAL(socket)(address.ss_family, SOCK_DGRAM, 0);
+	if(address.ss_family == AF_INET) {
+		((struct sockaddr_in*)&address)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	}
+	sendto(from, "forged", 6, 0, (struct sockaddr*)&address, size);
+	close(from);
+}
+
+static int is_datagram(int fd) {
+	int type = 0;
+	socklen_t size = sizeof(type);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) && type == SOCK_DGRAM;
+}
+
+int connect(int fd, const struct sockaddr* address, socklen_t length) {
+	struct sockaddr_in any = {.sin_family = AF_INET};
+	struct sockaddr_in own = {0};
+	socklen_t size = sizeof(own);
+
+	if(number("SHIM_STRANGER") && is_datagram(fd)) {
+		/* The kernel gives it a port first, and what comes then is not the peer's. */
+		if(address->sa_family == AF_INET && !getsockname(fd, (struct sockaddr*)&own, &size)
+			&& !own.sin_port) {
+			REAL(bind)(fd, (struct sockaddr*)&any, sizeof(any));
+		}
+		stranger(fd);
+	}
+	return REAL(connect)(fd, address, length);
+}
+
+int bind(int fd, const struct sockaddr* address, socklen_t length) {
+	int result = REAL(bind)(fd, address, length);
+
+	if(!result && number("SHIM_STRANGER") && is_datagram(fd)) {
+		stranger(fd);
+	}
+	return result;
 }
 
 int epoll_wait(int poll, struct epoll_event* events, int most, int timeout) {
