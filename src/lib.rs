@@ -8,6 +8,7 @@ pub mod config;
 pub mod conn;
 pub mod framing;
 pub mod logging;
+pub mod memory;
 mod net;
 mod offload;
 pub mod proto;

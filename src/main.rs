@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use websocksy::config::{self, Command, Config};
 use websocksy::reactor::Ended;
-use websocksy::{logging, reactor};
+use websocksy::{logging, memory, reactor};
 
 /// A command line or a configuration that cannot be.
 const MISCONFIGURED: u8 = 2;
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> ExitCode {
+    memory::share_one_heap();
     panic::set_hook(Box::new(cannot_start));
     let log = match logging::init() {
         Ok(log) => log,

@@ -13,16 +13,18 @@ use signal_hook_mio::v1_0::Signals;
 use super::dial::{fifo, udp, unix};
 use super::slots::Key;
 use super::system::{Event, OFFLOAD, SIGNALS, Signal, System};
+use crate::memory::Trimmer;
 use crate::net::{Readiness, Transport};
 use crate::offload::Threads;
 
 /// Events taken at once.
 const EVENTS: usize = 1024;
 
-/// epoll, signals and the clock.
+/// epoll, signals, the clock, and memory that is to go back when there is less to do.
 pub(super) struct Kernel {
     poll: Poll,
     signals: Signals,
+    trimmer: Trimmer,
 }
 
 impl Kernel {
@@ -34,7 +36,8 @@ impl Kernel {
             Ok(signals)
         });
         let signals = signals.map_err(|error| ("signal handlers", error))?;
-        Ok(Self { poll, signals })
+        let trimmer = Trimmer::start().map_err(|error| ("threads", error))?;
+        Ok(Self { poll, signals, trimmer })
     }
 
     /// Tells the loop that something came back from the offload.
@@ -71,6 +74,10 @@ impl System for Kernel {
             SIGTERM => Signal::Terminate,
             _ => Signal::Interrupt,
         })
+    }
+
+    fn freed(&mut self) {
+        self.trimmer.note();
     }
 
     fn watch_listener(&mut self, listener: &mut TcpListener, token: Token) -> Result<()> {

@@ -113,6 +113,7 @@ impl<S: System> Session<S> {
 
     /// One turn, and what follows from it.
     pub(super) fn turn(&mut self, context: &mut Context<S>) -> Next {
+        let waited = self.holds_something();
         let mut again = self.pump(context);
         while let (false, Some(action)) =
             (self.connection.finished(), self.connection.take_action())
@@ -123,11 +124,19 @@ impl<S: System> Session<S> {
         if self.connection.finished() {
             return Next::Close;
         }
+        if waited && !self.holds_something() {
+            context.system.freed();
+        }
         if self.connection.ending().is_some() {
             self.stop_reaching(context);
         }
         self.enter_deadline(context);
         if again { Next::Again } else { Next::Wait }
+    }
+
+    /// Whether bytes wait for one of its sides.
+    fn holds_something(&self) -> bool {
+        [Side::Client, Side::Peer].into_iter().any(|side| self.connection.waiting(side).is_some())
     }
 
     /// The turn after an event of one of its sockets.

@@ -122,6 +122,7 @@ impl<S: System> Sessions<S> {
         let Some(mut session) = self.slots.remove(key) else { return };
         session.stop_reaching(context);
         session.log_end();
+        context.system.freed();
         if let Some(place) = session.place.take() {
             self.admission.leave(place);
         }

@@ -60,6 +60,10 @@ pub trait System {
     /// The next signal that came; that one came is an event of [`SIGNALS`].
     fn next_signal(&mut self) -> Option<Signal>;
 
+    /// A session has ended, or what waited for one of its sides was taken: there may be memory that
+    /// nobody needs.
+    fn freed(&mut self) {}
+
     /// Watches a listening socket, whose events are `token`'s.
     ///
     /// # Errors

@@ -229,3 +229,21 @@ fn framing_data_is_freed(header: &[String]) {
     assert!(line.ends_with(&format!("allocated={count} freed={count} complaints=0")), "{line}");
     assert_eq!(daemon.exit_within(PATIENCE).unwrap().code(), Some(0));
 }
+
+/// A07: a query that still runs when the daemon ends does not see the process taken apart around it:
+/// the status is that of an end in order, and the log is whole.
+#[test]
+fn a07_a_running_query_does_not_spoil_the_end() {
+    let directory = scratch("teardown");
+    compile(&directory, "backend_teardown.so", "plugins/teardown.c", &[]);
+    let arguments = ["--plugins", text(&directory), "-b", "teardown", "--query-timeout", "60"];
+    let mut daemon = Daemon::start(&arguments);
+    let mut client = open(daemon.port());
+    client.write_all(request("/", &[]).as_bytes()).unwrap();
+    daemon.wait_for_log("asked");
+    daemon.signal("TERM");
+    assert_eq!(crate::common::answer(&mut client, b"").status, 503);
+    drop(client);
+    assert_eq!(daemon.exit_within(PATIENCE).map(|status| status.code()), Some(Some(0)));
+    daemon.wait_for_log("back end teardown still answers a query; not cleaned up");
+}

@@ -21,6 +21,9 @@ const QUIET_CPU: Duration = Duration::from_millis(15);
 const LOGGED: Duration = Duration::from_secs(1);
 /// How much resident memory a daemon may gain, KiB: its heap finds its size.
 const GROWTH: u64 = 1024;
+/// How much longer a session may take for a call that is to be made again, on a machine that is busy:
+/// less than any of the daemon's deadlines.
+const TOLERATED: Duration = Duration::from_millis(400);
 /// How long a client waits that cannot be accepted.
 const IN_BACKLOG: Duration = Duration::from_millis(400);
 
@@ -66,6 +69,8 @@ pub(crate) enum Kind {
     Wrong,
     /// The session ended for an error that means nothing.
     Fragile,
+    /// Or took much longer for it.
+    Late,
     /// Calls or CPU time while nothing happens.
     Spins,
     /// Descriptors that stay.
@@ -89,6 +94,8 @@ pub(crate) struct Bench {
     /// Its descriptors when no session is open, and its resident memory then, KiB.
     descriptors: usize,
     memory: u64,
+    /// How long a session took when nothing failed.
+    takes: Duration,
     gone: bool,
 }
 
@@ -101,15 +108,17 @@ impl Bench {
         let (daemon, control) = inject::daemon(tool, &arguments);
         let descriptors = daemon.fds();
         let memory = daemon.rss_kib();
-        Self { stage, daemon, control, descriptors, memory, gone: false }
+        Self { stage, daemon, control, descriptors, memory, takes: Duration::ZERO, gone: false }
     }
 
     /// One that has had some.
     pub(crate) fn warm(tool: &Path, scenario: Scenario) -> Self {
         let mut bench = Self::cold(tool, scenario);
         for _ in 0..3 {
+            let start = Instant::now();
             let mut talk = bench.stage.open(bench.daemon.port());
             let outcome = bench.stage.converse(&mut talk);
+            bench.takes = start.elapsed();
             assert_eq!(outcome, Ok(()), "{}: {:?}", scenario.name, bench.daemon.log());
             drop(talk);
             bench.descriptors = bench.daemon.baseline();
@@ -166,6 +175,10 @@ impl Bench {
         } else {
             self.stage.converse(&mut talk)
         };
+        let took = begun.elapsed();
+        if passes(case) && !case.cold && took > self.takes + TOLERATED {
+            findings.push((Kind::Late, format!("{took:?}, not {:?}", self.takes)));
+        }
         drop(talk);
         if !self.settles() {
             findings.push((Kind::Leaks, self.descriptors_in_words()));
@@ -297,9 +310,8 @@ fn judge(case: &Case, outcome: &Result<(), Stop>, findings: &mut Vec<Finding>) {
     let (thread, about) = case.call.parts();
     let clients_own = about == "client" && case.call.name != "epoll_ctl" && thread.is_empty();
     let mut found = |kind| findings.push((kind, format!("{stop:?}")));
-    let passes = matches!(case.errno.name, "EINTR" | "EAGAIN") && !case.persists;
     let nobodys = about == "listener" || about == "log";
-    if passes && !is_refusal(case) || nobodys {
+    if passes(case) || nobodys {
         found(Kind::Fragile);
     }
     match stop {
@@ -323,6 +335,11 @@ fn judge(case: &Case, outcome: &Result<(), Stop>, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// Whether the error means only that the call is to be made again.
+fn passes(case: &Case) -> bool {
+    matches!(case.errno.name, "EINTR" | "EAGAIN") && !case.persists && !is_refusal(case)
 }
 
 /// EAGAIN that is an error: no port is left, or no room for a thread.
