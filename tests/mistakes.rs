@@ -295,12 +295,12 @@ fn o3_what_was_accepted_in_silence() {
         flags(
             &["--plugins", "{P}", "-c", "framing=fixedlength", "-c", "framing-config=abc"],
             "--config: framing-config",
-            &["abc", "1 to 16384"],
+            &["abc", "1 to 1073741824"],
         ),
         flags(
             &["--plugins", "{P}", "-c", "framing=fixedlength"],
             "--config: framing",
-            &["framing-config", "1 to 16384"],
+            &["framing-config", "1 to 1073741824"],
         ),
         flags(
             &["--plugins", "{P}", "-c", "framing=dynamic32", "-c", "framing-config=ofset=2"],

@@ -170,6 +170,7 @@ impl Bench {
         let mut talk = self.stage.open(self.daemon.port());
         let name = talk.name();
         let mut hits = 0;
+        let begun = Instant::now();
         let outcome = if case.persists && case.call.name.starts_with("accept") {
             self.unacceptable(&mut talk, logged, &mut hits, &mut findings)
         } else {
