@@ -92,6 +92,8 @@ pub struct Config {
     pub backend: Vec<PlacedStep>,
     /// The `Origin` values that may connect (RFC 6455 §10.2); empty for any.
     pub origins: Vec<OriginPattern>,
+    /// The longest message of `auto` and `binary`, bytes.
+    pub max_message: usize,
     /// Threads that run a plug-in's `query`; more than one only for plug-ins that allow it.
     pub query_threads: usize,
     /// The most clients at once.
@@ -151,6 +153,7 @@ impl Default for Config {
             plugins_origin: None,
             backend: Vec::new(),
             origins: Vec::new(),
+            max_message: 64 * 1024,
             query_threads: 1,
             max_connections: 10_000,
             max_connections_origin: None,

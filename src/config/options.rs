@@ -58,6 +58,9 @@ const MAX_CLIENTS: usize = 1 << 20;
 /// Each thread is a stack and a plug-in call that may hang: more is a slip of the finger.
 const MAX_QUERY_THREADS: usize = 256;
 
+/// Messages no shorter than a frame with the shortest header, and no longer than one read.
+const MESSAGE_BYTES: RangeInclusive<usize> = 125..=256 * 1024;
+
 /// A year: longer is as good as never, and `Instant + Duration` stays far from its end.
 const MAX_SECONDS: u64 = 365 * 24 * 60 * 60;
 
@@ -184,6 +187,13 @@ pub(super) const OPTIONS: &[Opt] = &[
         hint: "COUNT",
         help: "The most clients at once from one address; 0 for no limit",
         setting: Some(Setting::Count(0..=MAX_CLIENTS, |c| &mut c.max_per_address)),
+    },
+    Opt {
+        short: "",
+        long: "max-message",
+        hint: "BYTES",
+        help: "The longest message to a client with the framings auto and binary",
+        setting: Some(Setting::Count(MESSAGE_BYTES, |c| &mut c.max_message)),
     },
     Opt {
         short: "",

@@ -360,6 +360,7 @@ fn sample(opt: &Opt) -> &'static str {
         Setting::BackendPair => "key=value",
         Setting::Listen | Setting::Backend => "name",
         Setting::Plugins => "/dir",
+        Setting::Count(range, _) if !range.contains(&77) => "777",
         Setting::Port(_) | Setting::MaxConnections | Setting::Count(..) | Setting::Seconds(..) => {
             "77"
         }

@@ -79,7 +79,11 @@ impl Connection {
         let early = slot.read_bytes().len();
         scratch.buffer[..early].copy_from_slice(slot.read_bytes());
         slot.read_buffer().clear();
-        let bridge = match Bridge::new(&answer.target, Framer::new(&answer.framing), slot) {
+        let bridge = match Bridge::new(
+            &answer.target,
+            Framer::new(&answer.framing).with_longest(self.config.max_message),
+            slot,
+        ) {
             Ok(bridge) => bridge,
             Err(fault) => return self.refuse(Ending::Framing(fault), scratch),
         };

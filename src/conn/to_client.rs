@@ -6,9 +6,9 @@ use super::batch::{Batch, stage_frame};
 use super::peer_frames::{ControlRequests, PeerFrameFault, PeerFrames};
 use super::scratch::TURN_BYTES;
 use super::text::TextCheck;
-use crate::framing::{Framer, FramingFault, Kind, Verdict};
+use crate::framing::{Framer, FramingFault, Kind, Rendering, Verdict};
 use crate::proto::frame::{Header, Opcode};
-use crate::proto::utf8::incomplete_tail;
+use crate::proto::utf8::{incomplete_tail, unfinished};
 use crate::slab::Slot;
 use websocksy_abi::PEER_BUFFER_SIZE;
 
@@ -77,6 +77,11 @@ impl ToClient {
         let mut requests = ControlRequests::default();
         let old = self.kept().len();
         let taken = match &mut self.mode {
+            // Where all is text, the rest of a character is waited for.
+            Mode::Stream(begun) if framer.follows_reads() && framer.rendering().text => {
+                let end = length - unfinished(&buffer[..length]);
+                cut(framer, begun, buffer, (old, end), to_client)?
+            }
             Mode::Stream(begun) if more && framer.follows_reads() => {
                 let end = length - split_character(&buffer[..length]);
                 cut(framer, begun, buffer, (old, end), to_client)?
@@ -100,7 +105,7 @@ impl ToClient {
     /// The read that was to follow at once gave nothing: the half of a character that waited for
     /// it goes out as it is.
     pub(super) fn no_more(&mut self, framer: &Framer, to_client: &mut Batch) {
-        if framer.follows_reads() && !self.kept().is_empty() {
+        if framer.follows_reads() && !framer.rendering().text && !self.kept().is_empty() {
             stage_frame(to_client, Opcode::Binary, self.kept());
             self.slot.peer_buffer().clear();
         }
@@ -116,15 +121,12 @@ impl ToClient {
         let end = match &mut self.mode {
             Mode::Frames(frames) => frames.end(tail).map_err(PeerFault::Frames),
             Mode::Stream(begun @ Some(_)) => {
-                header(begun, Kind::Binary, tail, true).map(|header| {
-                    to_client.stage(header.encode().as_slice());
-                    to_client.stage(tail);
-                })
+                stage_part(begun, (Kind::Binary, framer.rendering().text), tail, true, to_client)
             }
             Mode::Stream(None) | Mode::Datagrams if tail.is_empty() => Ok(()),
             Mode::Stream(None) | Mode::Datagrams => {
-                stage_frame(to_client, opcode(framer.tail_kind(tail)), tail);
-                Ok(())
+                let kind = (framer.tail_kind(tail), framer.rendering().text);
+                stage_part(&mut None, kind, tail, true, to_client)
             }
         };
         self.slot.peer_buffer().clear();
@@ -149,7 +151,10 @@ fn cut(
 ) -> Result<usize, PeerFault> {
     let mut at = 0;
     while at < length {
-        let view = (length - at).min(framer.largest_view());
+        let mut view = (length - at).min(framer.stream_view());
+        if view < length - at && framer.follows_reads() {
+            view -= split_character(&buffer[at..at + view]);
+        }
         let fresh = at + view - at.max(old).min(at + view);
         let verdict = framer.cut(&mut buffer[at..], view, fresh).map_err(PeerFault::Framing)?;
         let (n, kind, last) = match verdict {
@@ -161,19 +166,26 @@ fn cut(
             }
             // A full buffer without a message is the front of a long one.
             Verdict::More if view >= PEER_BUFFER_SIZE => {
-                let n = view - framer.hold_back().ok_or(PeerFault::Unframed)?;
-                (n, framer.kind_of_front(&buffer[at..at + n]), false)
+                let held = framer.hold_back().ok_or(PeerFault::Unframed)?;
+                front(framer, &buffer[at..at + view - held])
             }
             Verdict::More => break,
         };
-        part(begun, kind, buffer, at..at + n, last, to_client)?;
+        part(framer, begun, kind, buffer, at..at + n, last, to_client)?;
         at += n;
     }
     Ok(at)
 }
 
-/// A part of a message that lies in the turn's buffer, the `last` or not.
+/// The first part of a message that is longer: how much of it, and what it is sent as.
+fn front(framer: &Framer, bytes: &[u8]) -> (usize, Kind, bool) {
+    let n = bytes.len() - if framer.rendering().text { unfinished(bytes) } else { 0 };
+    (n, framer.kind_of_front(&bytes[..n]), false)
+}
+
+/// A part of a message that lies in the turn's buffer, the `last` or not, as the options have it.
 fn part(
+    framer: &Framer,
     begun: &mut Option<Begun>,
     kind: Kind,
     buffer: &[u8],
@@ -181,9 +193,37 @@ fn part(
     last: bool,
     to_client: &mut Batch,
 ) -> Result<(), PeerFault> {
-    let header = header(begun, kind, &buffer[range.clone()], last)?;
+    let Rendering { text, strip } = framer.rendering();
+    let end = if last { range.end - strip.min(range.len()) } else { range.end };
+    let range = range.start..end;
+    let bytes = &buffer[range.clone()];
+    if text && Kind::of(bytes) == Kind::Binary {
+        return stage_part(begun, (kind, text), bytes, last, to_client);
+    }
+    let kind = if text { Kind::Text } else { kind };
+    let header = header(begun, kind, bytes, last)?;
     to_client.stage(header.encode().as_slice());
     to_client.add(buffer, range);
+    Ok(())
+}
+
+/// A part of a message that lies elsewhere, or has to be made text.
+fn stage_part(
+    begun: &mut Option<Begun>,
+    (kind, text): (Kind, bool),
+    bytes: &[u8],
+    last: bool,
+    to_client: &mut Batch,
+) -> Result<(), PeerFault> {
+    let lossy;
+    let (kind, bytes) = if text {
+        lossy = String::from_utf8_lossy(bytes);
+        (Kind::Text, lossy.as_bytes())
+    } else {
+        (kind, bytes)
+    };
+    to_client.stage(header(begun, kind, bytes, last)?.encode().as_slice());
+    to_client.stage(bytes);
     Ok(())
 }
 
@@ -224,7 +264,10 @@ fn datagram(
     }
     // In frames of RFC 6455 a datagram says nothing that it does not say without.
     if length == 0 || framer.is_two_way_frames() {
-        return part(&mut None, Kind::Binary, buffer, 0..length, true, to_client);
+        let header = Header::whole(Opcode::Binary, length as u64);
+        to_client.stage(header.encode().as_slice());
+        to_client.add(buffer, 0..length);
+        return Ok(());
     }
     let (mut at, mut begun) = (0, None);
     while at < length {
@@ -233,21 +276,20 @@ fn datagram(
         match framer.cut(&mut buffer[at..], view, view).map_err(PeerFault::Framing)? {
             Verdict::Discard { length: n } => at += n,
             Verdict::Message { length: n, kind } => {
-                part(&mut begun, kind, buffer, at..at + n, true, to_client)?;
+                part(framer, &mut begun, kind, buffer, at..at + n, true, to_client)?;
                 at += n;
             }
             Verdict::Fragment { length: n, kind } => {
                 let last = at + n == length;
-                part(&mut begun, kind, buffer, at..at + n, last, to_client)?;
+                part(framer, &mut begun, kind, buffer, at..at + n, last, to_client)?;
                 at += n;
             }
             Verdict::More => {
                 // One call may see no more than the front of a long one.
                 let held = framer.hold_back().filter(|_| view < length - at);
                 if let Some(held) = held {
-                    let n = view - held;
-                    let kind = framer.kind_of_front(&buffer[at..at + n]);
-                    part(&mut begun, kind, buffer, at..at + n, false, to_client)?;
+                    let (n, kind, last) = front(framer, &buffer[at..at + view - held]);
+                    part(framer, &mut begun, kind, buffer, at..at + n, last, to_client)?;
                     at += n;
                     continue;
                 }
@@ -256,7 +298,8 @@ fn datagram(
                 if begun.is_some() {
                     framer.end();
                 }
-                part(&mut begun, kind, buffer, at..length, true, to_client)?;
+                let kind = (kind, framer.rendering().text);
+                stage_part(&mut begun, kind, &buffer[at..length], true, to_client)?;
                 at = length;
             }
         }
@@ -316,6 +359,55 @@ mod tests {
         for (reads, expected) in table {
             assert_eq!(auto(reads), expected, "{reads:?}");
         }
+    }
+
+    /// What the client gets of a stream by `framing`, in reads of this many bytes, as frames.
+    fn rendered(framing: (&str, &str), longest: usize, stream: &[u8], size: usize) -> Vec<u8> {
+        let selection = framing::check(framing.0, Some(framing.1)).unwrap();
+        let mut framer = Framer::new(&selection).with_longest(longest);
+        let (mut to_client, mut sent) = (to_client(false), Vec::new());
+        let mut send = |batch: &Batch, lent: &[u8]| {
+            batch.parts(lent).for_each(|part| sent.extend_from_slice(part));
+        };
+        for read in stream.chunks(size) {
+            let mut batch = Batch::default();
+            let mut buffer = [to_client.kept(), read, b"x"].concat();
+            let length = buffer.len() - 1;
+            to_client.feed(&mut framer, &mut buffer, length, false, &mut batch).unwrap();
+            send(&batch, &buffer);
+        }
+        let mut batch = Batch::default();
+        to_client.end(&mut framer, &mut batch).unwrap();
+        send(&batch, &[]);
+        sent
+    }
+
+    #[test]
+    fn f10_text_and_strip() {
+        let stream = b"caf\xc3\xa9\r\n\xe9t\xe9\r\n\r\ntail\xff";
+        let expected = "\u{81}\u{5}caf\u{e9}";
+        let expected = [
+            &b"\x81\x05"[..],
+            &expected.as_bytes()[3..],
+            b"\x81\x07\xef\xbf\xbdt\xef\xbf\xbd\x81\x00\x81\x07tail\xef\xbf\xbd",
+        ]
+        .concat();
+        for size in [1, 2, 3, 5, stream.len()] {
+            let got = rendered(("newline", "text:strip:crlf"), usize::MAX, stream, size);
+            assert_eq!(got, expected, "in reads of {size}");
+        }
+        let got = rendered(("auto", "text"), usize::MAX, b"a\xc3\xa9\xff", 2);
+        assert_eq!(got, b"\x81\x01a\x81\x02\xc3\xa9\x81\x03\xef\xbf\xbd");
+    }
+
+    #[test]
+    fn f08_the_longest_message() {
+        let text = "\u{20ac}".repeat(100);
+        let got = rendered(("auto", ""), 125, text.as_bytes(), 300);
+        let frame = |n: usize| [&[0x81, n as u8][..], &text.as_bytes()[..n]].concat();
+        assert_eq!(got, [frame(123), frame(123), frame(54)].concat());
+        let got = rendered(("binary", ""), 125, &[7; 130], 130);
+        assert_eq!(got.len(), 2 + 125 + 2 + 5);
     }
 
     #[test]

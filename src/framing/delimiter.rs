@@ -1,5 +1,6 @@
 //! Delimiters: how they are written in a configuration, and where they are in a stream.
 
+use super::rendering::Rendering;
 use super::selection::ConfigFault;
 use memchr::memmem::Finder;
 
@@ -13,6 +14,8 @@ pub(super) struct Delimiter {
     pub(super) bytes: Vec<u8>,
     /// Whether messages to the peer get the delimiter as well.
     pub(super) both_ways: bool,
+    /// What becomes of a message on its way to the client.
+    pub(super) rendering: Rendering,
 }
 
 impl Delimiter {
@@ -23,21 +26,32 @@ impl Delimiter {
         match bytes.len() {
             0 => Err(ConfigFault::NoSeparator),
             length if length > LONGEST => Err(ConfigFault::LongSeparator(length)),
-            _ => Ok(Self { bytes, both_ways }),
+            _ => Ok(Self { bytes, both_ways, rendering: Rendering::default() }),
         }
     }
 
-    /// A line end by name: `[add:]NAME`; `crlf` when unset.
+    /// A line end by name, behind options in any order: `[add:][text:][strip:]NAME`; `crlf` when
+    /// unset, and an option may stand last.
     pub(super) fn newline(config: &[u8]) -> Result<Self, ConfigFault> {
-        let (both_ways, name) = direction(config);
-        let bytes: &[u8] = match name {
-            b"" | b"crlf" => b"\r\n",
-            b"lfcr" => b"\n\r",
-            b"lf" => b"\n",
-            b"cr" => b"\r",
-            _ => return Err(ConfigFault::LineEnd(String::from_utf8_lossy(name).into_owned())),
-        };
-        Ok(Self { bytes: bytes.to_vec(), both_ways })
+        let unknown = || ConfigFault::LineEnd(String::from_utf8_lossy(config).into_owned());
+        let (mut both_ways, mut text, mut strip) = (false, false, false);
+        let mut bytes = &b"\r\n"[..];
+        let mut words = config.split(|byte| *byte == b':').peekable();
+        while let Some(word) = words.next() {
+            match word {
+                b"add" => both_ways = true,
+                b"text" => text = true,
+                b"strip" => strip = true,
+                _ if words.peek().is_some() => return Err(unknown()),
+                b"" | b"crlf" => bytes = b"\r\n",
+                b"lfcr" => bytes = b"\n\r",
+                b"lf" => bytes = b"\n",
+                b"cr" => bytes = b"\r",
+                _ => return Err(unknown()),
+            }
+        }
+        let strip = if strip { bytes.len() } else { 0 };
+        Ok(Self { bytes: bytes.to_vec(), both_ways, rendering: Rendering { text, strip } })
     }
 }
 

@@ -16,12 +16,14 @@ mod call;
 mod delimiter;
 mod export;
 mod registry;
+mod rendering;
 mod selection;
 
 pub use call::{Envelope, EnvelopeMode};
 pub use registry::{
     builtins, core_framing, core_register_encoder, core_register_framing, xstr_lower,
 };
+pub use rendering::Rendering;
 pub use selection::{ConfigFault, Selection, by_name, check};
 
 use crate::proto::utf8::incomplete_tail;
@@ -141,12 +143,22 @@ impl std::error::Error for FramingFault {}
 pub struct Framer {
     call: Call,
     traits: Traits,
+    rendering: Rendering,
+    /// The longest message, where a message is what a read brought.
+    longest: usize,
 }
 
 impl Framer {
     /// The framing for a new session.
     pub fn new(selection: &Selection) -> Self {
-        Self { call: Call::new(selection), traits: selection.known().traits() }
+        let (traits, rendering) = (selection.known().traits(), selection.rendering());
+        Self { call: Call::new(selection), traits, rendering, longest: usize::MAX }
+    }
+
+    /// With messages of at most `bytes` where a message is what a read brought.
+    #[must_use]
+    pub fn with_longest(self, bytes: usize) -> Self {
+        Self { longest: bytes, ..self }
     }
 
     /// Asks for the next message in `buffer[..length]`, of which the last `fresh` bytes are new.
@@ -197,6 +209,16 @@ impl Framer {
     /// better wait for the rest of it.
     pub fn follows_reads(&self) -> bool {
         self.traits.auto
+    }
+
+    /// The most bytes of a stream that one call is shown.
+    pub fn stream_view(&self) -> usize {
+        self.largest_view().min(if self.traits.any_length { self.longest } else { usize::MAX })
+    }
+
+    /// What becomes of a message beside being cut.
+    pub fn rendering(&self) -> Rendering {
+        self.rendering
     }
 
     /// Whether the peer speaks RFC 6455 frames both ways, which the core does without this type.

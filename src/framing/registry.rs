@@ -5,7 +5,9 @@
 #![allow(unsafe_code)] // the functions that plug-ins call are C functions
 
 use super::builtin::{Auto, Binary, Delimited, Framing, Newline, Rfc6455, Separator};
+use super::delimiter::Delimiter;
 use super::export;
+use super::rendering::Rendering;
 use super::selection::ConfigFault;
 use libc::{c_char, c_int};
 use std::cell::RefCell;
@@ -25,6 +27,8 @@ struct Builtin {
     encoder: Option<ws_encoder>,
     /// Whether it takes this configuration; none for one that takes nothing.
     accepts: Option<Accepts>,
+    /// What a configuration that it takes says of its messages.
+    rendering: fn(&[u8]) -> Rendering,
     any_length: bool,
     fragments: bool,
     text: bool,
@@ -38,15 +42,34 @@ pub fn builtins() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// The first is the framing for want of another.
 static BUILTINS: [Builtin; 5] = [
-    Builtin { text: true, ..plain::<Auto>("auto", AUTO) },
+    Builtin {
+        text: true,
+        accepts: Some(accepts_text),
+        rendering: |config| Rendering { text: config == b"text", strip: 0 },
+        ..plain::<Auto>("auto", AUTO)
+    },
     plain::<Binary>("binary", "What one read brought, as binary"),
     delimited::<Separator>("separator", SEPARATOR),
-    Builtin { text: true, ..delimited::<Newline>("newline", NEWLINE) },
+    Builtin {
+        text: true,
+        rendering: |config| {
+            Delimiter::newline(config).map(|delimiter| delimiter.rendering).unwrap_or_default()
+        },
+        ..delimited::<Newline>("newline", NEWLINE)
+    },
     Builtin {
         frames: true,
         ..plain::<Rfc6455>("rfc6455", "What the peer frames by RFC 6455, both ways")
     },
 ];
+
+/// `auto` takes one option.
+fn accepts_text(config: &[u8]) -> Result<(), ConfigFault> {
+    match config {
+        b"" | b"text" => Ok(()),
+        other => Err(ConfigFault::Auto(String::from_utf8_lossy(other).into_owned())),
+    }
+}
 
 const fn plain<F: Framing>(name: &'static str, help: &'static str) -> Builtin {
     let function = export::framing::<F>;
@@ -56,6 +79,7 @@ const fn plain<F: Framing>(name: &'static str, help: &'static str) -> Builtin {
         function,
         encoder: None,
         accepts: None,
+        rendering: |_| Rendering::default(),
         any_length: true,
         fragments: false,
         text: false,
@@ -151,6 +175,11 @@ impl Known {
             }
             None => Traits { encoder: own, ..Traits::default() },
         }
+    }
+
+    /// What a configuration of a framing of ours says of its messages.
+    pub(super) fn rendering(self, config: &[u8]) -> Rendering {
+        builtin(self.function).map(|known| (known.rendering)(config)).unwrap_or_default()
     }
 
     /// Its name for the log; the function's address when nobody registered it.

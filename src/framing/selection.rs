@@ -1,7 +1,7 @@
 //! Which framing a session gets, and the configurations that are refused.
 
-use super::registry::Known;
-use super::registry::{self};
+use super::registry::{self, Known};
+use super::rendering::Rendering;
 use libc::c_char;
 use std::ffi::CString;
 use std::sync::Arc;
@@ -71,6 +71,15 @@ impl Selection {
     /// What the function is told.
     pub(super) fn config(&self) -> *const c_char {
         self.config.as_ref().map_or(ptr::null(), |config| config.pointer())
+    }
+
+    /// What the operator's words say of messages. What a back end handed over for a function of
+    /// ours is the operator's as well, and was copied as text.
+    pub(super) fn rendering(&self) -> Rendering {
+        match self.config.as_deref() {
+            Some(Config::Text(text)) => self.known.rendering(text.as_bytes()),
+            Some(Config::Handed(_)) | None => Rendering::default(),
+        }
     }
 
     /// What a back end named, `auto` for nothing, if it is a function of ours.
@@ -153,6 +162,8 @@ pub enum ConfigFault {
     Hex,
     /// `newline` with a name that is none of a line end.
     LineEnd(String),
+    /// `auto` with another word than `text`.
+    Auto(String),
     /// A framing that takes none.
     Unconfigurable(&'static str),
     /// A framing that is no function.
@@ -185,6 +196,9 @@ impl fmt::Display for ConfigFault {
             Self::Hex => f.write_str("a separator has \\x without two hexadecimal digits"),
             Self::LineEnd(name) => {
                 write!(f, "framing newline knows crlf, lfcr, lf and cr, not {name:?}")
+            }
+            Self::Auto(config) => {
+                write!(f, "framing auto takes no configuration but text, not {config:?}")
             }
             Self::Unconfigurable(name) => {
                 write!(f, "is for another framing: {name} takes no configuration")

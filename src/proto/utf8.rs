@@ -102,6 +102,12 @@ pub fn incomplete_tail(text: &[u8]) -> Option<usize> {
     Some(split_unfinished(text).1.len())
 }
 
+/// How many bytes at the end of `text`, 0 to 3, look like the beginning of a code point, whatever is
+/// before them.
+pub fn unfinished(text: &[u8]) -> usize {
+    split_unfinished(text).1.len()
+}
+
 /// Cuts off a last code point that lacks bytes by what its first byte says, so that the rest can
 /// be validated as a whole.
 fn split_unfinished(text: &[u8]) -> (&[u8], &[u8]) {

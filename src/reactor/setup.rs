@@ -61,9 +61,8 @@ pub struct Ended {
 /// # Errors
 /// What keeps it from starting.
 pub fn start(config: Config) -> Result<Started, StartError> {
-    let most = within_descriptors(&config)?;
+    check_descriptors(&config)?;
     let mut backend = set_up_backend(&config)?;
-    let config = lowered(config, most);
     let started = backend.allow_threads(config.query_threads);
     started.map_err(|error| StartError::System("query threads".into(), error))?;
     let reactor =
@@ -90,44 +89,35 @@ const RESERVED: usize = 32;
 /// A client's socket and its peer's.
 const A_SESSION: usize = 2;
 
-/// How many clients there are descriptors for, if those are fewer than the configuration says.
+/// Whether there are descriptors for as many clients as may come: more have to wait for some.
 ///
 /// # Errors
-/// The operator wrote it.
-fn within_descriptors(config: &Config) -> Result<Option<usize>, StartError> {
+/// There are not, and the operator wrote how many may come.
+fn check_descriptors(config: &Config) -> Result<(), StartError> {
     let limit = match limits::raise_descriptor_limit() {
         Ok(limit) => limit,
         Err(error) => {
             warn!("the limit on open descriptors stays as it is: {error}");
-            return Ok(None);
+            return Ok(());
         }
     };
     let most = (limit.saturating_sub(RESERVED) / A_SESSION).max(1);
     if config.max_connections <= most {
-        return Ok(None);
+        return Ok(());
     }
+    let few = format!(
+        "{} clients need {} descriptors, and {limit} are allowed (ulimit -Hn), which is enough for \
+         {most}",
+        config.max_connections,
+        config.max_connections * A_SESSION + RESERVED,
+    );
     match &config.max_connections_origin {
-        None => Ok(Some(most)),
-        Some(origin) => {
-            let needed = config.max_connections * A_SESSION + RESERVED;
-            let right = format!(
-                "{} clients need {needed} descriptors, and {limit} are allowed (ulimit -Hn), which \
-                 is enough for {most}",
-                config.max_connections
-            );
-            Err(refused(origin, &right))
+        Some(origin) => Err(refused(origin, &few)),
+        None => {
+            warn!("max-connections: {few}; further ones wait");
+            Ok(())
         }
     }
-}
-
-/// The configuration with as many clients as there are descriptors for, and a line about it.
-fn lowered(config: Config, most: Option<usize>) -> Config {
-    let Some(max_connections) = most else { return config };
-    warn!(
-        "max-connections is {max_connections}, not {}: there are no descriptors for more (ulimit -Hn)",
-        config.max_connections
-    );
-    Config { max_connections, ..config }
 }
 
 /// Loads the plug-ins and configures the back end, in the operator's order.

@@ -141,8 +141,8 @@ fn o1_o2_a_bad_configuration_is_refused_with_its_key() {
         (
             &[("framing-config", "lf")],
             "framing-config",
-            "is for another framing: auto takes no \
-             configuration"
+            "framing auto takes no configuration but \
+             text, not \"lf\""
                 .into(),
         ),
     ] {

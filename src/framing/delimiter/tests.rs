@@ -63,18 +63,25 @@ fn b06_line_ends() {
         ("crlf ", None),
         (r"\r\n", None),
         ("\n", None),
-        ("add", None),
     ] {
         for (prefix, both_ways) in [("", false), ("add:", true)] {
             let found = Delimiter::newline(format!("{prefix}{config}").as_bytes()).ok();
-            let expected = bytes.map(|bytes| Delimiter { bytes: bytes.to_vec(), both_ways });
+            let expected = bytes.map(|bytes| Delimiter {
+                bytes: bytes.to_vec(),
+                both_ways,
+                rendering: Rendering::default(),
+            });
             assert_eq!(found, expected, "{prefix}{config}");
         }
     }
 }
 
 fn search(delimiter: &[u8]) -> Search {
-    Search::new(&Delimiter { bytes: delimiter.to_vec(), both_ways: false })
+    Search::new(&Delimiter {
+        bytes: delimiter.to_vec(),
+        both_ways: false,
+        rendering: Rendering::default(),
+    })
 }
 
 #[test]
@@ -128,4 +135,22 @@ fn new_bytes_are_searched_whatever_waited_before() {
     assert_eq!(search.cut(b"....", 4), 0);
     assert_eq!(search.cut(b"abc", 3), 3);
     assert_eq!(search.cut(b"....", 9), 0);
+}
+
+#[test]
+fn f10_options_in_any_order() {
+    let rendering = |config: &[u8]| Delimiter::newline(config).map(|d| (d.both_ways, d.rendering));
+    let text = |strip| Rendering { text: true, strip };
+    for (config, expected) in [
+        (&b"text"[..], (false, text(0))),
+        (b"text:lf", (false, text(0))),
+        (b"strip:lf", (false, Rendering { text: false, strip: 1 })),
+        (b"text:strip:add:crlf", (true, text(2))),
+        (b"add:strip:text", (true, text(2))),
+    ] {
+        assert_eq!(rendering(config), Ok(expected));
+    }
+    for config in [&b"lf:text"[..], b"txt:lf", b"text:lf:", b"strip=yes"] {
+        assert!(rendering(config).is_err());
+    }
 }
