@@ -61,8 +61,8 @@ pub struct Ended {
 /// # Errors
 /// What keeps it from starting.
 pub fn start(config: Config) -> Result<Started, StartError> {
-    check_descriptors(&config)?;
     let mut backend = set_up_backend(&config)?;
+    check_descriptors(&config)?;
     let started = backend.allow_threads(config.query_threads);
     started.map_err(|error| StartError::System("query threads".into(), error))?;
     let reactor =
@@ -114,7 +114,9 @@ fn check_descriptors(config: &Config) -> Result<(), StartError> {
     match &config.max_connections_origin {
         Some(origin) => Err(refused(origin, &few)),
         None => {
-            warn!("max-connections: {few}; further ones wait");
+            if config.max_connections > limit / A_SESSION {
+                warn!("max-connections: {few}; further ones wait");
+            }
             Ok(())
         }
     }
