@@ -10,7 +10,7 @@ PLUGINPATH ?= $(PREFIX)/lib/websocksy
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
 build:
-	cargo build --release --bin websocksy
+	PLUGINPATH=$(PLUGINPATH) cargo build --release --bin websocksy
 
 # Unit, table and property tests, and the tests that drive the real binary.
 test:
@@ -39,7 +39,7 @@ check-style:
 # Every system call of scripted sessions, of the start and of the end, with every error that it may
 # meet: some ten minutes. `make test` has a sample of it.
 sweep:
-	SWEEP=all cargo test --test sweep -- --nocapture
+	SWEEP=all cargo test --test sweep -- --include-ignored --nocapture
 
 # Micro-benches, each beside the crate one would take otherwise.
 bench:
@@ -118,8 +118,10 @@ rootfs: build backends
 	ldd target/release/websocksy | grep -o '/[^ ]*' | \
 		while read -r lib; do install -D -m 755 "$$lib" "target/rootfs$$lib" || exit 1; done
 
-install: backends
-	PLUGINPATH=$(PLUGINPATH) cargo build --release --bin websocksy
+# Copies what `make build backends` has built, so that root needs no Rust toolchain.
+install:
+	@test -f target/release/websocksy -a -f target/plugins/backend_file.so || \
+		{ echo 'Nothing to install yet; first, as yourself: make build backends' >&2; exit 1; }
 	install -D -m 755 target/release/websocksy $(DESTDIR)$(PREFIX)/bin/websocksy
 	install -D -m 644 -t $(DESTDIR)$(PLUGINPATH) target/plugins/*.so
 	install -D -m 644 docs/websocksy.8 $(DESTDIR)$(PREFIX)/share/man/man8/websocksy.8

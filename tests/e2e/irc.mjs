@@ -17,6 +17,8 @@ const TALK = [
 
 await visit(`http://localhost:${server.address().port}/`, async page => {
     await page.evaluate(block => {
+        // The library is bundled without Node's globals, which pages bring along.
+        globalThis.process ??= { env: {}, browser: true, nextTick: (f, ...args) => queueMicrotask(() => f(...args)) };
         eval(block.replaceAll(/^client = /gm, 'window.client = '));
         window.heard = [];
         client.on('privmsg', ({ nick, message }) => window.heard.push(`${nick}: ${message}`));
