@@ -315,7 +315,7 @@ fn a_peer_that_cannot_be_is_refused_at_start() {
         ("gopher://127.0.0.1:70".into(), "scheme \"gopher\" is unknown"),
         ("://127.0.0.1:70".into(), "scheme \"\" is unknown"),
         (String::new(), "host is empty"),
-        ("tcp://".into(), "no name or address"),
+        ("tcp://".into(), "tcp://HOST:PORT"),
         ("tcp://a b:1".into(), "no name or address"),
         ("tcp://[::1:1".into(), "no name or address"),
         ("tcp://127.0.0.1:0".into(), "neither a number from 1 to 65535"),
