@@ -66,7 +66,7 @@ impl Connection {
     }
 
     /// Whether what the kernel holds for `side` matters: of a bridged one that is still read.
-    fn kernel_counts(&self, side: Side) -> bool {
+    pub(super) fn kernel_counts(&self, side: Side) -> bool {
         self.lifecycle.bridge().is_some() && self.half(side).is_lingering()
     }
 
@@ -92,11 +92,15 @@ impl Connection {
     /// The kernel still holds `held` bytes of what was written to `side`.
     pub fn looked(&mut self, side: Side, held: usize, now: Instant) {
         let flow = &mut self.half_mut(side).egress.flow;
-        let taken = flow.look(held, now);
-        if !flow.may_hold() {
+        let progress = flow.look(held, now);
+        let (taken, may_hold) = (flow.taken(), flow.may_hold());
+        if side == Side::Client {
+            self.liveness.looked(taken, now);
+        }
+        if !may_hold {
             // The close time-out begins when the last byte is with the other end.
             self.prolong(now);
-        } else if taken {
+        } else if progress {
             self.liveness.data(now);
         }
     }
@@ -107,14 +111,7 @@ impl Connection {
         if !self.lifecycle.is_open() || !flows {
             return None;
         }
-        let (flow, deadlines) = (&self.client.egress.flow, &self.config.deadlines);
-        match self.liveness.is_pinged() {
-            // A ping that the client has not taken cannot be answered.
-            true if flow.may_hold() => None,
-            // One that it took late, over a link that was down, can be from then on.
-            true => self.liveness.ping_at(deadlines).max(after(flow.progress(), deadlines.ping)),
-            false => self.liveness.ping_at(deadlines),
-        }
+        self.liveness.ping_at(self.client.egress.flow.progress(), &self.config.deadlines)
     }
 
     fn ping(&mut self, scratch: &mut Scratch) {
@@ -122,7 +119,8 @@ impl Connection {
             return self.give_up_client(Ending::Silent, scratch.now);
         }
         stage_frame(&mut scratch.to_client, Opcode::Ping, &[]);
-        self.liveness.pinged(scratch.now);
+        let end = self.client.egress.flow.written() + scratch.to_client.len() as u64;
+        self.liveness.pinged(end, scratch.now);
     }
 
     fn idle_at(&self) -> Option<Instant> {

@@ -115,17 +115,16 @@ impl Egress {
         }
         if self.queue.is_empty() {
             self.credit = SLOW_CREDIT;
-            self.flow.progressed(now);
+            self.flow.waits(now);
         }
         for part in parts {
             if datagrams { self.queue.push_datagram(part) } else { self.queue.push(part) }
         }
     }
 
-    /// `n` bytes of what waited were taken.
-    pub(super) fn sent(&mut self, n: usize, now: Instant) {
+    /// `n` bytes of what waited were taken by the kernel.
+    pub(super) fn sent(&mut self, n: usize) {
         self.queue.sent(n);
-        self.flow.progressed(now);
     }
 
     /// Asks for the write end to be shut once all is out.

@@ -31,9 +31,27 @@ impl Flow {
         self.written += n as u64;
     }
 
-    /// Bytes begin to wait in our queue, or some of them were taken from it.
+    /// Bytes begin to wait in our queue. If the kernel holds some, the wait began with those.
+    pub(super) fn waits(&mut self, now: Instant) {
+        if !self.may_hold() {
+            self.progress = now;
+        }
+    }
+
+    /// The kernel took bytes, and is not asked whether the other end did: that is all there is to
+    /// know. Where it is asked, its own taking is no sign of life: its buffer grows.
     pub(super) fn progressed(&mut self, now: Instant) {
         self.progress = now;
+    }
+
+    /// Bytes that the kernel took, ever.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// How many of those the other end is known to have.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// The kernel says that it still holds `held` bytes; returns whether the other end took some.
@@ -91,5 +109,18 @@ mod tests {
         assert!(flow.look(19, start + SECOND * 6), "as many wait, but newer ones");
         assert!(flow.look(0, start + SECOND * 7));
         assert!(!flow.may_hold());
+    }
+
+    #[test]
+    fn f01_a_queue_behind_what_the_kernel_holds_is_no_new_wait() {
+        let start = Instant::now();
+        let mut flow = Flow::new(start);
+        flow.wrote(10, start + SECOND);
+        flow.waits(start + SECOND * 3);
+        flow.wrote(10, start + SECOND * 4); // its buffer grew
+        assert_eq!(flow.progress(), start + SECOND);
+        flow.look(0, start + SECOND * 5);
+        flow.waits(start + SECOND * 6);
+        assert_eq!(flow.progress(), start + SECOND * 6);
     }
 }

@@ -32,6 +32,21 @@ struct Ping {
     sent: Instant,
     /// What was written to the client before it, and may not be read yet.
     behind: u64,
+    /// How many bytes the client has taken, ever, once it has taken the ping.
+    end: u64,
+    /// When it did, as far as the kernel was asked.
+    taken: Taken,
+}
+
+/// Whether a ping is with the client's end.
+#[derive(Clone, Copy)]
+enum Taken {
+    /// The kernel was not asked yet.
+    Unknown,
+    /// It was, and had not got rid of it.
+    No,
+    /// It is there since then, at the latest.
+    Since(Instant),
 }
 
 impl Liveness {
@@ -66,24 +81,45 @@ impl Liveness {
         self.last_data = self.last_data.max(now);
     }
 
-    /// A ping goes out.
-    pub(super) fn pinged(&mut self, now: Instant) {
-        self.ping = Some(Ping { sent: now, behind: self.unread });
+    /// A ping goes out, as the bytes before `end` of all that are ever written.
+    pub(super) fn pinged(&mut self, end: u64, now: Instant) {
+        let taken = Taken::Unknown;
+        self.ping = Some(Ping { sent: now, behind: self.unread, end, taken });
+    }
+
+    /// The client has taken `taken` bytes, ever.
+    pub(super) fn looked(&mut self, taken: u64, now: Instant) {
+        let Some(ping) = &mut self.ping else { return };
+        ping.taken = match (ping.taken, taken >= ping.end) {
+            // The first look finds it gone: it went as soon as it was sent.
+            (Taken::Unknown, true) => Taken::Since(ping.sent),
+            (Taken::No, true) => Taken::Since(now),
+            (Taken::Unknown | Taken::No, false) => Taken::No,
+            (since @ Taken::Since(_), _) => since,
+        };
     }
 
     pub(super) fn is_pinged(&self) -> bool {
         self.ping.is_some()
     }
 
-    /// When a ping is due, or the client that did not answer the last one is given up.
-    pub(super) fn ping_at(&self, deadlines: &Deadlines) -> Option<Instant> {
-        let since = match self.ping {
-            None => self.last_heard.min(self.last_sent),
-            Some(Ping { sent, behind }) => {
-                sent + Duration::from_millis(behind * 1000 / SLOWEST_LINK)
-            }
+    /// When a ping is due, or the client that did not answer the last one is given up. `progress` is
+    /// when it was last seen to take anything.
+    ///
+    /// A ping that it has not taken cannot be answered: then it has until it took nothing for two
+    /// intervals. One that it took late, over a link that was down, can be from then on.
+    pub(super) fn ping_at(&self, progress: Instant, deadlines: &Deadlines) -> Option<Instant> {
+        let (since, wait) = match self.ping {
+            None => (self.last_heard.min(self.last_sent), deadlines.ping),
+            Some(Ping { sent, behind, taken, .. }) => match taken {
+                Taken::Unknown | Taken::No => (sent.max(progress), deadlines.ping * 2),
+                Taken::Since(since) => {
+                    let read = sent + Duration::from_millis(behind * 1000 / SLOWEST_LINK);
+                    (read.max(since), deadlines.ping)
+                }
+            },
         };
-        after(since, deadlines.ping)
+        (!deadlines.ping.is_zero()).then(|| since + wait)
     }
 
     /// When the session has been without data for as long as the operator allows.
@@ -103,4 +139,57 @@ pub(super) fn look_interval(deadlines: &Deadlines) -> Duration {
 /// Zero stands for "never".
 pub(super) fn after(start: Instant, wait: Duration) -> Option<Instant> {
     (!wait.is_zero()).then(|| start + wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A client that is silent from `start` on and pinged a second later, after `behind` bytes.
+    fn pinged(start: Instant, behind: usize) -> (Liveness, Deadlines) {
+        let mut liveness = Liveness::new(start);
+        liveness.sent(behind, start);
+        liveness.pinged(behind as u64 + 2, start + SECOND);
+        (liveness, Deadlines { ping: SECOND, ..Deadlines::default() })
+    }
+
+    #[test]
+    fn f03_a_silent_client_that_takes_its_ping_has_one_interval_more() {
+        let start = Instant::now();
+        let (mut liveness, deadlines) = pinged(start, 0);
+        liveness.looked(2, start + SECOND * 3 / 2);
+        // What a peer goes on sending is taken by the client's kernel, and is no answer.
+        let later = start + SECOND * 9 / 5;
+        liveness.looked(100, later);
+        assert_eq!(liveness.ping_at(later, &deadlines), Some(start + SECOND * 2));
+    }
+
+    #[test]
+    fn f01_a_client_that_does_not_take_its_ping_has_two() {
+        let start = Instant::now();
+        let (mut liveness, deadlines) = pinged(start, 10);
+        assert_eq!(liveness.ping_at(start, &deadlines), Some(start + SECOND * 3));
+        liveness.looked(10, start + SECOND * 2);
+        assert_eq!(liveness.ping_at(start, &deadlines), Some(start + SECOND * 3));
+        // Taking is living, and a ping that was taken late may be answered late.
+        let progress = start + SECOND * 5 / 2;
+        assert_eq!(liveness.ping_at(progress, &deadlines), Some(progress + SECOND * 2));
+        liveness.looked(12, start + SECOND * 4);
+        assert_eq!(liveness.ping_at(progress, &deadlines), Some(start + SECOND * 5));
+    }
+
+    #[test]
+    fn f02_a_slow_reader_has_time_for_what_lies_before_the_ping() {
+        let start = Instant::now();
+        let (mut liveness, deadlines) = pinged(start, 8 * 8192);
+        liveness.looked(8 * 8192 + 2, start + SECOND * 2);
+        assert_eq!(liveness.ping_at(start, &deadlines), Some(start + SECOND * 10));
+        liveness.heard(start + SECOND * 3);
+        liveness.ponged();
+        liveness.pinged(1 << 20, start + SECOND * 4);
+        liveness.looked(1 << 20, start + SECOND * 5);
+        assert_eq!(liveness.ping_at(start, &deadlines), Some(start + SECOND * 5));
+    }
 }

@@ -129,8 +129,12 @@ impl Connection {
     /// `n` bytes of what [`waiting`](Self::waiting) showed were taken.
     pub fn sent(&mut self, side: Side, n: usize, scratch: &mut Scratch) {
         self.wrote(side, n, scratch.now);
+        let is_asked = self.kernel_counts(side) && !self.is_datagram(side);
         let egress = &mut self.half_mut(side).egress;
-        egress.sent(n, scratch.now);
+        egress.sent(n);
+        if !is_asked {
+            egress.flow.progressed(scratch.now);
+        }
         let drained = egress.is_drained();
         if self.lifecycle.bridge().is_some() {
             self.liveness.data(scratch.now);
