@@ -1,6 +1,6 @@
 # Each target says what it needs; `make check` is what CI runs, but for the browser.
 .PHONY: build test check check-style check-demo check-exports check-contract check-plugins \
-	conformance fresh sweep bench fuzz e2e backends demo bench-bridges bench-rivals rootfs install clean
+	conformance fresh sweep bench fuzz e2e cables cables-long backends demo bench-bridges bench-rivals rootfs install clean
 
 PREFIX ?= /usr/local
 # Where the installed daemon looks for plug-ins unless it is told.
@@ -53,6 +53,15 @@ fuzz:
 # release daemon to the real servers that they name. Needs root; installs what is missing.
 e2e:
 	tests/e2e/run
+
+# Cables that are pulled, slow links, delay and loss, between network namespaces: two minutes. Needs
+# root; installs what is missing.
+cables:
+	tests/cables/run
+
+# An hour at 20 kB/s with a Python, a Node and a Chromium client, direct and through nginx.
+cables-long:
+	tests/cables/run --long
 
 # A browser's console, the bridge, and a small server that speaks lines.
 demo: build

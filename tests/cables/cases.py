@@ -9,7 +9,7 @@ import time
 import typing
 
 from network import run
-from websocket import CLOSE, drain, every, stream
+from websocket import CLOSE, NORMAL, PING, drain, every, stream
 from world import PATIENCE, outcome, wait_until
 
 SLACK = 1.5  # seconds: the machine is busy
@@ -151,7 +151,49 @@ def both_dead(world):
     gone(world, "idle", 3 + 4 + 5)
 
 
+@case("F1: what waits for a dead side at the end of a session waits for --write-timeout",
+      "client", "peer")
+def dead_at_the_end(world, side):
+    world.daemon(ping=0, write_timeout=4)
+    client, peer = world.session()
+    client.listen(0.5)
+    if side == "client":
+        world.near.pull()
+        stream_and_end(peer, 20_000)
+    else:
+        world.far.pull()
+        stream(client.send, 20_000)
+        client.send(NORMAL, CLOSE)
+        ends(client, 1000, 4)
+    gone(world, "", 4 + 1)
+
+
 # F2: who takes lives, and gets all.
+
+def short_cut(world, side):
+    """Four seconds: kernels send again after six or so."""
+    world.daemon(ping=5)
+    client, peer = world.session()
+    cable = getattr(world, side)
+    draining = run(drain, peer, 60)
+    sending = run(stream, peer.sendall, 400_000, 40_000)
+    uploading = run(stream, client.send, 200_000, 20_000)
+    client.listen(2)
+    cable.pull()
+    client.listen(4)
+    cable.plug()
+    received = client.listen(40, lambda received: received.count == 400_000)
+    delivered(sending.result(1), received)
+    sent = uploading.result(40)
+    client.send(NORMAL, CLOSE)
+    ends(client, 1000, 5)
+    delivered(sent, draining.result(20))
+
+
+for side, tunnels in itertools.product(["near", "far"], [{}, {"near": {}, "far": {}}]):
+    case(f"F2: a cable pulled for four seconds loses nothing ({side}, "
+         f"{'packets lost' if tunnels else 'carrier lost'})", **tunnels)(
+        lambda world, side=side: short_cut(world, side))
 
 def download(world, total, pace=None, **habits):
     """The peer sends, and waits; nothing is lost, and the session is still there."""
@@ -223,6 +265,21 @@ def pings_of_clients(world, name, front):
     assert result == {"count": sent.count, "digest": sent.digest.hexdigest(), "code": 1000}, result
 
 
+@case("F2: a pong overtakes what waits for a link of 100 kB/s")
+def pong(world):
+    world.daemon()
+    world.near.slow(100)
+    client, peer = world.session()
+    run(stream, peer.sendall, 30_000_000)
+    client.listen(20)
+    for _ in range(3):
+        begin, pongs = time.monotonic(), len(client.received.pongs)
+        client.send(b"now", PING)
+        client.listen(30, lambda received: len(received.pongs) > pongs)
+        took = time.monotonic() - begin
+        assert took < 5, f"a pong after {took:.1f} s"
+
+
 @case("F2: a slow peer gets all that a client uploads", None, "nginx")
 def upload(world, front):
     world.daemon(ping=2, write_timeout=10, idle_timeout=3)
@@ -232,7 +289,7 @@ def upload(world, front):
     draining = run(drain, peer, 60)
     run(client.listen, 60)
     sent = stream(client.send, 1_000_000)
-    client.send(b"\x03\xe8", CLOSE)
+    client.send(NORMAL, CLOSE)
     delivered(sent, draining.result())
 
 
@@ -307,7 +364,7 @@ def both_ways(world):
     received = client.listen(90, lambda received: received.count == 300_000)
     delivered(sending.result(1), received)
     sent = uploading.result(60)
-    client.send(b"\x03\xe8", CLOSE)
+    client.send(NORMAL, CLOSE)
     ends(client, 1000, 10)
     delivered(sent, draining.result(30))
 

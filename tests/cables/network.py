@@ -40,7 +40,7 @@ class Host:
 
     @contextlib.contextmanager
     def entered(self):
-        """Sockets and devices that this thread makes inside belong to this host, and stay its own."""
+        """Sockets and devices that this thread makes meanwhile belong to this host, and stay so."""
         with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{self.name}") as here:
             set_namespace(here.fileno())
             try:
@@ -67,8 +67,8 @@ class Host:
     def ip(self, *arguments):
         return sh("ip", "-n", self.name, *arguments)
 
-    def set(self, setting, value):
-        sh("ip", "netns", "exec", self.name, "sysctl", "-qw", f"{setting}={value}")
+    def run(self, *command):
+        return sh("ip", "netns", "exec", self.name, *command)
 
     def delete(self):
         sh("ip", "netns", "delete", self.name)
@@ -93,6 +93,10 @@ class Cable:
         """The near host sees its carrier go, as when the far one loses its power."""
         host, device = self.ends[1]
         host.ip("link", "set", device, "down")
+
+    def plug(self):
+        host, device = self.ends[1]
+        host.ip("link", "set", device, "up")
 
     def slow(self, kilobytes, queue=1):
         """Both ways, `kilobytes` a second; `queue` seconds' worth may wait for the cable."""
@@ -140,6 +144,9 @@ class Tunnel(Cable):
     def pull(self):
         """The carrier stays: as with a firewall that forgets, or a cable behind the next switch."""
         self.pulled = True
+
+    def plug(self):
+        self.pulled = False
 
 
 def run(action, *arguments):

@@ -10,6 +10,7 @@ import threading
 import time
 
 CLOSE, PING, PONG = 8, 9, 10
+NORMAL = struct.pack(">H", 1000)
 
 
 class Ledger:

@@ -1,4 +1,4 @@
-"""What one case has for itself: the hosts of a client, a bridge and a peer, and what runs on them."""
+"""What a case has for itself: the hosts of a client, a bridge and a peer, and what runs there."""
 
 import json
 import os
@@ -8,13 +8,13 @@ import signal
 import subprocess
 import time
 
-from network import Cable, Host, Tunnel, sh
+from network import Cable, Host, Tunnel
 from websocket import Client
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 OUT = pathlib.Path(os.environ["OUT"])
-BRIDGE, PORT, FRONT_PORT = "10.1.0.1", 8001, 8080
+BRIDGE, PORT, FRONT_PORT = "10.1.0.1", 8001, 443
 PEER, PEER_PORT = "10.9.0.2", 7000
 PATIENCE = 20
 PYTHON = OUT / "venv/bin/python"
@@ -35,12 +35,12 @@ def wait_until(what, look, seconds=PATIENCE):
     return seen
 
 
-def recipe(language):
-    """A front's configuration as it stands in the README, but for TLS and the port."""
+def recipe(name):
+    """A front's configuration as it stands in the README, but for TLS."""
     readme = (ROOT / "README.md").read_text()
-    text = re.search(rf"```{language}\n(.*?)```", readme, re.DOTALL)[1]
-    text = text.replace("listen 443 ssl", f"listen {FRONT_PORT}").replace('"mod_openssl", ', "")
-    text = re.sub(r'(?m)^\$SERVER\["socket"\].*?^}$', "", text, flags=re.DOTALL)
+    text = re.search(rf"<!-- recipe: tls/{name} -->\n```.*?\n(.*?)```", readme, re.DOTALL)[1]
+    text = text.replace(f"{FRONT_PORT} ssl", f"{FRONT_PORT}").replace('"mod_openssl", ', "")
+    text = re.sub(r'(?ms)^\$SERVER\["socket"\].*?^}$', "", text)
     return re.sub(r"(?m)^ *ssl_.*$", "", text)
 
 
@@ -82,7 +82,7 @@ class World:
         if not name:
             return
         if tuned:  # as docs/operations.md says: else megabytes lie before a pong in its socket
-            self.bridge.set("net.ipv4.tcp_notsent_lowat", 131_072)
+            self.bridge.run("sysctl", "-qw", "net.ipv4.tcp_notsent_lowat=16384")
         settings = OUT / f"{self.name}-{name}.conf"
         if name == "nginx":
             settings.write_text(f"pid /dev/null; error_log stderr; events {{}}\n"
@@ -94,8 +94,7 @@ class World:
             command = ["lighttpd", "-D", "-f", settings]
         self.start(self.bridge, name, *command)
         self.port = FRONT_PORT
-        wait_until(f"{name} listens",
-                   lambda: f":{FRONT_PORT} " in sh("ip", "netns", "exec", self.bridge.name, "ss", "-tlnH"))
+        wait_until(f"{name} listens", lambda: f":{FRONT_PORT} " in self.bridge.run("ss", "-tlnH"))
 
     def session(self, receive_buffer=None, **habits):
         """A raw client, and the peer's end of its session."""
@@ -121,7 +120,7 @@ class World:
 
     def sockets(self):
         """The lines of ss(8) for the daemon's connections."""
-        lines = sh("ip", "netns", "exec", self.bridge.name, "ss", "-tnopH").splitlines()
+        lines = self.bridge.run("ss", "-tnopH").splitlines()
         daemon = f"pid={self.processes['daemon'].pid},"
         return [line for line in lines if daemon in line]
 

@@ -24,8 +24,8 @@ const code = await page.evaluate(url => new Promise(resolve => {
     socket.binaryType = 'arraybuffer';
     let taken = Promise.resolve();
     socket.onmessage = ({ data }) => {
-        const text = btoa(Array.from(new Uint8Array(data), byte => String.fromCharCode(byte)).join(''));
-        taken = taken.then(() => take(text));
+        const bytes = Array.from(new Uint8Array(data), byte => String.fromCharCode(byte));
+        taken = taken.then(() => take(btoa(bytes.join(''))));
     };
     socket.onclose = event => taken.then(() => resolve(event.code));
 }), process.argv[2]);
