@@ -165,7 +165,7 @@ def dead_at_the_end(world, side):
         stream(client.send, 20_000)
         client.send(NORMAL, CLOSE)
         ends(client, 1000, 4)
-    gone(world, "", 4 + 1)
+    gone(world, "peer closed" if side == "client" else "client closed", 4 + 1)
 
 
 # F2: who takes lives, and gets all.
@@ -194,6 +194,7 @@ for side, tunnels in itertools.product(["near", "far"], [{}, {"near": {}, "far":
     case(f"F2: a cable pulled for four seconds loses nothing ({side}, "
          f"{'packets lost' if tunnels else 'carrier lost'})", **tunnels)(
         lambda world, side=side: short_cut(world, side))
+
 
 def download(world, total, pace=None, **habits):
     """The peer sends, and waits; nothing is lost, and the session is still there."""
@@ -252,17 +253,22 @@ def not_idle(world, front):
     delivered(sending.result(1), received)
 
 
+def counted(world, name, total, seconds):
+    """A client that somebody else wrote gets all that the peer sends, and its end."""
+    program, peer = world.program(name)
+    sending = run(stream_and_end, peer, total)
+    result = outcome(program, seconds)
+    sent = sending.result(1)
+    assert result == {"count": sent.count, "digest": sent.digest.hexdigest(), "code": 1000}, result
+
+
 @case("F2: a client's own pings are answered in time at 80 kB/s", ("Python", None), ("Node", None),
       ("Python", "nginx"), ("Node", "nginx"))
 def pings_of_clients(world, name, front):
     world.daemon()
     world.front(front, tuned=True)
     world.near.slow(80, queue=1 if front else 12)
-    program, peer = world.program(name)
-    sending = run(stream_and_end, peer, 8_000_000)
-    result = outcome(program, 120)
-    sent = sending.result(1)
-    assert result == {"count": sent.count, "digest": sent.digest.hexdigest(), "code": 1000}, result
+    counted(world, name, 8_000_000, 120)
 
 
 @case("F2: a pong overtakes what waits for a link of 100 kB/s")
@@ -347,7 +353,7 @@ def behind_lighttpd(world):
     world.daemon(ping=2)
     world.front("lighttpd")
     client, peer = world.session()
-    draining = run(drain, peer, 60)
+    run(drain, peer, 60)
     run(every, 0.5, lambda: client.send(b"upload"))
     received = client.listen(15)
     assert not received.end, f"ended with {received.end}, code {received.code}"
@@ -385,8 +391,4 @@ def long_haul(world, name, front):
     world.daemon()
     world.front(front, tuned=True)
     world.near.slow(20)
-    program, peer = world.program(name)
-    sending = run(stream_and_end, peer, 20_000 * seconds)
-    result = outcome(program, seconds * 1.5 + 60)
-    sent = sending.result(1)
-    assert result == {"count": sent.count, "digest": sent.digest.hexdigest(), "code": 1000}, result
+    counted(world, name, 20_000 * seconds, seconds * 1.5 + 60)
