@@ -25,6 +25,7 @@ check:
 	$(MAKE) check-style
 	cargo test --workspace
 	SIM_SEEDS=100000 cargo test --profile checked --test simulate -- --nocapture
+	REACTOR_SEEDS=20000 cargo test --profile checked --test reactor -- --nocapture
 	$(MAKE) check-exports check-contract check-plugins check-demo conformance
 	@tests/left-out
 

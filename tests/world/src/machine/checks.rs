@@ -1,11 +1,12 @@
 //! The books of the machine, and what must hold after every turn and at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use websocksy::backend::Target;
 use websocksy::reactor::Counts;
 
+use super::books::ACCEPT_PAUSE;
 use super::client::{Behaviour, Client};
 use super::jobs::What;
 use super::wire::Connect;
@@ -19,10 +20,6 @@ const ATTEMPTS: usize = 6;
 const TOLD: usize = 256;
 /// How late the daemon serves a deadline: a tick of its wheel, and one more for the rounding.
 const LATE: Duration = Duration::from_millis(33);
-/// How long accepting pauses when nothing is left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-/// Turns without a wait and without an event: sessions with more to do come to an end.
-const BUSY: usize = 5_000;
 
 /// What the daemon was told to keep.
 #[derive(Clone, Copy, Debug)]
@@ -43,64 +40,6 @@ pub struct Limits {
 
 /// How a run went: how often each thing happened.
 pub type Summary = BTreeMap<String, u64>;
-
-#[derive(Debug)]
-pub(super) struct Books {
-    /// The back end answers at once.
-    pub(super) instant: bool,
-    pub(super) waits: usize,
-    /// How long the daemon was stopped in all.
-    pub(super) stopped: Duration,
-    signalled: Option<Instant>,
-    /// When accepting last found nothing left, and how often it did.
-    nothing_left: Option<Instant>,
-    pauses: u64,
-    busy: usize,
-    races: u64,
-    /// Whether the last wait was interrupted, so that nothing was looked at.
-    looked: bool,
-}
-
-impl Books {
-    pub(super) fn new(instant: bool) -> Self {
-        Self {
-            instant,
-            waits: 0,
-            stopped: Duration::ZERO,
-            signalled: None,
-            nothing_left: None,
-            pauses: 0,
-            busy: 0,
-            races: 0,
-            looked: false,
-        }
-    }
-
-    pub(super) fn signalled(&mut self, now: Instant) {
-        self.signalled.get_or_insert(now);
-    }
-
-    /// A wait was interrupted.
-    pub(super) fn interrupted(&mut self) {
-        self.looked = false;
-    }
-
-    /// A wait is over.
-    pub(super) fn turn(&mut self, timeout: Option<Duration>, events: usize) {
-        self.looked = true;
-        let busy = timeout == Some(Duration::ZERO) && events == 0;
-        self.busy = if busy { self.busy + 1 } else { 0 };
-        assert!(self.busy < BUSY, "it spins");
-    }
-
-    /// An accept finds no descriptor. At a signal, one more may.
-    pub(super) fn nothing_left(&mut self, now: Instant) {
-        let last = self.nothing_left.replace(now);
-        let paused = last.is_none_or(|last| now - last >= ACCEPT_PAUSE);
-        assert!(paused || self.signalled.is_some(), "accepting does not pause");
-        self.pauses += 1;
-    }
-}
 
 impl State {
     /// An attempt to reach a client's peer is about to begin: RFC 8305 §5.
@@ -171,6 +110,20 @@ impl State {
         }
     }
 
+    /// Who waits for a name has somebody who looks it up.
+    fn check_names(&self) {
+        if !self.done.is_empty() || self.books.signalled.is_some() {
+            return;
+        }
+        for (id, client) in self.clients.iter().enumerate() {
+            let Some(Target::Tcp { host, .. }) = &client.target else { continue };
+            let dials = self.lives(client) && !client.left && client.answered_at.is_none();
+            if dials && client.attempts.is_empty() && host.ends_with(".test") {
+                assert!(self.look_ups.looks_up(host), "client {id} waits for {host} for ever");
+            }
+        }
+    }
+
     /// What becomes of races while a client waits, after it left, and when it is answered.
     fn check_dials(&self) {
         let drains = self.books.signalled.is_some();
@@ -201,9 +154,37 @@ impl State {
 
     /// Who waits in the queue is accepted when the pause is over.
     fn check_queue(&self) {
-        let paused = self.books.nothing_left.is_some_and(|at| self.now <= at + ACCEPT_PAUSE + LATE);
         let waits = !self.backlog.is_empty() && self.listener.is_some() && !self.listener_event;
+        let paused = self.books.paused_at.is_some();
         assert!(!waits || paused || self.accepted_now(), "accepting does not go on");
+    }
+
+    /// The daemon has slept until now: not longer than a pause of accepting lasts.
+    pub(super) fn check_sleep(&self) {
+        let waits = !self.backlog.is_empty() && self.listener.is_some();
+        let over = self.books.paused_at.is_some_and(|at| self.now > at + ACCEPT_PAUSE + LATE);
+        assert!(!(waits && over), "accepting pauses too long");
+    }
+
+    /// The daemon is about to sleep: what a client has sent must not wait for nothing.
+    pub(super) fn check_rest(&self) {
+        for (id, client) in self.clients.iter().enumerate() {
+            let Some(wire) = client.wire.map(|wire| &self.wires[wire]) else { continue };
+            let open =
+                wire.plug.socket.writes.first().is_some_and(|w| w.starts_with(b"HTTP/1.1 1"));
+            let speaks = !wire.gone && !client.left && client.is_at_it() && client.is_stream();
+            let deaf = client.peers.iter().any(|peer| self.wires[*peer].deaf);
+            let told = wire.announced || client.peer_fails || deaf;
+            if open && speaks && !told {
+                assert!(!wire.plug.socket.has_news(), "client {id} is not read");
+            }
+        }
+    }
+
+    /// The drain is over when its time is.
+    fn check_drain(&self, over: bool, limits: &Limits) {
+        let late = self.books.drains_since.is_some_and(|at| self.now >= at + limits.drain);
+        assert!(over || !late, "the drain does not end in time");
     }
 
     /// Whether some were accepted in this turn: the others come in the next.
@@ -213,7 +194,6 @@ impl State {
 
     /// Who waits too long.
     fn check_deadlines(&self, limits: &Limits) {
-        let slack = LATE + self.books.stopped;
         for (id, client) in self.clients.iter().enumerate() {
             if !self.lives(client) || client.answered_at.is_some() || client.left {
                 continue;
@@ -224,11 +204,8 @@ impl State {
                 None => accepted + limits.handshake,
             };
             let due = due.max(accepted + limits.handshake);
+            let slack = LATE + self.books.stopped(accepted, self.now);
             assert!(self.now <= due + slack, "client {id} waits for ever: {client:?}");
-        }
-        if let Some(signalled) = self.books.signalled {
-            let due = signalled + limits.drain + slack;
-            assert!(self.now <= due, "the drain does not end in time");
         }
     }
 
@@ -278,7 +255,7 @@ impl State {
                 let mute = client.behaviour == Behaviour::Mute && !drained && status != 503;
                 assert!(!mute || status == 408, "{name} sent no head");
                 if status == 504 {
-                    self.check_late(client, limits);
+                    self.check_late(id, client, limits);
                 }
                 if status == 502 {
                     self.check_lost(id, client);
@@ -291,15 +268,18 @@ impl State {
     }
 
     /// Nobody is told that it took too long when it did not.
-    fn check_late(&self, client: &Client, limits: &Limits) {
+    fn check_late(&self, id: usize, client: &Client, limits: &Limits) {
         let (Some(known), Some(answered)) = (client.known_at, client.answered_at) else { return };
         if known > answered {
             return;
         }
         assert!(answered >= known + limits.dial, "the answer came in time");
+        let connected = |wire: &super::Wire| wire.connected.is_some_and(|at| at < answered);
+        assert!(!self.attempts(id).any(connected), "the peer was reached in time");
         // A full backlog has room again soon, unless the daemon is stopped meanwhile.
         let may_hang = matches!(client.target, Some(Target::Tcp { .. } | Target::Udp { .. }));
-        assert!(may_hang || self.books.stopped >= limits.dial, "a full backlog is left alone");
+        let stopped = self.books.stopped(known, answered);
+        assert!(may_hang || stopped > limits.dial / 2, "a full backlog is left alone");
     }
 
     /// A race was lost only when all of its attempts were.
@@ -328,14 +308,16 @@ impl State {
 }
 
 impl Machine {
-    /// What must hold after every turn.
-    pub fn check(&self, counts: Counts, limits: &Limits) {
+    /// What must hold after every turn; `over`: whether the loop has ended.
+    pub fn check(&self, counts: Counts, over: bool, limits: &Limits) {
         let mut state = self.state();
         state.check_counts(counts, limits);
-        if state.books.looked {
+        if state.books.looked() {
             state.clients.iter_mut().for_each(|client| client.left_told = client.left_is_told);
             state.check_queue();
+            state.check_drain(over, limits);
             state.check_jobs();
+            state.check_names();
             state.check_dials();
             state.check_deadlines(limits);
         }

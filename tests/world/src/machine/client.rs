@@ -168,6 +168,11 @@ impl Client {
         }
     }
 
+    /// Whether neither it nor the daemon has said goodbye.
+    pub(super) fn is_at_it(&self) -> bool {
+        !self.said_goodbye && self.closed.is_none()
+    }
+
     /// Whether its peer gets all that it sends, in order.
     pub(super) fn is_stream(&self) -> bool {
         use Target::{FifoTx, Tcp, UnixStream};

@@ -58,6 +58,12 @@ impl Jobs {
         self.queued.len() < before
     }
 
+    /// Whether a name is looked up, now or soon.
+    pub(super) fn looks_up(&self, host: &str) -> bool {
+        let mut all = self.running.iter().chain(&self.queued);
+        all.any(|job| matches!(&job.what, What::LookUp { name } if name == host))
+    }
+
     /// The descriptors that running queries hold.
     pub(super) fn holds(&self) -> usize {
         let all = self.running.iter().chain(&self.queued);

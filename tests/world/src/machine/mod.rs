@@ -5,21 +5,21 @@
 //! the reactor waits, to what is due next or to the end of its timeout; a reactor that would sleep
 //! for good while sessions wait for it is caught.
 
+mod books;
 mod checks;
 mod client;
 mod jobs;
 mod peer;
+mod system;
 mod wire;
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{Error, ErrorKind, Result};
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use websocksy::backend::Target;
 use websocksy::conn::Side;
 use websocksy::conn::socket::Ready;
 use websocksy::reactor::{self, Event, OFFLOAD, Readiness, SIGNALS, Signal, Token};
@@ -93,7 +93,7 @@ struct State {
     done: VecDeque<websocksy::reactor::Done<reactor::Key>>,
     /// What names stand for, once they were looked up; nothing for those that nobody knows.
     names: HashMap<String, Vec<SocketAddr>>,
-    books: checks::Books,
+    books: books::Books,
 }
 
 impl Machine {
@@ -127,7 +127,7 @@ impl Machine {
             look_ups: Jobs::new(2),
             done: VecDeque::new(),
             names: HashMap::new(),
-            books: checks::Books::new(instant),
+            books: books::Books::new(instant),
             random,
         };
         for id in 0..clients {
@@ -221,6 +221,7 @@ impl State {
             side,
             plug,
             connect,
+            connected: None,
             address: None,
             failed: None,
             token: None,
@@ -313,6 +314,7 @@ impl State {
         match outcome {
             Ok(()) => {
                 wire.connect = Connect::Done;
+                wire.connected = Some(self.now);
                 wire.plug.ready.writable = true;
                 let after = self.latency(self.latencies.connect);
                 self.enter(after, Due::Peer(id));
@@ -338,9 +340,19 @@ impl State {
         {
             events.push((token, readable));
         }
-        for _ in 0..=self.random.below(EVENTS) {
+        // After a stop all is told that happened meanwhile, so that it comes before any deadline,
+        // but perhaps not what clients sent: for that the daemon looks itself.
+        let stopped = !self.books.looked();
+        let most = if stopped { usize::MAX } else { self.random.below(EVENTS) as usize };
+        let holds_back = stopped && self.random.one_in(2);
+        let mut held_back = VecDeque::new();
+        for _ in 0..=most {
             let Some(id) = self.announced.pop_front() else { break };
             let wire = &mut self.wires[id];
+            if holds_back && wire.side == Side::Client {
+                held_back.push_back(id);
+                continue;
+            }
             wire.announced = false;
             let mut readiness = wire.readiness();
             if let (true, Some(token)) = (!wire.gone, wire.token) {
@@ -352,12 +364,14 @@ impl State {
                 events.push((token, readiness));
             }
         }
+        self.announced.append(&mut held_back);
         // What a thread tells may come in the next poll.
         if self.offload_event && (self.random.one_in(2) || events.is_empty()) {
             self.offload_event = false;
             events.push((OFFLOAD, readable));
         }
         if std::mem::take(&mut self.signal_event) {
+            self.books.told(self.now);
             events.push((SIGNALS, readable));
         }
         let at = self.random.below(1 + events.len() as u64) as usize;
@@ -365,157 +379,10 @@ impl State {
     }
 }
 
-impl reactor::System for Machine {
-    type Listener = ();
-    type Transport = Handle;
-    type Workers = Self;
-    type Events = Vec<Event>;
-
-    fn events(&self) -> Vec<Event> {
-        Vec::new()
-    }
-
-    fn now(&mut self) -> Instant {
-        self.state().now
-    }
-
-    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> Result<()> {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        state.books.waits += 1;
-        assert!(state.books.waits < WAITS, "it does not come to an end: {:?}", state.books);
-        for wire in state.wires.iter_mut().filter(|wire| !wire.gone) {
-            wire.plug.socket.end_turn();
-            wire.plug.socket.begin_turn();
-        }
-        events.clear();
-        if state.random.one_in(state.faults.stopped) {
-            let stopped = state.long_latency(state.latencies.arrival);
-            let until = state.now + stopped;
-            state.stop(until);
-            state.books.interrupted();
-            return Err(ErrorKind::Interrupted.into());
-        }
-        let until = timeout.map(|timeout| state.now + timeout);
-        state.pass(until);
-        state.tell(events);
-        state.books.turn(timeout, events.len());
-        Ok(())
-    }
-
-    fn iter(events: &Vec<Event>) -> impl Iterator<Item = Event> {
-        events.iter().copied()
-    }
-
-    fn next_signal(&mut self) -> Option<Signal> {
-        self.state().signals.pop_front()
-    }
-
-    fn watch_listener(&mut self, (): &mut (), token: Token) -> Result<()> {
-        self.state().listener = Some(token);
-        Ok(())
-    }
-
-    fn accept(&mut self, (): &()) -> Result<(Handle, SocketAddr)> {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let Some(&client) = state.backlog.front() else {
-            return Err(ErrorKind::WouldBlock.into());
-        };
-        if !state.has_descriptor() {
-            let now = state.now;
-            state.books.nothing_left(now);
-            return Err(Error::from_raw_os_error(libc::EMFILE));
-        }
-        state.backlog.pop_front();
-        if state.random.one_in(state.faults.aborted) {
-            state.clients[client].aborted = true;
-            return Err(ErrorKind::ConnectionAborted.into());
-        }
-        drop(guard);
-        let handle = self
-            .open(|state| state.new_wire(client, Side::Client, PeerKind::Stream, Connect::Done))?;
-        let mut state = self.state();
-        let now = state.now;
-        state.clients[client].accepted(handle.id, now);
-        state.enter(Duration::ZERO, Due::Client(client));
-        let address = SocketAddr::new(state.clients[client].address, 1);
-        drop(state);
-        Ok((handle, address))
-    }
-
-    fn stop_listening(&mut self, (): ()) {
-        let mut state = self.state();
-        state.listener = None;
-        let all = state.backlog.is_empty() || !state.has_descriptor();
-        assert!(all, "those who wait are reset");
-        while let Some(client) = state.backlog.pop_front() {
-            state.clients[client].reset = true;
-        }
-    }
-
-    fn watch(&mut self, transport: &mut Handle, token: Token) -> Result<()> {
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let wire = &mut state.wires[transport.id];
-        assert!(wire.token.is_none(), "registered twice");
-        let (client, side) = (wire.client, wire.side);
-        if state.random.one_in(state.faults.unwatched) {
-            wire.failed = Some(state.now);
-            state.clients[client].failed_at = Some(state.now);
-            state.clients[client].unwatched |= side == Side::Client;
-            return Err(Error::from_raw_os_error(libc::ENOSPC));
-        }
-        state.wires[transport.id].token = Some(token);
-        state.announce(transport.id);
-        Ok(())
-    }
-
-    fn connect_tcp(&mut self, address: SocketAddr) -> Result<Handle> {
-        let client = usize::from(address.port()) - 1;
-        self.state().check_begin(client);
-        if self.state().has_descriptor() {
-            let mut state = self.state();
-            if let Err(error) = state.fail_at_once() {
-                state.fails(client);
-                return Err(error);
-            }
-        }
-        let opened = self.open(|state| {
-            let mut wire = state.peer_wire(client, PeerKind::Stream, Connect::Running);
-            wire.address = Some(address);
-            wire
-        });
-        let handle = opened.inspect_err(|_| self.state().fails(client))?;
-        self.state().attempt_begins(handle.id);
-        Ok(handle)
-    }
-
-    fn connect_udp(&mut self, address: SocketAddr) -> Result<Handle> {
-        let client = usize::from(address.port()) - 1;
-        self.open_peer(client, PeerKind::Datagrams)
-    }
-
-    fn connect_unix(&mut self, path: &Path) -> Result<Handle> {
-        if self.state().is_full() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        self.open_peer(client_of(path), PeerKind::Pieces)
-    }
-
-    fn connect_unix_datagram(&mut self, path: &Path) -> Result<Handle> {
-        self.open_peer(client_of(path), PeerKind::Datagrams)
-    }
-
-    fn open_fifo(&mut self, path: &Path, _write: bool) -> Result<Handle> {
-        self.open_peer(client_of(path), PeerKind::Fifo)
-    }
-}
-
 impl State {
     /// The daemon is stopped: things happen, and nobody looks.
     fn stop(&mut self, until: Instant) {
-        self.books.stopped += until.saturating_duration_since(self.now);
+        self.books.interrupted(self.now, until);
         while let Some((&(at, _), _)) = self.agenda.first_key_value()
             && at <= until
         {
@@ -524,62 +391,4 @@ impl State {
         }
         self.now = self.now.max(until);
     }
-
-    /// An attempt to reach a client's peer fails at once.
-    fn fails(&mut self, client: usize) {
-        self.clients[client].failed_at = Some(self.now);
-    }
-
-    fn is_full(&mut self) -> bool {
-        self.random.one_in(self.faults.unreachable)
-    }
-
-    fn attempt_begins(&mut self, id: usize) {
-        let refused = self.random.one_in(self.faults.refused_connect);
-        let outcome = if refused { Err(ErrorKind::ConnectionRefused) } else { Ok(()) };
-        let dark = self.clients[self.wires[id].client].dark;
-        let after = match dark {
-            true => self.latencies.hang,
-            false => self.long_latency(self.latencies.connect),
-        };
-        self.enter(after, Due::Connect(id, outcome));
-        self.check_attempt(id);
-    }
-
-    /// Where a client is led.
-    fn target(&mut self, client: usize) -> Target {
-        let port = client as u16 + 1;
-        let path = format!("/run/{client}").into();
-        let host = match self.random.below(4) {
-            0 => "192.0.2.1".into(),
-            1 => "localhost".into(),
-            _ => format!("name{}.test", self.random.below(4)),
-        };
-        match self.random.below(10) {
-            0..=4 => Target::Tcp { host, port },
-            5 => Target::Udp { host, port },
-            6 => Target::UnixDatagram(path),
-            7 => Target::FifoTx(path),
-            8 => Target::FifoRx(path),
-            _ => Target::UnixStream(path),
-        }
-    }
-
-    /// Addresses of either family.
-    fn addresses(&mut self) -> Vec<SocketAddr> {
-        let address = |n: u64, v6| -> IpAddr {
-            if v6 {
-                [0x2001, 0xdb8, 0, 0, 0, 0, 0, n as u16].into()
-            } else {
-                [192, 0, 2, n as u8].into()
-            }
-        };
-        let count = self.random.up_to(9) as u64;
-        (1..=count).map(|n| SocketAddr::new(address(n, self.random.one_in(2)), 0)).collect()
-    }
-}
-
-fn client_of(path: &Path) -> usize {
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.and_then(|name| name.parse().ok()).expect("a path that the machine gave")
 }

@@ -1,6 +1,7 @@
 //! The other ends of the daemon's sockets to peers: most send back what they get.
 
 use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 
 use websocksy::backend::Target;
 
@@ -55,5 +56,60 @@ impl State {
             let after = self.latency(self.latencies.step);
             self.enter(after, Due::Peer(id));
         }
+    }
+}
+
+impl State {
+    /// An attempt to reach a client's peer fails at once.
+    pub(super) fn fails(&mut self, client: usize) {
+        self.clients[client].failed_at = Some(self.now);
+    }
+
+    pub(super) fn is_full(&mut self) -> bool {
+        self.random.one_in(self.faults.unreachable)
+    }
+
+    pub(super) fn attempt_begins(&mut self, id: usize) {
+        let refused = self.random.one_in(self.faults.refused_connect);
+        let outcome = if refused { Err(ErrorKind::ConnectionRefused) } else { Ok(()) };
+        let dark = self.clients[self.wires[id].client].dark;
+        let after = match dark {
+            true => self.latencies.hang,
+            false => self.long_latency(self.latencies.connect),
+        };
+        self.enter(after, Due::Connect(id, outcome));
+        self.check_attempt(id);
+    }
+
+    /// Where a client is led.
+    pub(super) fn target(&mut self, client: usize) -> Target {
+        let port = client as u16 + 1;
+        let path = format!("/run/{client}").into();
+        let host = match self.random.below(4) {
+            0 => "192.0.2.1".into(),
+            1 => "localhost".into(),
+            _ => format!("name{}.test", self.random.below(4)),
+        };
+        match self.random.below(10) {
+            0..=4 => Target::Tcp { host, port },
+            5 => Target::Udp { host, port },
+            6 => Target::UnixDatagram(path),
+            7 => Target::FifoTx(path),
+            8 => Target::FifoRx(path),
+            _ => Target::UnixStream(path),
+        }
+    }
+
+    /// Addresses of either family.
+    pub(super) fn addresses(&mut self) -> Vec<SocketAddr> {
+        let address = |n: u64, v6| -> IpAddr {
+            if v6 {
+                [0x2001, 0xdb8, 0, 0, 0, 0, 0, n as u16].into()
+            } else {
+                [192, 0, 2, n as u8].into()
+            }
+        };
+        let count = self.random.up_to(9) as u64;
+        (1..=count).map(|n| SocketAddr::new(address(n, self.random.one_in(2)), 0)).collect()
     }
 }

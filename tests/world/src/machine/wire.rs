@@ -30,6 +30,8 @@ pub(super) struct Wire {
     pub(super) side: Side,
     pub(super) plug: Plug,
     pub(super) connect: Connect,
+    /// When the other end took the connect.
+    pub(super) connected: Option<Instant>,
     /// Where a TCP attempt goes, and when the daemon was told that it failed.
     pub(super) address: Option<SocketAddr>,
     pub(super) failed: Option<Instant>,
