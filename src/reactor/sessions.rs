@@ -1,9 +1,10 @@
 //! All sessions, those among them that have more to do, and how many there may be.
 
+use std::io::{ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use log::warn;
+use log::{info, warn};
 
 use super::context::Context;
 use super::listen::Admission;
@@ -12,6 +13,8 @@ use super::slots::{Key, Slots};
 use super::system::System;
 use crate::config::Config;
 use crate::conn::Connection;
+use crate::conn::socket::Socket;
+use crate::proto::handshake::{self, Status};
 
 /// How many clients that are not let in are told so at once; more are just hung up on.
 pub(super) const TOLD: usize = 256;
@@ -83,20 +86,24 @@ impl<S: System> Sessions<S> {
             Err(why) => (None, Some(why)),
         };
         let Context { slab, scratch, .. } = context;
-        let mut place = Some(place);
+        let mut newcomer = Some((client, place));
         let key = self.slots.insert(
             |index| !slab.is_taken(index),
             |key| {
                 let slot = slab.claim(key.index)?;
                 let connection = Connection::new(Rc::clone(settings), slot, scratch.now);
-                Ok(Session::new(key, connection, (client, address), place.take().flatten()))
+                let (client, place) = newcomer.take().ok_or(ErrorKind::NotFound)?;
+                Ok(Session::new(key, connection, (client, address), place))
             },
         );
-        let key = match key {
-            Ok(key) => key,
-            Err(error) => {
-                warn!("{address}: no memory for a session: {error}");
-                place.flatten().into_iter().for_each(|place| self.admission.leave(place));
+        let key = match (key, newcomer) {
+            (Ok(key), _) => key,
+            (Err(error), newcomer) => {
+                info!("{address}: refused with 503: no memory for a session: {error}");
+                if let Some((client, place)) = newcomer {
+                    turn_away(client);
+                    place.into_iter().for_each(|place| self.admission.leave(place));
+                }
                 return;
             }
         };
@@ -127,4 +134,14 @@ impl<S: System> Sessions<S> {
             self.admission.leave(place);
         }
     }
+}
+
+/// Answers a client for whom there is no session, as well as that goes at once: what it sends from now
+/// on makes its end a reset.
+fn turn_away(mut client: impl Socket) {
+    let mut response = Vec::new();
+    handshake::refuse(Status::Unavailable, None, &mut response);
+    let _ = client.read(&mut [0; 4096]);
+    let _ = client.write(&[IoSlice::new(&response)], true);
+    let _ = client.shutdown();
 }
