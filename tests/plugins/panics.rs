@@ -2,7 +2,7 @@
 
 use super::{Innocent, address, text};
 use crate::common::plugins::{example, scratch};
-use crate::common::{Client, Daemon, PATIENCE, Peer, binary, within};
+use crate::common::{Client, Daemon, PATIENCE, Peer, binary, kill, within};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
@@ -69,8 +69,7 @@ fn a6_panics_do_not_wait_for_a_reader() {
         innocent.goes_on();
     }
     assert_eq!(innocent.0.close_now(), Some(1000));
-    let pid = daemon.0.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    kill("TERM", daemon.0.id());
     let mut status = None;
     within(PATIENCE, || {
         status = daemon.0.try_wait().unwrap();

@@ -6,10 +6,10 @@ use super::inject::{self, Call, Calls, Control, Fault};
 use super::run::{Case, Finding, Kind};
 use super::scenario::{Course, Scenario, Stage, Transport};
 use super::talk::Stop;
-use crate::common::within;
+use crate::common::{kill, within};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -94,8 +94,9 @@ impl Life {
     }
 
     fn terminate(&mut self) {
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        if !self.has_ended() {
+            kill("TERM", self.child.id());
+        }
     }
 
     fn ends(&mut self) -> bool {
