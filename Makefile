@@ -1,6 +1,6 @@
 # Each target says what it needs; `make check` is what CI runs, but for the browser.
 .PHONY: build test check check-style check-demo check-exports check-contract check-plugins \
-	conformance fresh sweep bench fuzz e2e cables cables-long backends demo bench-bridges bench-rivals rootfs install clean
+	conformance fresh mutants sweep bench fuzz e2e cables cables-long backends demo bench-bridges bench-rivals rootfs install clean
 
 PREFIX ?= /usr/local
 # Where the installed daemon looks for plug-ins unless it is told.
@@ -49,6 +49,11 @@ bench:
 # Every fuzz target for FUZZ_SECONDS (60); docs/testing.md has the figures of a long run.
 fuzz:
 	fuzz/run
+
+# Changes the code in small ways and sees whether a test notices; tests/mutants/run says how to have a
+# sample or a part of it. All of it takes hours.
+mutants:
+	tests/mutants/run
 
 # The recipes of README, migrating.md and man page, as they stand there, with real clients through the
 # release daemon to the real servers that they name. Needs root; installs what is missing.
