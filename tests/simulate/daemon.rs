@@ -128,7 +128,10 @@ impl Daemon {
 
     /// Nobody does anything, perhaps until a deadline and the next ones.
     fn long_wait(&mut self, at: usize) {
-        for _ in 0..self.random.up_to(3) {
+        for _ in 0..self.random.up_to(6) {
+            if self.random.one_in(2) {
+                self.visits[at].both_take_all();
+            }
             let due = self.visits[at].session().and_then(|s| s.until_deadline(&self.scratch));
             let wait = match due.filter(|_| !self.random.one_in(3)) {
                 Some(due) => due,

@@ -133,6 +133,13 @@ impl Visit {
         }
     }
 
+    /// Both ends take what the system holds for them, and say nothing.
+    pub(crate) fn both_take_all(&mut self) {
+        let session = self.session();
+        let plugs = session.map(|session| [Some(&mut session.client), session.peer.as_mut()]);
+        plugs.into_iter().flatten().flatten().for_each(Plug::take_all);
+    }
+
     pub(crate) fn client_ends(&mut self) {
         let error = self.reset();
         if let Some(client) = self.client().filter(|client| client.socket.end.is_none()) {
@@ -165,9 +172,9 @@ impl Visit {
         let mut happened = false;
         if let Some(session) = self.session() {
             for plug in [Some(&mut session.client), session.peer.as_mut()].into_iter().flatten() {
-                plug.take_all();
                 happened |= plug.open_window(WIDE);
             }
+            self.both_take_all();
         }
         happened |= self.client_sends() | self.peer_sends();
         happened | self.client_goes_home() | self.peer_goes_home()
