@@ -1,4 +1,5 @@
-//! Who is alive, as a bystander sees it: nobody who sends, or takes what waits for it, is dropped.
+//! Who is alive, as a bystander sees it: nobody who sends, or still takes what waits before our
+//! ping, is dropped.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +13,12 @@ use crate::socket::FakeSocket;
 /// The signs of life of a session.
 #[derive(Debug)]
 pub(crate) struct Witness {
-    /// Since when the client is listened to, and neither sends nor takes anything.
+    /// Since when the client is listened to, and sends nothing.
     quiet_since: Instant,
-    /// Its reads and acknowledgements until then.
-    client: (usize, u64),
+    /// The reads of it until then.
+    reads: usize,
+    /// What had been written to it until then: a ping that asks about this silence came after.
+    written: u64,
     /// What client and peer take of what waits for them.
     takings: [Taking; 2],
 }
@@ -32,7 +35,7 @@ struct Taking {
 impl Witness {
     pub(crate) fn new(now: Instant) -> Self {
         let taking = Taking { acknowledged: 0, waits: false, last: now };
-        Self { quiet_since: now, client: (0, 0), takings: [taking; 2] }
+        Self { quiet_since: now, reads: 0, written: 0, takings: [taking; 2] }
     }
 
     /// Notes what is to be seen before and after each turn.
@@ -40,9 +43,10 @@ impl Witness {
         // The client's silence means nothing while it is not read.
         let waits = |side| view.connection.waiting(side).is_some();
         let is_deaf = !view.connection.was_open() || waits(Side::Client) || waits(Side::Peer);
-        let client = (view.client.reads.len(), view.client.acknowledged());
-        if is_deaf || client != self.client {
-            (self.quiet_since, self.client) = (now, client);
+        let reads = view.client.reads.len();
+        if is_deaf || reads != self.reads {
+            (self.quiet_since, self.reads) = (now, reads);
+            self.written = view.client.acknowledged() + view.client.unacknowledged() as u64;
         }
         for side in [Side::Client, Side::Peer] {
             let Some(socket) = view.socket(side) else { continue };
@@ -68,6 +72,11 @@ impl Witness {
             Some(Ending::Silent) if !had_ended => {
                 let quiet = now - self.quiet_since;
                 assert!(quiet >= deadlines.ping, "dropped after {quiet:?} of silence");
+                // A ping that it has not taken cannot be answered.
+                let stalled = stalled(Side::Client);
+                let took_ping = view.client.acknowledged() > self.written;
+                let is_gone = took_ping || stalled >= deadlines.ping * 2;
+                assert!(is_gone, "dropped {stalled:?} after it took something, not yet the ping");
             }
             Some(Ending::Stalled(side)) if !had_ended => {
                 let stalled = stalled(*side);
