@@ -1,6 +1,7 @@
 # Each target says what it needs; `make check` is what CI runs, but for the browser.
 .PHONY: build test check check-style check-demo check-exports check-contract check-plugins \
-	conformance fresh mutants sweep bench fuzz e2e cables cables-long backends demo bench-bridges bench-rivals rootfs install clean
+	conformance fresh mutants sweep bench fuzz e2e cables cables-long backends demo bench-bridges \
+	bench-rivals rootfs install clean
 
 PREFIX ?= /usr/local
 # Where the installed daemon looks for plug-ins unless it is told.
@@ -40,7 +41,7 @@ check-style:
 # Every system call of scripted sessions, of the start and of the end, with every error that it may
 # meet: some ten minutes. `make test` has a sample of it.
 sweep:
-	SWEEP=all cargo test --test sweep -- --include-ignored --nocapture
+	SWEEP=all cargo test --test sweep -- --nocapture
 
 # Micro-benches, each beside the crate one would take otherwise.
 bench:

@@ -179,7 +179,6 @@ fn work<T: Send>(items: VecDeque<T>, item: impl Fn(T) + Sync) {
 }
 
 #[test]
-#[ignore = "open: a client whose slot cannot be opened (mprotect) is reset, not answered 503; make sweep"]
 fn a03_no_error_of_the_system_is_a_silent_end() {
     let Some(tool) = inject::tool() else { return };
     let all: Vec<Case> = SCENARIOS.iter().flat_map(|one| cases(tool, *one)).collect();
@@ -190,7 +189,6 @@ fn a03_no_error_of_the_system_is_a_silent_end() {
 }
 
 #[test]
-#[ignore = "open: the table of what is known is older than the back end's thread; make sweep"]
 fn a13_a_start_fails_in_words_and_an_end_does_not_fail() {
     let Some(tool) = inject::tool() else { return };
     let all: Vec<LifeCase> = LIVES.iter().flat_map(|one| life::cases(tool, *one)).collect();
