@@ -153,11 +153,15 @@ impl FakeSocket {
         self.acknowledged += n as u64;
     }
 
-    /// `n` bytes are taken.
+    /// `n` bytes are taken, by the other end itself where nothing is held for it.
     fn take(&mut self, n: usize) {
-        if self.window != usize::MAX {
+        let is_bounded = self.window != usize::MAX;
+        if is_bounded {
             self.window -= n;
-            self.held += if self.tells { n } else { 0 };
+        }
+        match is_bounded && self.tells {
+            true => self.held += n,
+            false => self.acknowledged += n as u64,
         }
     }
 

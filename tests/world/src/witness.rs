@@ -15,9 +15,9 @@ use crate::socket::FakeSocket;
 pub(crate) struct Witness {
     /// Since when the client is listened to, and sends nothing.
     quiet_since: Instant,
-    /// The reads of it until then.
+    /// The reads of it.
     reads: usize,
-    /// What had been written to it until then: a ping that asks about this silence came after.
+    /// What had been written to it at the last one: a ping that asks about its silence came after.
     written: u64,
     /// What client and peer take of what waits for them.
     takings: [Taking; 2],
@@ -42,10 +42,14 @@ impl Witness {
     pub(crate) fn look(&mut self, view: View<'_>, now: Instant) {
         // The client's silence means nothing while it is not read.
         let waits = |side| view.connection.waiting(side).is_some();
-        let is_deaf = !view.connection.was_open() || waits(Side::Client) || waits(Side::Peer);
+        let is_deaf = waits(Side::Client) || waits(Side::Peer);
         let reads = view.client.reads.len();
-        if is_deaf || reads != self.reads {
-            (self.quiet_since, self.reads) = (now, reads);
+        let has_spoken = !view.connection.was_open() || reads != self.reads;
+        if has_spoken || is_deaf {
+            self.quiet_since = now;
+        }
+        if has_spoken {
+            self.reads = reads;
             self.written = view.client.acknowledged() + view.client.unacknowledged() as u64;
         }
         for side in [Side::Client, Side::Peer] {
