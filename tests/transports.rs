@@ -274,6 +274,9 @@ fn peers_are_named_in_many_ways() {
         let arguments: Vec<&str> = flag.iter().flat_map(|flag| [*flag, &port]).collect();
         let daemon = before(&host, &arguments);
         assert_echo(&daemon, &host);
+        if !host.contains("://") {
+            daemon.wait_for_log("no scheme");
+        }
         let warned = daemon.log().iter().any(|line| line.contains("no scheme"));
         assert_eq!(warned, !host.contains("://"), "{host}: {:?}", daemon.log());
     }

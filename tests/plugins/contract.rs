@@ -128,6 +128,7 @@ fn s3_internal_functions_refuse() {
             assert_eq!(line, "contract: internal register=1 connect=1", "{flags:?}");
         }
         for name in ["client_register", "client_connect"] {
+            daemon.wait_for_log(name);
             let lines = daemon.log().iter().filter(|line| line.contains(name)).count();
             assert_eq!(lines, 1, "{name}: {:?}", daemon.log());
         }
