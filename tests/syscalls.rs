@@ -8,6 +8,7 @@ use common::{Client, Daemon, PATIENCE, Peer, frame, kill, left_out, within};
 use std::collections::HashMap;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 /// Round trips that are counted.
 const ECHOES: usize = 500;
@@ -79,16 +80,20 @@ fn assert_cheap(daemon: &Daemon) {
     };
     echo();
     let Some(trace) = Trace::of(daemon) else { return };
+    let start = Instant::now();
     (0..ECHOES).for_each(|_| echo());
     let calls = trace.stop();
+    // Once the peer's keep-alive, and as time passes what the kernel holds for either side.
+    let timed = 4 + 2 * (1 + start.elapsed().as_millis() as usize / 1250);
     let data = count(&calls, &READS) + count(&calls, &WRITES);
     let waits = count(&calls, &WAITS);
     // A handful for the tracer's own coming and going.
     assert!(data >= 4 * ECHOES, "the trace has missed something: {calls:?}");
     assert!(data <= 4 * ECHOES + 10 && waits <= 2 * ECHOES + 10, "{calls:?}");
     let steady = [&WAITS[..], &READS, &WRITES, &["total", "syscall", "restart_syscall"]].concat();
-    let others: Vec<_> = calls.keys().filter(|name| !steady.contains(&name.as_str())).collect();
-    assert!(others.is_empty(), "other calls in the steady state: {calls:?}");
+    let others = calls.iter().filter(|(name, _)| !steady.contains(&name.as_str()));
+    let others: usize = others.map(|(_, calls)| calls).sum();
+    assert!(others <= timed, "other calls in the steady state: {calls:?}");
 }
 
 #[test]

@@ -80,7 +80,8 @@ pub(crate) fn errors_of(call: &Call) -> Option<Result<&'static [Errno], Reason>>
         "access" | "faccessat" | "faccessat2" => errnos!(EACCES ENOENT ENOMEM),
         "getdents64" => errnos!(EIO ENOENT ENOMEM),
         "lseek" => errnos!(ESPIPE),
-        "mmap" | "mremap" | "brk" | "mprotect" | "munmap" | "madvise" => errnos!(ENOMEM EAGAIN),
+        "brk" => return left("one that fails returns the old break, which the tool cannot do"),
+        "mmap" | "mremap" | "mprotect" | "munmap" | "madvise" => errnos!(ENOMEM EAGAIN),
         "clone" | "clone3" => errnos!(EAGAIN ENOMEM),
         "prlimit64" | "getrlimit" => errnos!(EPERM EINVAL),
         "sigaltstack" | "prctl" | "sched_getaffinity" => errnos!(ENOMEM EPERM),
@@ -110,7 +111,7 @@ pub(crate) fn may_persist(call: &Call, errno: Errno) -> bool {
         // Of a read, or a write, it is the other side's silence, or its being slow.
         "EAGAIN" => matches!(
             call.name.as_str(),
-            "connect" | "clone" | "clone3" | "mmap" | "mprotect" | "brk" | "munmap" | "madvise"
+            "connect" | "clone" | "clone3" | "mmap" | "mprotect" | "munmap" | "madvise"
         ),
         _ => true,
     }

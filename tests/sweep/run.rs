@@ -347,7 +347,7 @@ fn passes(case: &Case) -> bool {
 /// EAGAIN that is an error: no port is left, or no room for a thread.
 fn is_refusal(case: &Case) -> bool {
     case.errno.name == "EAGAIN" && matches!(case.call.name.as_str(), "connect" | "clone" | "clone3")
-        || matches!(case.call.name.as_str(), "mmap" | "mprotect" | "brk")
+        || matches!(case.call.name.as_str(), "mmap" | "mprotect")
 }
 
 /// The scenario's own refusal, which it would have met anyway.
