@@ -3,6 +3,7 @@
 mod channel;
 pub(crate) mod limits;
 pub(crate) mod liveness;
+pub(crate) mod notify;
 mod transport;
 mod unacked;
 

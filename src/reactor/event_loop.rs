@@ -240,6 +240,7 @@ impl<S: System> Reactor<S> {
     /// Takes no more clients and says goodbye to those that are there.
     fn drain(&mut self, signal: &str) {
         info!("{signal}: ending {} sessions", self.sessions.len());
+        self.context.system.drains();
         self.stop_listening();
         self.drain_until = Some(self.context.scratch.now + self.config.drain_timeout);
         for key in self.sessions.keys() {

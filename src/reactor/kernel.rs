@@ -14,6 +14,7 @@ use super::dial::{fifo, udp, unix};
 use super::slots::Key;
 use super::system::{Event, OFFLOAD, SIGNALS, Signal, System};
 use crate::memory::Trimmer;
+use crate::net::notify::Manager;
 use crate::net::{Readiness, Transport};
 use crate::offload::Threads;
 
@@ -25,6 +26,9 @@ pub(super) struct Kernel {
     poll: Poll,
     signals: Signals,
     trimmer: Trimmer,
+    manager: Manager,
+    /// When the service manager is next told that the loop turns.
+    tell_at: Option<Instant>,
 }
 
 impl Kernel {
@@ -37,7 +41,26 @@ impl Kernel {
         });
         let signals = signals.map_err(|error| ("signal handlers", error))?;
         let trimmer = Trimmer::start().map_err(|error| ("threads", error))?;
-        Ok(Self { poll, signals, trimmer })
+        let manager = Manager::from_environment().map_err(|error| ("NOTIFY_SOCKET", error))?;
+        Ok(Self { poll, signals, trimmer, manager, tell_at: None })
+    }
+
+    /// The daemon is ready for clients: tells the service manager, and from now on that it turns.
+    pub(super) fn ready(&mut self) {
+        self.manager.tell("READY=1");
+        self.tell_at = self.manager.watchdog_interval().map(|interval| Instant::now() + interval);
+    }
+
+    /// How long a wait may be for the service manager's sake, which is told if it is time.
+    fn patience(&mut self) -> Option<Duration> {
+        let (at, interval) = (self.tell_at?, self.manager.watchdog_interval()?);
+        let now = Instant::now();
+        if at <= now {
+            self.manager.tell("WATCHDOG=1");
+            self.tell_at = Some(now + interval);
+            return Some(interval);
+        }
+        Some(at - now)
     }
 
     /// Tells the loop that something came back from the offload.
@@ -61,7 +84,8 @@ impl System for Kernel {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Events) -> Result<()> {
-        self.poll.poll(events, timeout)
+        let shortest = [timeout, self.patience()].into_iter().flatten().min();
+        self.poll.poll(events, shortest)
     }
 
     fn iter(events: &Events) -> impl Iterator<Item = Event> {
@@ -78,6 +102,10 @@ impl System for Kernel {
 
     fn freed(&mut self) {
         self.trimmer.note();
+    }
+
+    fn drains(&mut self) {
+        self.manager.tell("STOPPING=1");
     }
 
     fn watch_listener(&mut self, listener: &mut TcpListener, token: Token) -> Result<()> {

@@ -75,6 +75,7 @@ impl Started {
     #[must_use]
     pub fn run(self) -> Ended {
         let Self(mut reactor) = self;
+        reactor.context.system.ready();
         let outcome = reactor.run();
         reactor.close_all();
         let busy = reactor.context.offload.workers().clean_up();

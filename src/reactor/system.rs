@@ -64,6 +64,9 @@ pub trait System {
     /// nobody needs.
     fn freed(&mut self) {}
 
+    /// The daemon takes no more clients, and ends with the sessions that are left.
+    fn drains(&mut self) {}
+
     /// Watches a listening socket, whose events are `token`'s.
     ///
     /// # Errors
