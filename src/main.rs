@@ -17,7 +17,7 @@ const MISCONFIGURED: u8 = 2;
 fn main() -> ExitCode {
     match config::from_args(env::args_os().skip(1)) {
         Ok(Command::Run(config)) => run(*config),
-        Ok(Command::Help(text) | Command::Version(text)) => print(&text),
+        Ok(Command::Print(text)) => print(&text),
         Err(error) => fail(MISCONFIGURED, &error),
     }
 }

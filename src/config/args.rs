@@ -7,8 +7,8 @@ use getopts::{Fail, HasArg, Matches, Occur, Options};
 
 use super::file::{self, FileSteps};
 use super::nearest::nearest;
-use super::options::{FILE, HELP, LISTEN, OPTIONS, ORIGIN, PORT, Setting, VERSION};
-use super::{Config, ConfigError, help, listen, steps};
+use super::options::{FILE, GENERATE, HELP, LISTEN, OPTIONS, ORIGIN, PORT, Setting, VERSION};
+use super::{Config, ConfigError, completions, help, listen, steps};
 use crate::logging::Escaped;
 
 /// What the command line asks for.
@@ -16,10 +16,8 @@ use crate::logging::Escaped;
 pub enum Command {
     /// Run the daemon.
     Run(Box<Config>),
-    /// Print this help text.
-    Help(String),
-    /// Print this version.
-    Version(String),
+    /// Print this text: help, the version, or what was to be generated.
+    Print(String),
 }
 
 /// Reads the arguments after the program's name, and the file that they name.
@@ -30,10 +28,16 @@ pub fn from_args(args: impl Iterator<Item = OsString>) -> Result<Command, Config
     let options = options();
     let matches = options.parse(utf8(args)?).map_err(misuse)?;
     if matches.opt_present(HELP) {
-        return Ok(Command::Help(help::text()));
+        return Ok(Command::Print(help::text()));
     }
     if matches.opt_present(VERSION) {
-        return Ok(Command::Version(format!("websocksy {}\n", env!("CARGO_PKG_VERSION"))));
+        return Ok(Command::Print(format!("websocksy {}\n", env!("CARGO_PKG_VERSION"))));
+    }
+    if let Some(what) = matches.opt_str(GENERATE) {
+        let generated = completions::generate(&what);
+        return generated
+            .map(Command::Print)
+            .map_err(|problem| ConfigError::new(format!("--{GENERATE}"), problem));
     }
     configure(&matches).map(|config| Command::Run(Box::new(config)))
 }
@@ -42,7 +46,8 @@ fn options() -> Options {
     let mut options = Options::new();
     for opt in OPTIONS {
         let has_arg = if opt.hint.is_empty() { HasArg::No } else { HasArg::Yes };
-        let once = opt.setting.as_ref().is_some_and(|s| !s.repeats()) || opt.long == FILE;
+        let is_text = [FILE, GENERATE].contains(&opt.long);
+        let once = opt.setting.as_ref().is_some_and(|s| !s.repeats()) || is_text;
         let occur = if once { Occur::Optional } else { Occur::Multi };
         options.opt(opt.short, opt.long, "", "", has_arg, occur); // the help text is ours
     }

@@ -4,6 +4,7 @@
 //! the help text and the man page's test read it.
 
 mod args;
+mod completions;
 mod file;
 mod help;
 mod listen;

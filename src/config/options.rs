@@ -44,6 +44,7 @@ pub(super) enum Zero {
 }
 
 pub(super) const HELP: &str = "help";
+pub(super) const GENERATE: &str = "generate";
 pub(super) const VERSION: &str = "version";
 pub(super) const FILE: &str = "file";
 pub(super) const ORIGIN: &str = "origin";
@@ -201,6 +202,13 @@ pub(super) const OPTIONS: &[Opt] = &[
         hint: "COUNT",
         help: "Threads that ask the back end; more than one only for plug-ins that allow it",
         setting: Some(Setting::Count(1..=MAX_QUERY_THREADS, |c| &mut c.query_threads)),
+    },
+    Opt {
+        short: "",
+        long: GENERATE,
+        hint: "WHAT",
+        help: "Print complete-bash, complete-zsh or complete-fish for a shell and exit",
+        setting: None,
     },
     Opt { short: "h", long: HELP, hint: "", help: "Print this text and exit", setting: None },
     Opt { short: "V", long: VERSION, hint: "", help: "Print the version and exit", setting: None },

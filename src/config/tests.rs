@@ -201,10 +201,10 @@ fn an_argument_that_is_not_utf8_is_an_error() {
 fn help_and_version_win_over_all_other_flags() {
     let version = format!("websocksy {}\n", env!("CARGO_PKG_VERSION"));
     for args in [&["-V"][..], &["--version", "-p", "abc"], &["-VV", "/no/such.conf"]] {
-        assert_eq!(command(args).unwrap(), Command::Version(version.clone()), "{args:?}");
+        assert_eq!(command(args).unwrap(), Command::Print(version.clone()), "{args:?}");
     }
     for args in [&["-h"][..], &["--help", "-V", "-p", "abc"], &["-hh", "/no/such.conf"]] {
-        let Ok(Command::Help(text)) = command(args) else { panic!("{args:?}") };
+        let Ok(Command::Print(text)) = command(args) else { panic!("{args:?}") };
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for opt in OPTIONS {
             assert!(flat.contains(&format!("--{} {}", opt.long, opt.hint)), "{}", opt.long);
