@@ -1,9 +1,9 @@
 //! The back end without a plug-in: one peer for everybody, from the configuration.
 
-use super::Answer;
 use super::address_error::AddressError;
 use super::error::{BadAnswer, ConfigureError, QueryError};
 use super::exports::heard;
+use super::peer::Answer;
 use super::scheme::Scheme;
 use super::target::{self, Target};
 use crate::framing::{self, ConfigFault, Framer, Selection};
@@ -67,7 +67,7 @@ impl Settings {
         let selection = self.selection().map_err(|fault| {
             let of_config = self.framing_config.is_some();
             let key = match fault {
-                ConfigFault::Unknown(_) => "framing",
+                ConfigFault::Unknown { .. } => "framing",
                 _ if of_config => "framing-config",
                 _ => "framing",
             };

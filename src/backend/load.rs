@@ -19,7 +19,7 @@ pub(super) fn backend(dir: &Path, name: &str) -> Result<Vtable, LoadError> {
     check_directory(dir)?;
     let path = dir.join(format!("{BACKEND_PREFIX}{name}.so"));
     check_file(&path)?;
-    let table = object::backend(&path)?;
+    let table = Vtable::new(object::backend(&path)?);
     match table.init() {
         WEBSOCKSY_API_VERSION => Ok(table),
         version => Err(LoadError::Version(path, version)),

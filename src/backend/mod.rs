@@ -10,6 +10,7 @@ mod exports;
 mod keys;
 mod load;
 mod object;
+mod peer;
 mod query_args;
 mod scheme;
 mod service;
@@ -24,42 +25,17 @@ pub use exports::{client_connect, client_register, core_log};
 pub use exports::{core_header, core_header_at, core_header_count};
 pub use keys::{KEYS, Key};
 pub use load::load_framings;
+pub use peer::{Answer, Request};
 pub use scheme::{SCHEMES, Scheme, SchemeForm};
 pub use target::Target;
 
-use crate::framing::Selection;
 use crate::proto::handshake::Upgrade;
-use crate::slab::Loan;
 use builtin::Settings;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use threads::Threads;
 use vtable::Vtable;
-
-/// All that a plug-in's query needs, to be sent to the thread that makes it and back.
-#[derive(Debug)]
-pub struct Request {
-    /// What the client asks for. A plug-in works on a copy: what it writes there does not reach
-    /// the answer to the client.
-    pub upgrade: Box<Upgrade>,
-    /// The client's socket, a duplicate for the plug-in's eyes: closed when the query is over.
-    pub socket: Option<OwnedFd>,
-    /// The client's slot, where the plug-in sees all this.
-    pub loan: Loan,
-}
-
-/// A client's peer.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// Where it is.
-    pub target: Target,
-    /// What cuts its stream.
-    pub framing: Selection,
-    /// Which of the offered subprotocols the bridge speaks.
-    pub protocol: Option<usize>,
-}
 
 /// The back end that the operator chose.
 pub struct Backend(Kind);

@@ -2,7 +2,6 @@
 #![allow(unsafe_code)] // to load a plug-in is to run it
 
 use super::error::LoadError;
-use super::vtable::Vtable;
 use libc::{Dl_info, RTLD_LOCAL, RTLD_NOW, c_void};
 use libloading::os::unix;
 use std::ffi::{CStr, OsStr};
@@ -10,7 +9,7 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use websocksy_abi::ws_backend;
+use websocksy_abi::{ws_backend, ws_backend_check};
 
 /// A loaded plug-in. It stays loaded as long as the process does: a framing function, a thread of
 /// its own or a destructor of a thread's data may still run its code.
@@ -19,25 +18,43 @@ struct Object<'a> {
     handle: ManuallyDrop<unix::Library>,
 }
 
+/// The functions of a back end. They keep the contract of [`ws_backend`], for only [`backend`] makes
+/// this, and their code is never unloaded.
+pub(super) struct Functions {
+    table: ws_backend,
+    check: Option<ws_backend_check>,
+}
+
+impl Functions {
+    pub(super) fn table(&self) -> &ws_backend {
+        &self.table
+    }
+
+    /// What judges its configuration, if it has such.
+    pub(super) fn check(&self) -> Option<ws_backend_check> {
+        self.check
+    }
+}
+
 /// Loads a plug-in for what its constructors do.
 pub(super) fn framing(path: &Path) -> Result<(), LoadError> {
     Object::open(path).map(drop)
 }
 
 /// Loads a back end's functions.
-pub(super) fn backend(path: &Path) -> Result<Vtable, LoadError> {
+pub(super) fn backend(path: &Path) -> Result<Functions, LoadError> {
     let library = Object::open(path)?;
     let missing = |symbol| LoadError::Missing(path.into(), symbol);
     // SAFETY: functions of these names have these types: that is the contract of a back end. The
     // library is never unloaded.
     unsafe {
-        let functions = ws_backend {
+        let table = ws_backend {
             init: library.own("init").ok_or_else(|| missing("init"))?,
             config: library.own("configure"),
             query: library.own("query").ok_or_else(|| missing("query"))?,
             cleanup: library.own("cleanup"),
         };
-        Ok(Vtable::new(functions, library.own("websocksy_check")))
+        Ok(Functions { table, check: library.own("websocksy_check") })
     }
 }
 

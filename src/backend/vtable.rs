@@ -3,44 +3,39 @@
 
 use super::error::{BadAnswer, ConfigureError, QueryError};
 use super::exports::heard;
-use super::object;
+use super::object::{self, Functions};
+use super::peer::{Answer, Request};
 use super::query_args::QueryArgs;
 use super::scheme::Scheme;
 use super::target::{self, Target};
-use super::{Answer, Request};
 use crate::framing::Selection;
 use libc::{c_char, size_t};
 use std::ffi::{CStr, CString};
 use std::os::fd::AsRawFd;
 use std::ptr;
-use websocksy_abi::{ws_backend, ws_backend_check, ws_peer_info};
+use websocksy_abi::ws_peer_info;
 
 /// The longest string taken from a back end, bytes; one that is not at its end there has none.
 const LONGEST_TEXT: size_t = 65_536;
 
-/// The functions of a loaded back end.
-pub(super) struct Vtable {
-    functions: ws_backend,
-    check: Option<ws_backend_check>,
-}
+/// The back end, as the calls into its functions: from any thread, though never from two at once
+/// unless the operator allows it.
+pub(super) struct Vtable(Functions);
 
 impl Vtable {
-    /// # Safety
-    /// The functions keep the contract of [`ws_backend`], from any thread, though never from two
-    /// at once unless the operator allows it; and their code is never unloaded.
-    pub(super) unsafe fn new(functions: ws_backend, check: Option<ws_backend_check>) -> Self {
-        Self { functions, check }
+    pub(super) fn new(functions: Functions) -> Self {
+        Self(functions)
     }
 
     pub(super) fn init(&self) -> u64 {
-        // SAFETY: what `new` was promised.
-        unsafe { (self.functions.init)() }
+        // SAFETY: what [`Functions`] promise.
+        unsafe { (self.0.table().init)() }
     }
 
     pub(super) fn configure(&self, key: &str, value: &str) -> Result<(), ConfigureError> {
-        let configure = self.functions.config.ok_or(ConfigureError::Unconfigurable)?;
+        let configure = self.0.table().config.ok_or(ConfigureError::Unconfigurable)?;
         let (mut c_key, mut c_value) = (c_string(key)?, c_string(value)?);
-        // SAFETY: what `new` was promised; both are writable C strings.
+        // SAFETY: what [`Functions`] promise; both are writable C strings.
         let call =
             || match unsafe { configure(c_key.as_mut_ptr().cast(), c_value.as_mut_ptr().cast()) } {
                 0 => Ok(()),
@@ -57,11 +52,11 @@ impl Vtable {
         let mut args = QueryArgs::new(upgrade, descriptor, loan);
         let (endpoint, protocols) = (args.endpoint(), args.protocols());
         let ws = args.websocket();
-        // SAFETY: what `new` was promised; the arguments hold what these pointers point to until
+        // SAFETY: what [`Functions`] promise; the arguments hold what these pointers point to until
         // the call is over.
         let info = unsafe {
             let (protocol, headers, header) = (ws.protocol, ws.headers, ws.header.as_mut_ptr());
-            (self.functions.query)(endpoint, protocols, protocol, headers, header, ws)
+            (self.0.table().query)(endpoint, protocols, protocol, headers, header, ws)
         };
         drop(args);
         Returned(info).read(protocols)
@@ -69,8 +64,8 @@ impl Vtable {
 
     /// Asks whether the configuration will do as a whole, if the plug-in can tell.
     pub(super) fn check(&self) -> Result<(), ConfigureError> {
-        let Some(check) = self.check else { return Ok(()) };
-        // SAFETY: what `new` was promised.
+        let Some(check) = self.0.check() else { return Ok(()) };
+        // SAFETY: what [`Functions`] promise.
         let call = || match unsafe { check() } {
             0 => Ok(()),
             code => Err(code),
@@ -79,8 +74,8 @@ impl Vtable {
     }
 
     pub(super) fn cleanup(&self) {
-        if let Some(cleanup) = self.functions.cleanup {
-            // SAFETY: what `new` was promised.
+        if let Some(cleanup) = self.0.table().cleanup {
+            // SAFETY: what [`Functions`] promise.
             unsafe { cleanup() }
         }
     }

@@ -1,10 +1,10 @@
 //! The framings that need no plug-in.
 
-use super::Kind;
+use super::config_fault::ConfigFault;
 use super::delimiter::{Delimiter, Search};
-use super::selection::ConfigFault;
+use super::verdict::Kind;
 
-/// A framing of ours; [`super::shim`] makes a C function of it.
+/// A framing of ours; [`super::export`] makes a C function of it.
 pub(super) trait Framing: Sized {
     /// For one session; the configuration is empty when there is none.
     fn new(config: &[u8]) -> Result<Self, ConfigFault>;

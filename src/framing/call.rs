@@ -3,7 +3,7 @@
 
 use super::registry::Known;
 use super::selection::Selection;
-use super::{Cause, Kind};
+use super::verdict::{Cause, Kind};
 use libc::{c_char, c_int, c_void};
 use std::ptr;
 use websocksy_abi::{WS_ENVELOPE_NONE, WS_ENVELOPE_PREFIX, WS_ENVELOPE_SIZED, WS_ENVELOPE_STREAM};

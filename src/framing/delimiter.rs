@@ -1,7 +1,7 @@
 //! Delimiters: how they are written in a configuration, and where they are in a stream.
 
+use super::config_fault::ConfigFault;
 use super::rendering::Rendering;
-use super::selection::ConfigFault;
 use memchr::memmem::Finder;
 
 /// The longest separator; an envelope's suffix has room for it.

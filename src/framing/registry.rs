@@ -5,10 +5,10 @@
 #![allow(unsafe_code)] // the functions that plug-ins call are C functions
 
 use super::builtin::{Auto, Binary, Delimited, Framing, Newline, Rfc6455, Separator};
+use super::config_fault::ConfigFault;
 use super::delimiter::Delimiter;
 use super::export;
 use super::rendering::Rendering;
-use super::selection::ConfigFault;
 use libc::{c_char, c_int};
 use std::cell::RefCell;
 use std::ffi::CStr;

@@ -257,6 +257,6 @@ fn any_integer_may_come_back() {
         (9, 8, Err(Cause::Opcode(8))),
         (9, u32::MAX, Err(Cause::Opcode(u32::MAX))),
     ] {
-        assert_eq!(verdict(returned, opcode, 9), expected);
+        assert_eq!(Verdict::checked(returned, opcode, 9), expected);
     }
 }

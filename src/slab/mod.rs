@@ -1,4 +1,4 @@
-//! A slab of fixed-buffer connection structs that mirror the C layout: the [`websocket`] of
+//! A slab of fixed-buffer connection structs that mirror the C layout: the `websocket` of
 //! `backends/include/websocksy.h`, one for each session, at the index that the session has.
 //!
 //! All of them lie in one mapping that is touched lazily: a slot costs address space until it
@@ -23,72 +23,23 @@
 
 mod book;
 mod mapping;
+mod shared;
 mod slot;
 #[cfg(test)]
 mod tests;
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use book::Book;
 use mapping::Mapping;
+use shared::Shared;
 pub use slot::{Buffer, Loan, Slot};
-use websocksy_abi::websocket;
 
 /// The slots of all sessions.
 #[derive(Clone, Debug)]
 pub struct Slab(Rc<Shared>);
-
-struct Shared {
-    mapping: Arc<Mapping>,
-    /// How many slots, from the first, may be touched.
-    opened: Cell<usize>,
-    book: RefCell<Book>,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("slots", &self.mapping.slots()).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    /// `index` holds nothing any more.
-    #[allow(unsafe_code)] // gives memory back
-    fn idle(&self, index: u32) {
-        let cold = self.book.borrow_mut().idle(index);
-        if let Some(cold) = cold {
-            // SAFETY: it was opened when it was taken, and it holds nothing. So it is not on loan,
-            // and if it is a `Slot`, that lends references only as long as it is busy or by a
-            // borrow that ends before this call, on this same thread.
-            unsafe { self.mapping.give_back(cold) };
-        }
-    }
-
-    /// Takes note of loans that ended without coming back.
-    #[allow(unsafe_code)] // looks at memory that was lent
-    fn settle(&self) {
-        for index in self.mapping.returned() {
-            // SAFETY: it was open when it was lent, and the loan, which had it alone, is over.
-            clear(unsafe { self.mapping.websocket_mut(index) });
-            self.book.borrow_mut().free(index);
-            self.idle(index);
-        }
-    }
-}
-
-/// Makes both buffers empty, whatever a plug-in wrote there. What is zero is left untouched, since
-/// the page may not be there.
-fn clear(ws: &mut websocket) {
-    for offset in [&mut ws.read_buffer_offset, &mut ws.peer_buffer_offset] {
-        if *offset != 0 {
-            *offset = 0;
-        }
-    }
-}
 
 impl Slab {
     /// Address space for so many slots; no memory yet.

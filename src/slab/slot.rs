@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::mapping::Mapping;
-use super::{Shared, clear};
+use super::shared::{Shared, clear};
 use websocksy_abi::{PEER_BUFFER_SIZE, WS_MAX_LINE, websocket};
 
 const _: () = assert!(WS_MAX_LINE <= u16::MAX as usize && PEER_BUFFER_SIZE <= u16::MAX as usize);

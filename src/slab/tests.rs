@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::book::MOST_WARM;
 use super::*;
-use websocksy_abi::{PEER_BUFFER_SIZE, WS_MAX_LINE};
+use websocksy_abi::{PEER_BUFFER_SIZE, WS_MAX_LINE, websocket};
 
 fn slab() -> Slab {
     Slab::new(4000).unwrap()

@@ -82,23 +82,13 @@ pub(crate) fn arrows(tree: &Tree, page: &Page) -> Vec<String> {
     broken
 }
 
-/// Circles of files that import each other, once the arrows in `open` are taken away, and arrows in
-/// `open` that are in no circle.
-pub(crate) fn circles(tree: &Tree, open: &[(&str, &str)]) -> Vec<String> {
+/// Circles of files that import each other.
+pub(crate) fn circles(tree: &Tree) -> Vec<String> {
     let mut graph: BTreeMap<String, BTreeMap<String, Place>> = BTreeMap::new();
     for Import { place, from } in tree.imports() {
         graph.entry(place.file.clone()).or_default().insert(from, place);
     }
     let mut broken = Vec::new();
-    for (file, from) in open {
-        let there = graph.get(*file).is_some_and(|imports| imports.contains_key(*from));
-        if !there || way(&graph, from, file).is_none() {
-            broken.push(format!("{file} -> {from} is in no circle (any more)"));
-        }
-    }
-    for (file, from) in open {
-        graph.get_mut(*file).and_then(|imports| imports.remove(*from));
-    }
     while let Some(circle) = shortest_circle(&graph) {
         let arrow =
             |pair: &[String]| format!("{} takes {}", shown(&graph[&pair[0]][&pair[1]]), pair[1]);
