@@ -1,9 +1,8 @@
 //! Frames: the reader against a simple one, at every cut, and what it accepts written again.
 
 use super::script::Script;
-use websocksy::proto::frame::{
-    FrameError, Header, MAX_HEADER, Masking, Opcode, Sequence, close_payload, decode, parse_close,
-};
+use websocksy::proto::close;
+use websocksy::proto::frame::{FrameError, Header, MAX_HEADER, Masking, Opcode, Sequence, decode};
 use websocksy::proto::mask::{unmask, unmask_to};
 use websocksy_world::frames::{Broken, Frame, Reader, may_close_with};
 
@@ -93,10 +92,10 @@ fn check_unmasking(payload: &[u8], key: [u8; 4], cut: usize, expected: &[u8]) {
 }
 
 fn check_close(payload: &[u8]) {
-    match parse_close(payload) {
+    match close::parse(payload) {
         Ok(Some((code, reason))) => {
             assert!(may_close_with(payload));
-            assert_eq!(close_payload(code, reason).as_slice(), payload);
+            assert_eq!(close::payload(code, reason).as_slice(), payload);
         }
         Ok(None) => assert!(payload.is_empty()),
         Err(_) => assert!(!may_close_with(payload)),

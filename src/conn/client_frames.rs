@@ -4,8 +4,9 @@ use super::batch::Batch;
 use super::egress::Egress;
 use super::text::TextCheck;
 use super::to_peer::{ClientFault, Piece, ToPeer};
+use crate::proto::close::{self, CloseCode};
 use crate::proto::frame::{
-    self, CloseCode, FrameError, Header, MAX_CONTROL, MAX_HEADER, Masking, Opcode, Sequence,
+    self, FrameError, Header, MAX_CONTROL, MAX_HEADER, Masking, Opcode, Sequence,
 };
 use crate::proto::mask;
 
@@ -159,7 +160,7 @@ impl ClientFrames {
         match frame.header.opcode {
             Opcode::Ping if answers.may_answer => answers.client.pong(answers.batch, &payload),
             Opcode::Close => {
-                found.close = Some(frame::parse_close(&payload)?.map(|(code, _)| code));
+                found.close = Some(close::parse(&payload)?.map(|(code, _)| code));
             }
             Opcode::Pong => found.pong = true,
             Opcode::Ping | Opcode::Continuation | Opcode::Text | Opcode::Binary => {}

@@ -24,7 +24,8 @@ use super::socket::{DATAGRAM_TOO_BIG, is_refusal};
 use super::to_client::PeerFault;
 use super::to_peer::ClientFault;
 use super::{Connection, Ending, Scratch, Side};
-use crate::proto::frame::{Opcode, close_payload};
+use crate::proto::close;
+use crate::proto::frame::Opcode;
 use crate::proto::handshake;
 
 /// How many refusals in a row a datagram peer may answer with: one that restarts comes back.
@@ -274,7 +275,7 @@ impl Connection {
             Some(ending) => {
                 let Some((code, words)) = ending.close() else { return false };
                 reason = words;
-                payload = close_payload(code, reason);
+                payload = close::payload(code, reason);
                 payload.as_slice()
             }
         };

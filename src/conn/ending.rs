@@ -9,7 +9,7 @@ use super::to_client::PeerFault;
 use super::to_peer::ClientFault;
 use crate::backend::QueryError;
 use crate::framing::FramingFault;
-use crate::proto::frame::CloseCode;
+use crate::proto::close::CloseCode;
 use crate::proto::handshake::{Refused, Status};
 use crate::proto::http::HttpError;
 

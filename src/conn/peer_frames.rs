@@ -6,9 +6,8 @@
 
 use super::batch::Batch;
 use super::text::TextCheck;
-use crate::proto::frame::{
-    self, CloseCode, FrameError, Header, MAX_HEADER, Masking, Opcode, Sequence,
-};
+use crate::proto::close::{self, CloseCode};
+use crate::proto::frame::{self, FrameError, Header, MAX_HEADER, Masking, Opcode, Sequence};
 use websocksy_abi::PEER_BUFFER_SIZE;
 
 /// What the peer did that this framing does not allow.
@@ -105,7 +104,7 @@ impl PeerFrames {
         let payload = &bytes[range.clone()];
         match opcode {
             Opcode::Close => {
-                let close = frame::parse_close(payload).map_err(PeerFrameFault::Frame)?;
+                let close = close::parse(payload).map_err(PeerFrameFault::Frame)?;
                 requests.close = Some(close.map_or(CloseCode::NORMAL, |(code, _)| code));
             }
             Opcode::Ping => requests.ping = Some(payload.to_vec()),

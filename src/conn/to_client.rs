@@ -318,7 +318,7 @@ fn opcode(kind: Kind) -> Opcode {
 mod tests {
     use super::*;
     use crate::framing;
-    use crate::proto::frame::CloseCode;
+    use crate::proto::close::CloseCode;
     use crate::slab::Slab;
 
     fn to_client(two_way_frames: bool) -> ToClient {

@@ -283,59 +283,6 @@ fn a_fragment_is_part_of_the_message_begun() {
 }
 
 #[test]
-fn close_frames_received() {
-    let longest = "ab".repeat(61) + "c";
-    let code = |code| CloseCode::new(code).expect("a code that may be sent");
-    let table: [(&str, Vec<u8>, Result<_, FrameError>); 9] = [
-        ("F48", vec![], Ok(None)),
-        ("F49", bytes("03"), Err(CloseOfOneByte)),
-        ("F50", bytes("03e8"), Ok(Some((CloseCode::NORMAL, "")))),
-        ("F51", [&bytes("03e8"), longest.as_bytes()].concat(), Ok(Some((code(1000), &*longest)))),
-        ("F52", bytes("03e8 fffe"), Err(NotUtf8)),
-        ("F52, cut code point", bytes("03e8 e282"), Err(NotUtf8)),
-        ("F52, surrogate", bytes("03e8 eda080"), Err(NotUtf8)),
-        ("F54, reason", bytes("0bb8 e282ac"), Ok(Some((code(3000), "€")))),
-        ("F53, both wrong", bytes("03ed ff"), Err(BadCloseCode(1005))),
-    ];
-    for (name, payload, expected) in table {
-        assert_eq!(parse_close(&payload), expected, "{name}");
-    }
-}
-
-#[test]
-fn f53_f54_f55_every_close_code() {
-    let allowed: Vec<u16> = (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
-    for number in 0..=u16::MAX {
-        let expected = allowed.contains(&number);
-        assert_eq!(CloseCode::may_be_sent(number), expected, "{number}");
-        assert_eq!(CloseCode::new(number).map(CloseCode::get), expected.then_some(number));
-        let answer =
-            parse_close(&number.to_be_bytes()).map(|close| close.map(|(code, _)| code.get()));
-        let expected = if expected { Ok(Some(number)) } else { Err(BadCloseCode(number)) };
-        assert_eq!(answer, expected);
-    }
-}
-
-#[test]
-fn close_frames_to_send() {
-    let table = [
-        (String::new(), 0),
-        ("going down".into(), 10),
-        ("x".repeat(123), 123),
-        ("x".repeat(124), 123),
-        ("x".repeat(100_000), 123),
-        ("x".repeat(122) + "é", 122),
-        ("x".repeat(121) + "é", 123),
-        ("x".repeat(120) + "𐍈!", 120),
-        ("€".repeat(50), 123),
-    ];
-    for (reason, kept) in table {
-        let payload = close_payload(CloseCode::GOING_AWAY, &reason);
-        assert_eq!(parse_close(&payload), Ok(Some((CloseCode::GOING_AWAY, &reason[..kept]))));
-    }
-}
-
-#[test]
 fn errors_say_what_and_where_and_have_a_code() {
     let table = [
         (ReservedBits, 1002, "reserved bit set (RFC 6455 §5.2)"),
