@@ -2,7 +2,7 @@
 //!
 //! A [`Connection`] is one client and its peer. The reactor (or a simulation) tells it what
 //! happened; what it has to say to either side stands in the [`Scratch`] afterwards, and
-//! [`pump`](pump::pump) carries bytes between it and two [`Socket`](socket::Socket)s.
+//! [`Pump`](pump::Pump) carries bytes between it and two [`Socket`](socket::Socket)s.
 //!
 //! What holds at every moment:
 //! - A side is read only while the other has taken all it was given ([`Connection::room`]): at
@@ -23,6 +23,7 @@ mod flow;
 mod half;
 mod lifecycle;
 mod liveness;
+mod message;
 mod opening;
 mod peer_frames;
 pub mod pump;

@@ -1,12 +1,10 @@
 //! Peer to client: the framing's verdict, a frame header in front, no copy of long pieces.
 
-use std::ops::Range;
-
 use super::batch::{Batch, stage_frame};
+use super::message::{Message, NotText};
 use super::peer_frames::{ControlRequests, PeerFrameFault, PeerFrames};
 use super::scratch::TURN_BYTES;
-use super::text::TextCheck;
-use crate::framing::{Framer, FramingFault, Kind, Rendering, Verdict};
+use crate::framing::{Framer, FramingFault, Kind, Verdict};
 use crate::proto::frame::{Header, Opcode};
 use crate::proto::utf8::{incomplete_tail, unfinished};
 use crate::slab::Slot;
@@ -25,20 +23,20 @@ pub enum PeerFault {
     Frames(PeerFrameFault),
 }
 
+impl From<NotText> for PeerFault {
+    fn from(NotText: NotText) -> Self {
+        Self::NotText
+    }
+}
+
 /// How the peer's bytes become messages.
 enum Mode {
-    /// A stream, cut by the framing function; a part of a message may be out.
-    Stream(Option<Begun>),
+    /// A stream, cut by the framing function.
+    Stream(Message),
     /// A stream of RFC 6455 §5 frames.
     Frames(PeerFrames),
     /// Datagrams, each of which ends the message that it is in.
     Datagrams,
-}
-
-/// A message of which the first fragments went out.
-struct Begun {
-    /// Of one that is text, the check of its bytes.
-    text: Option<TextCheck>,
 }
 
 /// The way from one peer to its client.
@@ -53,7 +51,7 @@ impl ToClient {
         let mode = match (datagrams, two_way_frames) {
             (true, _) => Mode::Datagrams,
             (false, true) => Mode::Frames(PeerFrames::new()),
-            (false, false) => Mode::Stream(None),
+            (false, false) => Mode::Stream(Message::default()),
         };
         Self { mode, slot }
     }
@@ -78,15 +76,15 @@ impl ToClient {
         let old = self.kept().len();
         let taken = match &mut self.mode {
             // Where all is text, the rest of a character is waited for.
-            Mode::Stream(begun) if framer.follows_reads() && framer.rendering().text => {
+            Mode::Stream(message) if framer.follows_reads() && framer.rendering().text => {
                 let end = length - unfinished(&buffer[..length]);
-                cut(framer, begun, buffer, (old, end), to_client)?
+                cut(framer, message, buffer, (old, end), to_client)?
             }
-            Mode::Stream(begun) if more && framer.follows_reads() => {
+            Mode::Stream(message) if more && framer.follows_reads() => {
                 let end = length - split_character(&buffer[..length]);
-                cut(framer, begun, buffer, (old, end), to_client)?
+                cut(framer, message, buffer, (old, end), to_client)?
             }
-            Mode::Stream(begun) => cut(framer, begun, buffer, (old, length), to_client)?,
+            Mode::Stream(message) => cut(framer, message, buffer, (old, length), to_client)?,
             Mode::Frames(frames) => {
                 let taken = frames.feed(&buffer[..length], to_client, &mut requests);
                 let taken = taken.map_err(PeerFault::Frames)?;
@@ -120,14 +118,12 @@ impl ToClient {
         let tail = self.slot.peer_bytes();
         let end = match &mut self.mode {
             Mode::Frames(frames) => frames.end(tail).map_err(PeerFault::Frames),
-            Mode::Stream(begun @ Some(_)) => {
-                stage_part(begun, (Kind::Binary, framer.rendering().text), tail, true, to_client)
-            }
-            Mode::Stream(None) | Mode::Datagrams if tail.is_empty() => Ok(()),
-            Mode::Stream(None) | Mode::Datagrams => {
+            Mode::Stream(message) if !tail.is_empty() || message.is_begun() => {
                 let kind = (framer.tail_kind(tail), framer.rendering().text);
-                stage_part(&mut None, kind, tail, true, to_client)
+                message.stage(kind, tail, true, to_client).map_err(PeerFault::from)
             }
+            // Nothing of a datagram is ever kept.
+            Mode::Stream(_) | Mode::Datagrams => Ok(()),
         };
         self.slot.peer_buffer().clear();
         end
@@ -144,7 +140,7 @@ fn split_character(text: &[u8]) -> usize {
 /// returns how many bytes these took.
 fn cut(
     framer: &mut Framer,
-    begun: &mut Option<Begun>,
+    message: &mut Message,
     buffer: &mut [u8],
     (old, length): (usize, usize),
     to_client: &mut Batch,
@@ -171,7 +167,7 @@ fn cut(
             }
             Verdict::More => break,
         };
-        part(framer, begun, kind, buffer, at..at + n, last, to_client)?;
+        message.add(framer.rendering(), kind, buffer, at..at + n, last, to_client)?;
         at += n;
     }
     Ok(at)
@@ -181,73 +177,6 @@ fn cut(
 fn front(framer: &Framer, bytes: &[u8]) -> (usize, Kind, bool) {
     let n = bytes.len() - if framer.rendering().text { unfinished(bytes) } else { 0 };
     (n, framer.kind_of_front(&bytes[..n]), false)
-}
-
-/// A part of a message that lies in the turn's buffer, the `last` or not, as the options have it.
-fn part(
-    framer: &Framer,
-    begun: &mut Option<Begun>,
-    kind: Kind,
-    buffer: &[u8],
-    range: Range<usize>,
-    last: bool,
-    to_client: &mut Batch,
-) -> Result<(), PeerFault> {
-    let Rendering { text, strip } = framer.rendering();
-    let end = if last { range.end - strip.min(range.len()) } else { range.end };
-    let range = range.start..end;
-    let bytes = &buffer[range.clone()];
-    if text && Kind::of(bytes) == Kind::Binary {
-        return stage_part(begun, (kind, text), bytes, last, to_client);
-    }
-    let kind = if text { Kind::Text } else { kind };
-    let header = header(begun, kind, bytes, last)?;
-    to_client.stage(header.encode().as_slice());
-    to_client.add(buffer, range);
-    Ok(())
-}
-
-/// A part of a message that lies elsewhere, or has to be made text.
-fn stage_part(
-    begun: &mut Option<Begun>,
-    (kind, text): (Kind, bool),
-    bytes: &[u8],
-    last: bool,
-    to_client: &mut Batch,
-) -> Result<(), PeerFault> {
-    let lossy;
-    let (kind, bytes) = if text {
-        lossy = String::from_utf8_lossy(bytes);
-        (Kind::Text, lossy.as_bytes())
-    } else {
-        (kind, bytes)
-    };
-    to_client.stage(header(begun, kind, bytes, last)?.encode().as_slice());
-    to_client.stage(bytes);
-    Ok(())
-}
-
-/// The header of a part of a message, which is a frame of its own (RFC 6455 §5.4).
-fn header(
-    begun: &mut Option<Begun>,
-    kind: Kind,
-    bytes: &[u8],
-    last: bool,
-) -> Result<Header, PeerFault> {
-    if begun.is_none() && last {
-        return Ok(Header::whole(opcode(kind), bytes.len() as u64));
-    }
-    let opcode = if begun.is_some() { Opcode::Continuation } else { opcode(kind) };
-    let state =
-        begun.get_or_insert_with(|| Begun { text: (kind == Kind::Text).then(TextCheck::default) });
-    // A browser fails the connection over text that is not UTF-8: we blame the peer first.
-    if let Some(text) = &mut state.text {
-        text.piece(bytes, last).map_err(|_| PeerFault::NotText)?;
-    }
-    if last {
-        *begun = None;
-    }
-    Ok(Header { fin: last, ..Header::whole(opcode, bytes.len() as u64) })
 }
 
 /// The messages of one datagram, as the framing function cuts it; what is left without a boundary
@@ -269,19 +198,19 @@ fn datagram(
         to_client.add(buffer, 0..length);
         return Ok(());
     }
-    let (mut at, mut begun) = (0, None);
+    let (mut at, mut message, rendering) = (0, Message::default(), framer.rendering());
     while at < length {
         let view = (length - at).min(framer.largest_view());
         // All of it is new, whatever was in the datagram before.
         match framer.cut(&mut buffer[at..], view, view).map_err(PeerFault::Framing)? {
             Verdict::Discard { length: n } => at += n,
             Verdict::Message { length: n, kind } => {
-                part(framer, &mut begun, kind, buffer, at..at + n, true, to_client)?;
+                message.add(rendering, kind, buffer, at..at + n, true, to_client)?;
                 at += n;
             }
             Verdict::Fragment { length: n, kind } => {
                 let last = at + n == length;
-                part(framer, &mut begun, kind, buffer, at..at + n, last, to_client)?;
+                message.add(rendering, kind, buffer, at..at + n, last, to_client)?;
                 at += n;
             }
             Verdict::More => {
@@ -289,29 +218,21 @@ fn datagram(
                 let held = framer.hold_back().filter(|_| view < length - at);
                 if let Some(held) = held {
                     let (n, kind, last) = front(framer, &buffer[at..at + view - held]);
-                    part(framer, &mut begun, kind, buffer, at..at + n, last, to_client)?;
+                    message.add(rendering, kind, buffer, at..at + n, last, to_client)?;
                     at += n;
                     continue;
                 }
                 let kind = framer.tail_kind(&buffer[at..length]);
                 // What a function remembers of a message that it began is no part of the next one.
-                if begun.is_some() {
+                if message.is_begun() {
                     framer.end();
                 }
-                let kind = (kind, framer.rendering().text);
-                stage_part(&mut begun, kind, &buffer[at..length], true, to_client)?;
+                message.stage((kind, rendering.text), &buffer[at..length], true, to_client)?;
                 at = length;
             }
         }
     }
     Ok(())
-}
-
-fn opcode(kind: Kind) -> Opcode {
-    match kind {
-        Kind::Text => Opcode::Text,
-        Kind::Binary => Opcode::Binary,
-    }
 }
 
 #[cfg(test)]
