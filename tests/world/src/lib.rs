@@ -9,8 +9,10 @@
 // An assertion that fails is what this is for.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod agenda;
 mod chance;
 mod client_sent;
+mod descriptors;
 pub mod frames;
 mod ledger;
 pub mod machine;
@@ -27,6 +29,7 @@ mod witness;
 
 pub use chance::Random;
 pub use client_sent::{ClientSent, MAX_DATAGRAM};
+pub use descriptors::Descriptor;
 pub use ledger::{Ledger, View};
 pub use options::{Faults, Latencies};
 pub use peer_sent::PeerSent;
@@ -35,5 +38,5 @@ pub use response::Response;
 pub use route::{ClientGets, PeerGets, Route};
 pub use session::{Session, Wanted};
 pub use socket::{FakeSocket, Plug};
-pub use system::{Descriptor, Event, System};
+pub use system::{Event, System};
 pub use text::TextCheck;

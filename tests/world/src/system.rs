@@ -4,16 +4,16 @@
 //! What takes time comes back as an [`Event`] when the clock is there, as it would from a poll or
 //! from a thread; what the system can refuse, it refuses at once.
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Result};
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use websocksy::backend::{QueryError, Target};
 
+use crate::agenda::Agenda;
 use crate::chance::Random;
+use crate::descriptors::{Descriptor, Descriptors};
 use crate::options::{Faults, Latencies};
 
 /// Descriptors of a system that has enough of them.
@@ -63,13 +63,10 @@ pub struct System {
     random: Random,
     faults: Faults,
     latencies: Latencies,
-    free: Rc<Cell<usize>>,
-    descriptors: usize,
+    descriptors: Descriptors,
     /// The listening queue; none once the listener is closed.
     listening: Option<VecDeque<usize>>,
-    /// By time, and in the order in which they were asked for.
-    due: BTreeMap<(Instant, u64), Due>,
-    asked: u64,
+    agenda: Agenda<Due>,
 }
 
 impl System {
@@ -85,11 +82,9 @@ impl System {
             random,
             faults,
             latencies,
-            free: Rc::new(Cell::new(descriptors)),
-            descriptors,
+            descriptors: Descriptors::new(descriptors),
             listening: Some(VecDeque::new()),
-            due: BTreeMap::new(),
-            asked: 0,
+            agenda: Agenda::new(),
         }
     }
 
@@ -108,21 +103,21 @@ impl System {
     #[must_use]
     pub fn has_all_descriptors(&self) -> bool {
         let held = |due: &&Due| matches!(due, Due::Event(_, Some(_)));
-        self.free.get() + self.due.values().filter(held).count() == self.descriptors
+        self.descriptors.taken() == self.agenda.iter().filter(held).count()
     }
 
     /// When the next thing is due.
     #[must_use]
     pub fn next_at(&self) -> Option<Instant> {
-        self.due.first_key_value().map(|((at, _), _)| *at)
+        self.agenda.next_at()
     }
 
     /// The next event that is due by now; clients that have arrived by now are queued.
     pub fn next_event(&mut self) -> Option<Event> {
         while self.next_at().is_some_and(|at| at <= self.now) {
-            match self.due.pop_first()? {
-                (_, Due::Event(event, _)) => return Some(event),
-                (_, Due::Arrival(client)) => {
+            match self.agenda.pop()? {
+                Due::Event(event, _) => return Some(event),
+                Due::Arrival(client) => {
                     _ = self.listening.as_mut().map(|queue| queue.push_back(client));
                 }
             }
@@ -140,7 +135,7 @@ impl System {
     pub fn accept(&mut self) -> Result<(usize, Descriptor)> {
         let waiting = self.listening.as_ref().and_then(VecDeque::front);
         let client = *waiting.ok_or(ErrorKind::WouldBlock)?;
-        let descriptor = self.descriptor()?;
+        let descriptor = self.descriptors.take()?;
         _ = self.listening.as_mut().and_then(VecDeque::pop_front);
         if self.random.one_in(self.faults.aborted) {
             return Err(ErrorKind::ConnectionAborted.into());
@@ -151,7 +146,7 @@ impl System {
     /// Whether a client is on its way, or in the listening queue.
     #[must_use]
     pub fn awaits(&self, client: usize) -> bool {
-        let mut due = self.due.values();
+        let mut due = self.agenda.iter();
         due.any(|due| matches!(due, Due::Arrival(other) if *other == client))
             || self.listening.as_ref().is_some_and(|queue| queue.contains(&client))
     }
@@ -159,12 +154,12 @@ impl System {
     /// The listener is closed: who waits in its queue is reset, and who comes later is refused.
     pub fn stop_listening(&mut self) {
         self.listening = None;
-        self.due.retain(|_, due| !matches!(due, Due::Arrival(_)));
+        self.agenda.retain(|due| !matches!(due, Due::Arrival(_)));
     }
 
     /// The back end is asked; it gets a duplicate of the client's descriptor.
     pub fn query(&mut self, key: usize) -> Result<()> {
-        let descriptor = self.descriptor()?;
+        let descriptor = self.descriptors.take()?;
         let no_peer = self.random.one_in(self.faults.no_peer);
         let found = if no_peer { Err(QueryError::NoPeer) } else { Ok(()) };
         let after = self.latency(self.latencies.query);
@@ -189,7 +184,7 @@ impl System {
 
     /// A peer is connected to; what is not TCP says at once what comes of it.
     pub fn connect(&mut self, key: usize, target: &Target) -> Result<()> {
-        let descriptor = self.descriptor()?;
+        let descriptor = self.descriptors.take()?;
         let refused = self.random.one_in(self.faults.refused_connect);
         let socket = if refused { Err(refusal()) } else { Ok(descriptor) };
         let after = match target {
@@ -202,16 +197,12 @@ impl System {
 
     /// Nobody waits for a peer under this key any more. A query that has begun goes on.
     pub fn forget(&mut self, key: usize) {
-        self.due.retain(|_, due| match due {
+        self.agenda.retain(|due| match due {
             Due::Arrival(_) | Due::Event(Event::Answered { .. }, _) => true,
             Due::Event(Event::LookedUp { key: of, .. } | Event::Connected { key: of, .. }, _) => {
                 *of != key
             }
         });
-    }
-
-    fn descriptor(&self) -> Result<Descriptor> {
-        Descriptor::take(&self.free)
     }
 
     fn latency(&mut self, up_to: Duration) -> Duration {
@@ -221,8 +212,7 @@ impl System {
     }
 
     fn enter(&mut self, after: Duration, due: Due) {
-        self.asked += 1;
-        self.due.insert((self.now + after, self.asked), due);
+        self.agenda.enter(self.now + after, due);
     }
 }
 
@@ -232,23 +222,4 @@ fn micros(time: Duration) -> u64 {
 
 fn refusal() -> Error {
     ErrorKind::ConnectionRefused.into()
-}
-
-/// A descriptor, which is given back when it is dropped.
-#[derive(Debug)]
-pub struct Descriptor(Rc<Cell<usize>>);
-
-impl Descriptor {
-    /// One of those that are free.
-    pub(crate) fn take(free: &Rc<Cell<usize>>) -> Result<Self> {
-        let left = free.get().checked_sub(1);
-        free.set(left.ok_or_else(|| Error::from_raw_os_error(libc::EMFILE))?);
-        Ok(Self(Rc::clone(free)))
-    }
-}
-
-impl Drop for Descriptor {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() + 1);
-    }
 }

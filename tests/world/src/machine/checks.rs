@@ -303,7 +303,7 @@ impl State {
     }
 
     fn on_its_way(&self, id: usize) -> bool {
-        self.agenda.values().any(|due| matches!(due, super::Due::Arrival(client) if *client == id))
+        self.agenda.iter().any(|due| matches!(due, super::Due::Arrival(client) if *client == id))
     }
 }
 
@@ -338,8 +338,8 @@ impl Machine {
         for id in 0..state.clients.len() {
             state.client_goes_on(id);
         }
-        let held = state.free.get() + state.queries.holds();
-        assert_eq!(held, state.descriptors, "descriptors are not given back");
+        let held = state.queries.holds();
+        assert_eq!(state.descriptors.taken(), held, "descriptors are not given back");
         assert!(state.wires.iter().all(|wire| wire.gone), "a socket is forgotten");
         let mut summary = Summary::new();
         for (id, client) in state.clients.iter().enumerate() {
@@ -356,7 +356,7 @@ impl std::fmt::Display for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = self.state();
         let queued = state.backlog.len();
-        writeln!(f, "{} descriptors, {queued} clients queued", state.descriptors)?;
+        writeln!(f, "{} descriptors, {queued} clients queued", state.descriptors.count())?;
         let left = state.clients.iter().enumerate().filter(|(_, client)| state.lives(client));
         for (id, client) in left {
             writeln!(f, "client {id}: {client:?}")?;

@@ -10,7 +10,7 @@ use websocksy::proto::handshake::Upgrade;
 use websocksy::reactor::{Done, Key, LookedUp, Ticket, Workers};
 
 use super::{Due, Machine, State};
-use crate::system::Descriptor;
+use crate::descriptors::Descriptor;
 
 /// What a job does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,8 +80,8 @@ impl State {
     }
 
     fn run(&mut self, kind: Kind, what: What) -> Ticket {
-        self.entered += 1;
-        let ticket = self.entered;
+        self.tickets += 1;
+        let ticket = self.tickets;
         self.jobs(kind).queued.push_back(Job { ticket, what });
         self.start_jobs(kind);
         Ticket(ticket)
@@ -160,7 +160,7 @@ impl Workers<Key> for Machine {
         let mut state = self.state();
         let client = client_of(&request.upgrade);
         assert!(request.socket.is_some(), "a query without the client's socket");
-        let descriptor = state.descriptor()?;
+        let descriptor = state.descriptors.take()?;
         Ok(state.run(Kind::Query, What::Query { key, request, client, _descriptor: descriptor }))
     }
 

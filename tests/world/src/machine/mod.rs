@@ -13,8 +13,8 @@ mod peer;
 mod system;
 mod wire;
 
-use std::cell::{Cell, RefCell, RefMut};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cell::{RefCell, RefMut};
+use std::collections::{HashMap, VecDeque};
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -24,10 +24,11 @@ use websocksy::conn::Side;
 use websocksy::conn::socket::Ready;
 use websocksy::reactor::{self, Event, OFFLOAD, Readiness, SIGNALS, Signal, Token};
 
+use crate::agenda::Agenda;
 use crate::chance::Random;
+use crate::descriptors::Descriptors;
 use crate::options::{Faults, Latencies};
 use crate::socket::Plug;
-use crate::system::Descriptor;
 pub use checks::{Limits, Summary};
 use client::Client;
 use jobs::Jobs;
@@ -73,11 +74,9 @@ struct State {
     random: Random,
     faults: Faults,
     latencies: Latencies,
-    free: Rc<Cell<usize>>,
-    descriptors: usize,
-    /// By time, and in the order in which they were entered.
-    agenda: BTreeMap<(Instant, u64), Due>,
-    entered: u64,
+    descriptors: Descriptors,
+    agenda: Agenda<Due>,
+    tickets: u64,
     clients: Vec<Client>,
     wires: Vec<Wire>,
     /// The sockets with an event that was not told yet, in order.
@@ -110,10 +109,9 @@ impl Machine {
             now: Instant::now(),
             faults,
             latencies,
-            free: Rc::new(Cell::new(descriptors)),
-            descriptors,
-            agenda: BTreeMap::new(),
-            entered: 0,
+            descriptors: Descriptors::new(descriptors),
+            agenda: Agenda::new(),
+            tickets: 0,
             clients: Vec::new(),
             wires: Vec::new(),
             announced: VecDeque::new(),
@@ -151,7 +149,7 @@ impl Machine {
     /// A socket of the daemon's, if it gets a descriptor.
     fn open(&self, wire: impl FnOnce(&mut State) -> Wire) -> Result<Handle> {
         let mut state = self.state();
-        let descriptor = state.descriptor()?;
+        let descriptor = state.descriptors.take()?;
         let mut wire = wire(&mut state);
         wire.plug.descriptor = Some(descriptor);
         let id = state.wires.len();
@@ -186,14 +184,6 @@ enum PeerKind {
 }
 
 impl State {
-    fn descriptor(&self) -> Result<Descriptor> {
-        Descriptor::take(&self.free)
-    }
-
-    fn has_descriptor(&self) -> bool {
-        self.free.get() > 0
-    }
-
     fn latency(&mut self, up_to: Duration) -> Duration {
         Duration::from_micros(self.random.below(up_to.as_micros() as u64))
     }
@@ -205,8 +195,7 @@ impl State {
     }
 
     fn enter(&mut self, after: Duration, due: Due) {
-        self.entered += 1;
-        self.agenda.insert((self.now + after, self.entered), due);
+        self.agenda.enter(self.now + after, due);
     }
 
     fn new_wire(&mut self, client: usize, side: Side, kind: PeerKind, connect: Connect) -> Wire {
@@ -275,8 +264,7 @@ impl State {
     /// Time goes on to `until` at most, and what is due meanwhile happens, up to the first event.
     fn pass(&mut self, until: Option<Instant>) {
         while !self.has_event() {
-            let next = self.agenda.first_key_value().map(|((at, _), _)| *at);
-            match (next, until) {
+            match (self.agenda.next_at(), until) {
                 (Some(next), until) if until.is_none_or(|until| next <= until) => {
                     self.now = self.now.max(next);
                     self.happen();
@@ -289,7 +277,7 @@ impl State {
 
     /// The first thing of the agenda happens.
     fn happen(&mut self) {
-        let Some((_, due)) = self.agenda.pop_first() else { return };
+        let Some(due) = self.agenda.pop() else { return };
         match due {
             Due::Arrival(id) => self.arrive(id),
             Due::Client(id) => self.client_goes_on(id),
@@ -383,7 +371,7 @@ impl State {
     /// The daemon is stopped: things happen, and nobody looks.
     fn stop(&mut self, until: Instant) {
         self.books.interrupted(self.now, until);
-        while let Some((&(at, _), _)) = self.agenda.first_key_value()
+        while let Some(at) = self.agenda.next_at()
             && at <= until
         {
             self.now = self.now.max(at);

@@ -72,7 +72,7 @@ impl System for Machine {
             state.books.goes_on();
             return Err(ErrorKind::WouldBlock.into());
         };
-        if !state.has_descriptor() {
+        if state.descriptors.are_used_up() {
             let now = state.now;
             state.books.nothing_left(now);
             return Err(Error::from_raw_os_error(libc::EMFILE));
@@ -98,7 +98,7 @@ impl System for Machine {
     fn stop_listening(&mut self, (): ()) {
         let mut state = self.state();
         state.listener = None;
-        let all = state.backlog.is_empty() || !state.has_descriptor();
+        let all = state.backlog.is_empty() || state.descriptors.are_used_up();
         assert!(all, "those who wait are reset");
         while let Some(client) = state.backlog.pop_front() {
             state.clients[client].reset = true;
@@ -125,7 +125,7 @@ impl System for Machine {
     fn connect_tcp(&mut self, address: SocketAddr) -> Result<Handle> {
         let client = usize::from(address.port()) - 1;
         self.state().check_begin(client);
-        if self.state().has_descriptor() {
+        if !self.state().descriptors.are_used_up() {
             let mut state = self.state();
             if let Err(error) = state.fail_at_once() {
                 state.fails(client);

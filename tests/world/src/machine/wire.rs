@@ -160,7 +160,7 @@ impl Channel for Handle {
     }
 
     fn duplicate(&self) -> Result<OwnedFd> {
-        if !self.machine.state().has_descriptor() {
+        if self.machine.state().descriptors.are_used_up() {
             return Err(Error::from_raw_os_error(libc::EMFILE));
         }
         File::open("/dev/null").map(OwnedFd::from)

@@ -6,8 +6,8 @@ use websocksy::conn::socket::{Endpoint, Ready};
 
 use super::FakeSocket;
 use crate::chance::Random;
+use crate::descriptors::Descriptor;
 use crate::options::Faults;
-use crate::system::Descriptor;
 
 /// A socket, its readiness, and the descriptor that it takes.
 #[derive(Debug)]
