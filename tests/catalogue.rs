@@ -8,7 +8,7 @@ use std::fs;
 /// The cases: a letter, and the last number.
 const LETTERS: [(char, u32); 7] =
     [('H', 75), ('F', 78), ('P', 44), ('E', 25), ('G', 31), ('S', 25), ('B', 10)];
-/// The C program's faults that the catalogue holds.
+/// The first websocksy's faults that the catalogue holds.
 const FAULTS: [u32; 5] = [4, 6, 7, 9, 26];
 const LATER_FAULTS: std::ops::RangeInclusive<u32> = 47..=66;
 /// A reason has this many characters, or it is none.

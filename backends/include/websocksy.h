@@ -8,9 +8,9 @@
  *
  * Needs nothing but the C library; also good for C++. Names, values and layouts are those of the
  * first websocksy's API version 1, with a `websocket` of 33,080 bytes on 64-bit machines: plug-ins
- * that were built against that header load as they are. Those for later versions of the C program,
- * whose struct and functions are others, have to be compiled again, against this one. What this
- * core has beyond it is marked "ours".
+ * that were built against that header load as they are. Those for its later versions, whose struct
+ * and functions are others, have to be compiled again, against this one. What this core has beyond
+ * it is marked "ours".
  *
  *   cc -shared -fPIC -I backends/include -o backend_mine.so mine.c
  *
@@ -258,8 +258,8 @@ typedef int (*ws_encoder)(uint64_t length, ws_operation opcode, const char* conf
 ws_framing core_framing(char* name);
 
 /*
- * Ours (and the later C program's): gives a framing function a name. Returns 0; non-zero for a
- * null argument, and for a name that is taken.
+ * Ours (and later versions of the first websocksy have it): gives a framing function a name.
+ * Returns 0; non-zero for a null argument, and for a name that is taken.
  */
 int core_register_framing(char* name, ws_framing framing);
 

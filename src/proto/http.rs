@@ -19,8 +19,8 @@ pub use error::{HttpError, Status};
 use syntax::{CR, Class, HTAB, LF, SP, path_of};
 pub(super) use syntax::{is_authority, is_token};
 
-/// The longest request line or field line, in bytes without its CRLF: what the C program's buffer
-/// (`WS_MAX_LINE`) took.
+/// The longest request line or field line, in bytes without its CRLF: what the C header's
+/// `read_buffer` takes (`WS_MAX_LINE`).
 const MAX_LINE: usize = 16_384;
 /// The most header fields: a browser sends about 15, proxies add a few.
 const MAX_FIELDS: usize = 100;

@@ -36,7 +36,7 @@ pub type ws_operation = c_uint;
 pub const WS_FRAME_TEXT: ws_operation = 1;
 /// Binary; the default before each call of a framing function.
 pub const WS_FRAME_BINARY: ws_operation = 2;
-/// Ours (and the later C program's): drop the bytes instead of sending them.
+/// Ours (and later versions of the first websocksy have it): drop the bytes instead of sending them.
 pub const WS_FRAME_DISCARD: ws_operation = 11;
 /// Ours, added to text or binary: send these, and the message goes on (RFC 6455 §5.4).
 pub const WS_FRAME_MORE: ws_operation = 16;
