@@ -12,7 +12,7 @@ from network import run
 from websocket import CLOSE, NORMAL, PING, drain, every, stream
 from world import PATIENCE, outcome, wait_until
 
-SLACK = 1.5  # seconds: the machine is busy
+SLACK = 2.5  # seconds: the machine is busy
 SLOWEST = 20_000  # bytes a second, of the links here
 
 CASES = []
