@@ -1,7 +1,7 @@
 # Each target says what it needs; `make check` is what CI runs, but for the browser.
 .PHONY: build test check check-style check-demo check-exports check-contract check-plugins \
 	conformance fresh mutants sweep bench fuzz e2e cables cables-long backends demo bench-bridges \
-	bench-rivals rootfs install clean
+	bench-rivals rootfs image deb packages install clean
 
 PREFIX ?= /usr/local
 # Where the installed daemon looks for plug-ins unless it is told.
@@ -133,6 +133,22 @@ rootfs: build backends
 	install -D -m 644 -t target/rootfs/usr/lib/websocksy target/plugins/*.so
 	ldd target/release/websocksy | grep -o '/[^ ]*' | \
 		while read -r lib; do install -D -m 755 "$$lib" "target/rootfs$$lib" || exit 1; done
+
+# An OCI image layout under target/image, of the same files: `skopeo copy oci:target/image ...`.
+image: PLUGINPATH = /usr/lib/websocksy
+image: rootfs
+	rm -rf target/image
+	examples/packaging/image target/rootfs target/image \
+		"$$(target/release/websocksy -V | cut -d' ' -f2)"
+
+# Debian packages under target/deb: the daemon, and what plug-in authors need. Needs debhelper.
+deb:
+	examples/packaging/deb
+
+# The packages, the units and the image: built, checked, installed in a bare Debian 12 root, run.
+# Needs root; installs what is missing.
+packages:
+	tests/packaging/run
 
 # Copies what `make build backends` has built, so that root needs no Rust toolchain.
 install:
