@@ -17,24 +17,24 @@ use std::time::{Duration, Instant};
 /// What a step may take that the daemon takes at once.
 const SOON: Duration = Duration::from_secs(3);
 
-/// S01, S02, S05: no new clients, 503 to those in the door, 1001 to those inside, exit 0.
+/// S01, S02, S05: no new clients, 503 to those without an answer, 1001 to those inside, exit 0.
 #[test]
 fn a_signal_drains() {
     for signal in ["TERM", "INT"] {
         let peer = Peer::echo();
         let mut daemon = Daemon::before(&peer, "rfc6455", &[]);
         let mut inside = Client::connect(daemon.port());
-        let mut door = open(daemon.port());
-        door.write_all(&BASE.as_bytes()[..20]).unwrap();
-        eventually("the door is taken", || daemon.fds() >= daemon.baseline() + 3);
+        let mut newcomer = open(daemon.port());
+        newcomer.write_all(&BASE.as_bytes()[..20]).unwrap();
+        eventually("the client is accepted", || daemon.fds() >= daemon.baseline() + 3);
         daemon.signal(signal);
         assert_eq!(inside.closed(), Some(1001), "{signal}");
-        let _ = door.write_all(&BASE.as_bytes()[20..]);
-        assert_eq!(answer(&mut door, b"").status, 503, "{signal}");
+        let _ = newcomer.write_all(&BASE.as_bytes()[20..]);
+        assert_eq!(answer(&mut newcomer, b"").status, 503, "{signal}");
         assert_gone(daemon.port());
         inside.close(1001);
         assert_eq!(inside.event(), Event::End(End::Fin), "{signal}");
-        drop((inside, door));
+        drop((inside, newcomer));
         assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0), "{signal}");
     }
 }
@@ -68,7 +68,7 @@ fn draining_delivers_what_is_queued() {
 
 /// S05: a crowd at every stage of its handshake: 503 to each, and the end does not wait for peers.
 #[test]
-fn a_crowd_in_the_door_is_told() {
+fn a_crowd_without_an_answer_is_told() {
     allow_many_descriptors();
     let hole = Blackhole::new();
     let host = format!("host=tcp://127.0.0.1:{}", hole.port());
@@ -423,14 +423,14 @@ fn a_stop_is_nobodys_silence() {
     let daemon = Daemon::before(&peer, "rfc6455", &["-k", "1", "--handshake-timeout", "1"]);
     let mut client = Client::connect(daemon.port());
     assert!(matches!(client.event(), Event::Ping(_)));
-    let mut door = open(daemon.port());
-    eventually("the door is taken", || daemon.fds() >= daemon.baseline() + 3);
+    let mut newcomer = open(daemon.port());
+    eventually("the client is accepted", || daemon.fds() >= daemon.baseline() + 3);
     daemon.signal("STOP");
     client.frame(0x8a, b"");
-    door.write_all(BASE.as_bytes()).unwrap();
+    newcomer.write_all(BASE.as_bytes()).unwrap();
     std::thread::sleep(Duration::from_millis(2500));
     daemon.signal("CONT");
-    upgrade(&mut door, b"");
+    upgrade(&mut newcomer, b"");
     client.frame(0x81, b"still here");
     loop {
         match client.event() {
@@ -441,8 +441,8 @@ fn a_stop_is_nobodys_silence() {
     }
 }
 
-/// S05: clients that wait to be accepted when the signal comes are told like those in the door,
-/// however many they are.
+/// S05: clients that wait to be accepted when the signal comes are told like those without
+/// an answer, however many they are.
 #[test]
 fn the_backlog_is_told() {
     let peer = Peer::echo();

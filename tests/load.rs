@@ -98,7 +98,7 @@ fn ten_thousand_of_every_kind_leave_nothing_behind() {
         ("bad frame", bad_frame),
     ];
     let peer = Peer::echo();
-    // A count that is not given back would close the door before the end.
+    // A count that is not given back would refuse clients before the end.
     let limits = ["--max-connections", "2000", "--max-per-address", "2000"];
     come_and_go(&Daemon::before(&peer, "rfc6455", &limits), &kinds);
     let host = format!("host=tcp://127.0.0.1:{}", free_port());

@@ -239,11 +239,11 @@ impl<S: System> Session<S> {
         again
     }
 
-    /// The peer behind `link` is there; its events are those of `socket`.
-    pub(super) fn set_peer(&mut self, link: S::Transport, socket: usize) {
-        let reads_in_pieces = link.reads_in_pieces();
+    /// The peer behind `transport` is there; its events are those of `socket`.
+    pub(super) fn set_peer(&mut self, transport: S::Transport, socket: usize) {
+        let reads_in_pieces = transport.reads_in_pieces();
         self.peer_ready = Ready { writable: true, reads_in_pieces, ..Ready::default() };
-        self.peer = PeerState::Connected(link, socket);
+        self.peer = PeerState::Connected(transport, socket);
     }
 
     /// When something is due.

@@ -101,7 +101,7 @@ impl<S: System> Sessions<S> {
             (Err(error), newcomer) => {
                 info!("{address}: refused with 503: no memory for a session: {error}");
                 if let Some((client, place)) = newcomer {
-                    turn_away(client);
+                    reject(client);
                     place.into_iter().for_each(|place| self.admission.leave(place));
                 }
                 return;
@@ -138,7 +138,7 @@ impl<S: System> Sessions<S> {
 
 /// Answers a client for whom there is no session, as well as that goes at once: what it sends from now
 /// on makes its end a reset.
-fn turn_away(mut client: impl Socket) {
+fn reject(mut client: impl Socket) {
     let mut response = Vec::new();
     handshake::refuse(Status::Unavailable, None, &mut response);
     let _ = client.read(&mut [0; 4096]);
