@@ -3,6 +3,7 @@
 //! `docs/architecture.md` has the modules from the top down and what each may import, the way of one
 //! byte, and what always holds; `tests/architecture.rs` keeps the sources to it.
 
+pub mod access;
 pub mod backend;
 pub mod config;
 pub mod conn;

@@ -88,11 +88,13 @@ fn configure(matches: &Matches) -> Result<Config, ConfigError> {
     if matches.opt_present(ORIGIN) {
         config.origins.clear(); // flags win over the file, they do not add to it
     }
+    let access_of_file = std::mem::take(&mut config.access);
     for (flag, setting, value) in in_order(matches) {
         let origin = format!("--{flag}").into();
         let applied = setting.apply(&mut config, &value, &origin);
         applied.map_err(|problem| ConfigError::new(origin, problem))?;
     }
+    config.access.append(access_of_file); // flags win over the file: they are asked first
     one_port(matches)?;
     let flags = std::mem::take(&mut config.backend);
     steps::join(&mut config, from_file.steps, flags, from_file.twice)?;

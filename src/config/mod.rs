@@ -3,6 +3,7 @@
 //! One table (`options`) names every option; the command line (`args`), the file (`file`),
 //! the help text and the man page's test read it.
 
+mod access;
 mod args;
 mod completions;
 mod file;
@@ -18,6 +19,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::access::{AccessList, Rate};
 use crate::proto::origin::OriginPattern;
 pub use args::{Command, from_args};
 pub use file::{from_file, is_core_key};
@@ -93,6 +95,10 @@ pub struct Config {
     pub backend: Vec<PlacedStep>,
     /// The `Origin` values that may connect (RFC 6455 §10.2); empty for any.
     pub origins: Vec<OriginPattern>,
+    /// The addresses that may connect.
+    pub access: AccessList,
+    /// How many sessions an address may begin in which time; none for no limit.
+    pub rate: Option<Rate>,
     /// The longest message of `auto` and `binary`, bytes.
     pub max_message: usize,
     /// Threads that run a plug-in's `query`; more than one only for plug-ins that allow it.
@@ -128,6 +134,8 @@ pub struct Deadlines {
     pub write: Duration,
     /// A session without data either way for this long ends; zero for never.
     pub idle: Duration,
+    /// A session that was opened so long ago ends; zero for never.
+    pub session: Duration,
 }
 
 impl Default for Deadlines {
@@ -140,6 +148,7 @@ impl Default for Deadlines {
             close: Duration::from_secs(5),
             write: Duration::from_secs(120),
             idle: Duration::ZERO,
+            session: Duration::ZERO,
         }
     }
 }
@@ -154,6 +163,8 @@ impl Default for Config {
             plugins_origin: None,
             backend: Vec::new(),
             origins: Vec::new(),
+            access: AccessList::default(),
+            rate: None,
             max_message: 64 * 1024,
             query_threads: 1,
             max_connections: 10_000,

@@ -4,7 +4,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{BackendStep, Config, Origin, PlacedStep, listen};
+use super::{BackendStep, Config, Origin, PlacedStep, access, listen};
+use crate::access::{Rate, Verdict};
 use crate::logging::Escaped;
 use crate::proto::origin::OriginPattern;
 
@@ -31,6 +32,8 @@ pub(super) enum Setting {
     Count(RangeInclusive<usize>, fn(&mut Config) -> &mut usize),
     Seconds(Zero, fn(&mut Config) -> &mut Duration),
     WebOrigin(fn(&mut Config) -> &mut Vec<OriginPattern>),
+    Access(Verdict),
+    Rate(fn(&mut Config) -> &mut Option<Rate>),
     Backend,
     /// `KEY=VALUE` for the back end. The file has the section `[backend]` for this.
     BackendPair,
@@ -120,6 +123,27 @@ pub(super) const OPTIONS: &[Opt] = &[
         setting: Some(Setting::WebOrigin(|c| &mut c.origins)),
     },
     Opt {
+        short: "",
+        long: "allow",
+        hint: "CIDR",
+        help: "Admit clients of this network, and with that no others; first match wins",
+        setting: Some(Setting::Access(Verdict::Allow)),
+    },
+    Opt {
+        short: "",
+        long: "deny",
+        hint: "CIDR",
+        help: "Hang up on clients of this network; in order with --allow, first match wins",
+        setting: Some(Setting::Access(Verdict::Deny)),
+    },
+    Opt {
+        short: "",
+        long: "rate",
+        hint: "COUNT[/SECONDS]",
+        help: "The most new sessions from one address in this time, 1 second if none is written",
+        setting: Some(Setting::Rate(|c| &mut c.rate)),
+    },
+    Opt {
         short: "k",
         long: "ping",
         hint: "SECONDS",
@@ -167,6 +191,13 @@ pub(super) const OPTIONS: &[Opt] = &[
         hint: "SECONDS",
         help: "End a session without data either way for this long",
         setting: Some(Setting::Seconds(Zero::Off, |c| &mut c.deadlines.idle)),
+    },
+    Opt {
+        short: "",
+        long: "max-session",
+        hint: "SECONDS",
+        help: "End a session after this long, whatever it does",
+        setting: Some(Setting::Seconds(Zero::Off, |c| &mut c.deadlines.session)),
     },
     Opt {
         short: "",
@@ -227,7 +258,7 @@ impl Opt {
 impl Setting {
     /// Whether the command line may give it more than once.
     pub(super) fn repeats(&self) -> bool {
-        matches!(self, Self::WebOrigin(_) | Self::BackendPair)
+        matches!(self, Self::WebOrigin(_) | Self::Access(_) | Self::BackendPair)
     }
 
     /// Whether it is a key of the file's section `[core]`.
@@ -245,7 +276,8 @@ impl Setting {
             Self::MaxConnections => Some(config.max_connections.to_string()),
             Self::Count(_, field) => Some(field(&mut config).to_string()),
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
-            Self::WebOrigin(_) | Self::Backend | Self::BackendPair => None,
+            Self::WebOrigin(_) | Self::Access(_) | Self::Rate(_) => None,
+            Self::Backend | Self::BackendPair => None,
         }
     }
 
@@ -274,6 +306,8 @@ impl Setting {
             Self::Count(range, field) => *field(config) = number(value, range)?,
             Self::Seconds(zero, field) => *field(config) = seconds(value, *zero)?,
             Self::WebOrigin(field) => field(config).push(web_origin(value)?),
+            Self::Access(verdict) => config.access.push(*verdict, access::network(value)?),
+            Self::Rate(field) => *field(config) = Some(access::rate(value)?),
             Self::Backend => {
                 let step = BackendStep::Load(filled(value)?.into());
                 config.backend.push(PlacedStep { step, origin: origin.clone() });

@@ -5,10 +5,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::options::{OPTIONS, Opt, Setting};
 use super::*;
+use crate::access::Verdict;
 
 fn command(args: &[&str]) -> Result<Command, ConfigError> {
     from_args(args.iter().map(OsString::from))
@@ -74,6 +76,15 @@ fn flags_set_their_fields() {
         (&["-k", "0"], |c| c.deadlines.ping = Duration::ZERO),
         (&["--ping", "0.5"], |c| c.deadlines.ping = Duration::from_millis(500)),
         (&["--write-timeout", "0.0"], |c| c.deadlines.write = Duration::ZERO),
+        (&["--max-session", "3600"], |c| c.deadlines.session = Duration::from_secs(3600)),
+        (&["--rate", "30/60"], |c| {
+            c.rate = Some(Rate { count: 30, per: Duration::from_secs(60) });
+        }),
+        (&["--deny", "10.0.0.1", "--allow", "10.0.0.0/8", "--deny=::1"], |c| {
+            c.access.push(Verdict::Deny, network("10.0.0.1/32"));
+            c.access.push(Verdict::Allow, network("10.0.0.0/8"));
+            c.access.push(Verdict::Deny, network("::1/128"));
+        }),
         (&["--idle-timeout", "600"], |c| c.deadlines.idle = Duration::from_secs(600)),
         (&["--query-timeout", "0.001"], |c| c.deadlines.query = Duration::from_millis(1)),
         (&["--close-timeout", "31536000"], |c| c.deadlines.close = Duration::from_secs(31_536_000)),
@@ -140,6 +151,22 @@ fn wrong_command_lines_are_named() {
             &["--close-timeout", "31536000.5"],
             "--close-timeout: '31536000.5' is not a number of seconds from 0.001 to 31536000",
         ),
+        (&["--allow", ""], "--allow: needs a value"),
+        (
+            &["--allow", "10.0.0.1/8"],
+            "--allow: '10.0.0.1/8' has bits set behind its prefix; the network is 10.0.0.0/8",
+        ),
+        (
+            &["--deny", "localhost"],
+            "--deny: 'localhost' is not an address or a network such as 192.0.2.0/24 or \
+             2001:db8::/32",
+        ),
+        (
+            &["--rate", "10/m"],
+            "--rate: '10/m' is not COUNT or COUNT/SECONDS, such as 10 or 30/60; up to 1000000 in \
+             up to 86400 seconds",
+        ),
+        (&["--rate", "1", "--rate", "2"], "--rate: is given twice"),
         (&["--max-connections", "0"], "--max-connections: '0' is not a number from 1 to 1048576"),
         (
             &["--max-per-address", "99999999999999999999"],
@@ -172,6 +199,10 @@ fn seconds_are_plain_decimals() {
         let range = "a number of seconds from 0.001 to 31536000";
         assert_eq!(error, format!("--connect-timeout: '{value}' is not {range}"));
     }
+}
+
+fn network(written: &str) -> IpNet {
+    written.parse().unwrap()
 }
 
 fn origin(written: &str) -> OriginPattern {
@@ -226,6 +257,11 @@ fn files_set_their_fields() {
         }),
         // O5: what editors put before the text.
         ("\u{feff}[core]\nport=9000", |c| c.port = 9000),
+        ("[core]\nrate=5\nallow = 10.0.0.0/8\ndeny = 10.0.0.1", |c| {
+            c.rate = Some(Rate { count: 5, per: Duration::from_secs(1) });
+            c.access.push(Verdict::Allow, network("10.0.0.0/8"));
+            c.access.push(Verdict::Deny, network("10.0.0.1/32"));
+        }),
         ("[core]\norigin = https://a.org\norigin = null\n[core]\nlisten = ::1", |c| {
             c.origins = vec![origin("https://a.org"), origin("null")];
             c.listen = "::1".into();
@@ -427,4 +463,14 @@ fn the_man_page_describes_every_option_and_its_default() {
             assert_eq!(default.split([',', ';']).next(), written, "{title}");
         }
     }
+}
+
+#[test]
+fn rules_of_the_command_line_are_asked_before_those_of_the_file() {
+    let path = std::env::temp_dir().join(format!("websocksy-rules-{}.conf", std::process::id()));
+    fs::write(&path, "[core]\nallow = 10.0.0.0/8\n").unwrap();
+    let config = run(&[path.to_str().unwrap(), "--deny", "10.0.0.1"]);
+    fs::remove_file(&path).unwrap();
+    let admits = |address: &str| config.access.admits(address.parse().unwrap());
+    assert!(!admits("10.0.0.1") && admits("10.0.0.2") && !admits("192.0.2.1"));
 }

@@ -9,7 +9,7 @@
 //! | peer's reset, or a write to it that fails | all that had arrived, 1011; then as the client closes | dropped |
 //! | a write to the client that fails | nothing | all that had arrived, FIN |
 //! | framing's fault | 1009 or 1011; then as the client closes | FIN |
-//! | shutdown, no data for too long | the unframed tail, 1001 or 1000; then as the client closes | open until then |
+//! | shutdown, no data for too long, a session too long | the unframed tail, 1001 or 1000; then as the client closes | open until then |
 //!
 //! FIN is a shut-down write end; what still comes is read and forgotten until the other's FIN or
 //! the close deadline, because closing a socket with unread bytes resets it, and a reset destroys
@@ -24,6 +24,7 @@ use super::socket::{DATAGRAM_TOO_BIG, is_refusal};
 use super::to_client::PeerFault;
 use super::to_peer::ClientFault;
 use super::{Connection, Ending, Scratch, Side};
+use crate::access::NotAdmitted;
 use crate::proto::close;
 use crate::proto::frame::Opcode;
 use crate::proto::handshake;
@@ -116,8 +117,8 @@ impl Connection {
     }
 
     /// Refuses a client before any work is done for it.
-    pub fn reject(&mut self, why: &'static str, scratch: &mut Scratch) {
-        self.refuse(Ending::Full(why), scratch);
+    pub fn reject(&mut self, why: NotAdmitted, scratch: &mut Scratch) {
+        self.refuse(Ending::NotAdmitted(why), scratch);
     }
 
     /// Answers a handshake with a status, and lets the rest of the request go by unread.
@@ -125,7 +126,7 @@ impl Connection {
         if let Some(status) = ending.status() {
             let mut response = Vec::with_capacity(512);
             let date = scratch.clock.map(|clock| clock());
-            handshake::refuse(status, date, &mut response);
+            handshake::refuse(status, ending.retry_after(), date, &mut response);
             scratch.to_client.stage(&response);
         }
         self.end(ending, scratch.now);

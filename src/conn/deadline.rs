@@ -61,7 +61,8 @@ impl Connection {
             Phase::Dialling(_) => self.refuse(Ending::DialTimeout, scratch),
             Phase::Closing(_) => self.closing_is_over(scratch),
             Phase::Refused => self.lifecycle.cut_off(),
-            Phase::Open(_) | Phase::Over { .. } => {}
+            Phase::Open(_) => self.say_goodbye(Ending::Expired, scratch),
+            Phase::Over { .. } => {}
         }
     }
 

@@ -7,6 +7,7 @@ use super::peer_frames::PeerFrameFault;
 use super::side::Side;
 use super::to_client::PeerFault;
 use super::to_peer::ClientFault;
+use crate::access::NotAdmitted;
 use crate::backend::QueryError;
 use crate::framing::FramingFault;
 use crate::proto::close::CloseCode;
@@ -58,8 +59,10 @@ pub enum Ending {
     Stalled(Side),
     /// No data either way for the time the operator allows.
     Idle,
-    /// There are as many clients as the operator allows; in words.
-    Full(&'static str),
+    /// The session lasted as long as the operator allows.
+    Expired,
+    /// The client is not let in.
+    NotAdmitted(NotAdmitted),
     /// The daemon ends.
     Shutdown,
 }
@@ -99,7 +102,8 @@ impl Ending {
             Self::Stalled(Side::Client) => "client-stalled",
             Self::Stalled(Side::Peer) => "peer-stalled",
             Self::Idle => "idle",
-            Self::Full(_) => "limit-reached",
+            Self::Expired => "session-expired",
+            Self::NotAdmitted(why) => why.name(),
             Self::Shutdown => "shutdown",
         }
     }
@@ -115,12 +119,26 @@ impl Ending {
             Self::Query(QueryError::Address(_)) | Self::Dial(_) => Some(Status::BadGateway),
             Self::Query(QueryError::Bad(_)) | Self::Framing(_) => Some(Status::Internal),
             Self::QueryTimeout | Self::DialTimeout => Some(Status::GatewayTimeout),
-            Self::Full(_) | Self::Exhausted(_) | Self::Shutdown => Some(Status::Unavailable),
+            Self::NotAdmitted(why) => Some(match why {
+                NotAdmitted::Denied => Status::Forbidden,
+                NotAdmitted::TooFast { .. } => Status::TooManyRequests,
+                NotAdmitted::Full | NotAdmitted::FullForAddress => Status::Unavailable,
+                NotAdmitted::Unwatched | NotAdmitted::Displaced => Status::Unavailable,
+            }),
+            Self::Exhausted(_) | Self::Shutdown => Some(Status::Unavailable),
             Self::Left | Self::ClientVanished | Self::ClientFailed(_) => None,
-            Self::ClientClosed(_) | Self::ClientFault(_) | Self::Silent | Self::Idle => None,
+            Self::ClientClosed(_) | Self::ClientFault(_) | Self::Silent => None,
+            Self::Idle | Self::Expired => None,
             Self::PeerEnded | Self::PeerClosed(_) | Self::PeerFailed(_) => None,
             Self::PeerFault(_) | Self::Stalled(_) => None,
         }
+    }
+
+    /// After how many seconds a client that is refused may try again, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u32> {
+        let Self::NotAdmitted(NotAdmitted::TooFast { retry_after }) = self else { return None };
+        Some(*retry_after)
     }
 
     /// The code and reason of the close frame when this happens after the 101
@@ -146,10 +164,11 @@ impl Ending {
             }),
             Self::Stalled(Side::Peer) => Some((CloseCode::UNEXPECTED, "peer stopped reading")),
             Self::Idle => Some((CloseCode::NORMAL, "idle")),
+            Self::Expired => Some((CloseCode::NORMAL, "session time is over")),
             Self::Shutdown => Some((CloseCode::GOING_AWAY, "shutting down")),
             Self::ClientVanished | Self::ClientFailed(_) | Self::Silent | Self::Left => None,
             Self::Stalled(Side::Client) => None,
-            Self::Head(_) | Self::Handshake(_) | Self::HeadTimeout | Self::Full(_) => None,
+            Self::Head(_) | Self::Handshake(_) | Self::HeadTimeout | Self::NotAdmitted(_) => None,
             Self::Query(_) | Self::QueryTimeout | Self::Framing(_) | Self::Exhausted(_) => None,
             Self::Dial(_) | Self::DialTimeout => None,
         }
@@ -200,7 +219,8 @@ impl fmt::Display for Ending {
             Self::Stalled(Side::Client) => f.write_str("client stopped reading"),
             Self::Stalled(Side::Peer) => f.write_str("peer stopped reading"),
             Self::Idle => f.write_str("idle"),
-            Self::Full(what) => f.write_str(what),
+            Self::Expired => f.write_str("session time is over"),
+            Self::NotAdmitted(why) => why.fmt(f),
             Self::Shutdown => f.write_str("shutting down"),
         }
     }

@@ -182,6 +182,12 @@ impl Connection {
         self.lifecycle.ending()
     }
 
+    /// Whether the client's request head is not complete yet.
+    #[must_use]
+    pub fn awaits_head(&self) -> bool {
+        matches!(self.lifecycle.phase(), Phase::Head(..))
+    }
+
     /// Whether the client was let in: bridged now or before its end.
     #[must_use]
     pub fn was_open(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::bridge::Bridge;
 use super::lifecycle::{Opening, Phase};
+use super::liveness::after;
 use super::to_peer::PeerEncoding;
 use super::{Action, Connection, Ending, Scratch};
 use crate::backend::{Answer, QueryError};
@@ -102,7 +103,8 @@ impl Connection {
         if bridge.encoding == PeerEncoding::ReadOnly {
             self.peer.egress.shut();
         }
-        self.lifecycle.advance(Phase::Open(Box::new(bridge)), None);
+        let expires = after(scratch.now, self.config.deadlines.session);
+        self.lifecycle.advance(Phase::Open(Box::new(bridge)), expires);
         self.liveness.opened(scratch.now);
     }
 }

@@ -311,8 +311,16 @@ pub fn accept_key(key: &[u8]) -> [u8; 28] {
 }
 
 /// Appends the complete response that refuses a request; dated if the time of day is known, as
-/// RFC 9110 §6.6.1 asks of a server that has a clock.
-pub fn refuse(status: Status, date: Option<SystemTime>, out: &mut Vec<u8>) {
+/// RFC 9110 §6.6.1 asks of a server that has a clock. Where it is known after how many seconds it
+/// may be tried again, that is said (RFC 9110 §10.2.3).
+pub fn refuse(
+    status: Status,
+    retry_after: Option<u32>,
+    date: Option<SystemTime>,
+    out: &mut Vec<u8>,
+) {
+    let retry_after = retry_after.or(usual_retry_after(status));
+    let retry = retry_after.map_or_else(String::new, |after| format!("Retry-After: {after}\r\n"));
     let date = date.map_or_else(String::new, |now| format!("Date: {}\r\n", fmt_http_date(now)));
     let connection = match status {
         Status::UpgradeRequired => "Upgrade, close",
@@ -321,7 +329,7 @@ pub fn refuse(status: Status, date: Option<SystemTime>, out: &mut Vec<u8>) {
     let body = explanation(status);
     let response = format!(
         "HTTP/1.1 {} {}\r\n\
-         {date}\
+         {date}{retry}\
          Content-Length: {}\r\n\
          Content-Type: text/plain\r\n\
          Connection: {connection}\r\n\
@@ -342,21 +350,26 @@ fn required_fields(status: Status) -> &'static str {
         Status::MethodNotAllowed => "Allow: GET\r\n",
         // RFC 9110 §15.5.22, RFC 6455 §4.4.
         Status::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-        // RFC 9110 §15.6.4. Long enough for a restart or a crowd to pass.
-        Status::Unavailable => "Retry-After: 5\r\n",
         _ => "",
     }
+}
+
+/// RFC 9110 §15.6.4: long enough for a restart or a crowd to pass.
+fn usual_retry_after(status: Status) -> Option<u32> {
+    (status == Status::Unavailable).then_some(5)
 }
 
 fn explanation(status: Status) -> &'static str {
     match status {
         Status::BadRequest => "This is not a well-formed WebSocket handshake.\n",
-        Status::Forbidden => "Pages of this origin may not connect.\n",
+        Status::Unauthorized => "Say who you are: a name and a password are needed.\n",
+        Status::Forbidden => "This may not connect from there.\n",
         Status::NotFound => "There is nothing to connect to at this address.\n",
         // RFC 9110 §9.3.2: the answer to a HEAD, which is one of the methods refused, is bare.
         Status::MethodNotAllowed => "",
         Status::RequestTimeout => "The request took too long to arrive.\n",
         Status::UpgradeRequired => "This is a WebSocket endpoint: connect with version 13.\n",
+        Status::TooManyRequests => "Too many requests: try again later.\n",
         Status::FieldsTooLarge => "The request's head is too large.\n",
         Status::Internal => "The bridge failed to serve this request.\n",
         Status::BadGateway => "The server behind this bridge cannot be reached.\n",

@@ -10,6 +10,7 @@ use mio::Token;
 use super::context::Context;
 use super::dial::{self, Race};
 use super::listen::Place;
+use super::sessions::Arrival;
 use super::slots::Key;
 use super::system::System;
 use super::timer_wheel::Tick;
@@ -81,6 +82,8 @@ pub(super) struct Session<S: System> {
     announced: bool,
     /// Whether the kernel probes the peer.
     probed: bool,
+    /// Its place in the order of those whose request head is not complete.
+    pub(super) unfinished: Option<Arrival>,
     /// What it holds of the limits; those that are only told to go hold nothing.
     pub(super) place: Option<Place>,
 }
@@ -107,6 +110,7 @@ impl<S: System> Session<S> {
             query: None,
             announced: false,
             probed: false,
+            unfinished: None,
             place,
         }
     }

@@ -1,16 +1,19 @@
 //! All sessions, those among them that have more to do, and how many there may be.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
 use super::context::Context;
-use super::listen::Admission;
+use super::listen::{Admission, HangUps, Place};
 use super::session::{self, CLIENT, Next, Session};
 use super::slots::{Key, Slots};
 use super::system::System;
+use crate::access::NotAdmitted;
 use crate::config::Config;
 use crate::conn::Connection;
 use crate::conn::socket::Socket;
@@ -19,16 +22,35 @@ use crate::proto::handshake::{self, Status};
 /// How many clients that are not let in are told so at once; more are just hung up on.
 pub(super) const TOLD: usize = 256;
 
+/// How long a request head may be incomplete before its client has to make room for another: a
+/// head takes a round trip or two, on the slowest lines too.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// When a client came, and which of those of that moment it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Arrival(Instant, u64);
+
 pub(super) struct Sessions<S: System> {
     slots: Slots<Session<S>>,
     admission: Admission,
+    hang_ups: HangUps,
+    /// Clients that were let in and whose request head is not complete, the oldest first.
+    unfinished: BTreeMap<Arrival, Key>,
+    arrivals: u64,
     /// Sessions with more to do at once.
     listed: Vec<Key>,
 }
 
 impl<S: System> Sessions<S> {
     pub(super) fn new() -> Self {
-        Self { slots: Slots::new(), admission: Admission::default(), listed: Vec::new() }
+        Self {
+            slots: Slots::new(),
+            admission: Admission::default(),
+            hang_ups: HangUps::default(),
+            unfinished: BTreeMap::new(),
+            arrivals: 0,
+            listed: Vec::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -61,7 +83,11 @@ impl<S: System> Sessions<S> {
         step: impl FnOnce(&mut Session<S>, &mut Context<S>) -> Next,
     ) {
         let Some(session) = self.slots.get_mut(key) else { return };
-        match step(session, context) {
+        let next = step(session, context);
+        if !session.connection.awaits_head() {
+            session.unfinished.take().map(|arrival| self.unfinished.remove(&arrival));
+        }
+        match next {
             Next::Wait => {}
             Next::Again => {
                 if !std::mem::replace(&mut session.listed, true) {
@@ -80,9 +106,11 @@ impl<S: System> Sessions<S> {
         settings: &Rc<Config>,
         context: &mut Context<S>,
     ) {
-        let (place, full) = match self.admission.enter(address.ip(), settings) {
+        let (place, why) = match self.place(address, settings, context) {
             Ok(place) => (Some(place), None),
-            Err(_) if self.slots.len() - self.admission.admitted() >= TOLD => return,
+            Err(why) if why == NotAdmitted::Denied || self.are_many_told() => {
+                return self.hang_ups.say(address, &why, context.scratch.now);
+            }
             Err(why) => (None, Some(why)),
         };
         let Context { slab, scratch, .. } = context;
@@ -113,16 +141,70 @@ impl<S: System> Sessions<S> {
                 warn!("{session}: cannot register with epoll: {error}");
                 // No event says what it sends: that is looked at now, and when its time is up.
                 session.take_for_ready();
-                session.connection.reject("no room to watch one more", &mut context.scratch);
+                session.connection.reject(NotAdmitted::Unwatched, &mut context.scratch);
                 return session.turn(context);
             }
-            if let Some(why) = full {
+            if let Some(why) = why {
                 session.connection.reject(why, &mut context.scratch);
                 return session.turn(context);
             }
             session.enter_deadline(context);
             Next::Wait
         });
+        self.note_arrival(key, context.scratch.now);
+    }
+
+    /// A place for a client from `address`, if need be that of the one that has been at its request
+    /// head for longest: who is slow on purpose cannot hold the door.
+    fn place(
+        &mut self,
+        address: SocketAddr,
+        settings: &Config,
+        context: &mut Context<S>,
+    ) -> Result<Place, NotAdmitted> {
+        self.admission.judge(address.ip(), settings, context.scratch.now)?;
+        match self.admission.enter(address.ip(), settings) {
+            Err(NotAdmitted::Full) if self.displace(context) => {
+                self.admission.enter(address.ip(), settings)
+            }
+            entered => entered,
+        }
+    }
+
+    /// Takes its place from the oldest client whose request head is not complete; returns whether
+    /// there was one that has had its time.
+    fn displace(&mut self, context: &mut Context<S>) -> bool {
+        let Some(oldest) = self.unfinished.first_entry() else { return false };
+        if context.scratch.now.saturating_duration_since(oldest.key().0) < GRACE {
+            return false;
+        }
+        let key = oldest.remove();
+        let (hang_up, mut place) = (self.are_many_told(), None);
+        self.serve(key, context, |session, context| {
+            place = session.place.take();
+            session.connection.reject(NotAdmitted::Displaced, &mut context.scratch);
+            let next = session.turn(context);
+            if hang_up { Next::Close } else { next }
+        });
+        let had_place = place.is_some();
+        place.into_iter().for_each(|place| self.admission.leave(place));
+        had_place
+    }
+
+    /// Whether so many are told to go that more are just hung up on.
+    fn are_many_told(&self) -> bool {
+        self.slots.len() - self.admission.admitted() >= TOLD
+    }
+
+    /// Remembers when a client came that was let in.
+    fn note_arrival(&mut self, key: Key, now: Instant) {
+        let Some(session) = self.slots.get_mut(key) else { return };
+        if session.place.is_some() && session.connection.awaits_head() {
+            let arrival = Arrival(now, self.arrivals);
+            self.arrivals += 1;
+            session.unfinished = Some(arrival);
+            self.unfinished.insert(arrival, key);
+        }
     }
 
     pub(super) fn close(&mut self, key: Key, context: &mut Context<S>) {
@@ -130,6 +212,7 @@ impl<S: System> Sessions<S> {
         session.stop_reaching(context);
         session.log_end();
         context.system.freed();
+        session.unfinished.take().map(|arrival| self.unfinished.remove(&arrival));
         if let Some(place) = session.place.take() {
             self.admission.leave(place);
         }
@@ -140,7 +223,7 @@ impl<S: System> Sessions<S> {
 /// on makes its end a reset.
 fn reject(mut client: impl Socket) {
     let mut response = Vec::new();
-    handshake::refuse(Status::Unavailable, None, &mut response);
+    handshake::refuse(Status::Unavailable, None, None, &mut response);
     let _ = client.read(&mut [0; 4096]);
     let _ = client.write(&[IoSlice::new(&response)], true);
     let _ = client.shutdown();

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use websocksy::access::NotAdmitted;
 use websocksy::backend::Target;
 use websocksy::config::{Config, Deadlines};
 use websocksy::conn::{Scratch, Side};
@@ -207,7 +208,7 @@ impl Daemon {
         plug.descriptor = Some(descriptor);
         let mut session = Session::new(&self.config, visit.route.clone(), *plug, &self.scratch);
         if inside >= self.config.max_connections {
-            session.connection.reject("too many clients", &mut self.scratch);
+            session.connection.reject(NotAdmitted::Full, &mut self.scratch);
         }
         visit.stage = Stage::Inside(Box::new(session));
         self.turn(client);

@@ -8,7 +8,9 @@ use std::fmt;
 pub enum Status {
     /// The request is malformed.
     BadRequest = 400,
-    /// The page that wants to connect is not on the list of allowed origins.
+    /// The back end wants to know who asks, or a password is missing or wrong.
+    Unauthorized = 401,
+    /// The page or the address that wants to connect may not, or the peer may not be reached.
     Forbidden = 403,
     /// The back end knows no peer for this request.
     NotFound = 404,
@@ -18,6 +20,8 @@ pub enum Status {
     RequestTimeout = 408,
     /// Not a WebSocket handshake, or one for another version.
     UpgradeRequired = 426,
+    /// The address begins sessions too fast.
+    TooManyRequests = 429,
     /// The head passes one of the [`Limits`].
     FieldsTooLarge = 431,
     /// The back end or the bridge failed.
@@ -42,11 +46,13 @@ impl Status {
     pub fn reason(self) -> &'static str {
         match self {
             Self::BadRequest => "Bad Request",
+            Self::Unauthorized => "Unauthorized",
             Self::Forbidden => "Forbidden",
             Self::NotFound => "Not Found",
             Self::MethodNotAllowed => "Method Not Allowed",
             Self::RequestTimeout => "Request Timeout",
             Self::UpgradeRequired => "Upgrade Required",
+            Self::TooManyRequests => "Too Many Requests",
             Self::FieldsTooLarge => "Request Header Fields Too Large",
             Self::Internal => "Internal Server Error",
             Self::BadGateway => "Bad Gateway",

@@ -1,16 +1,19 @@
-//! How many clients there may be, in all and from each address.
+//! Which clients may come, how fast, and how many there may be in all and from each address.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
+use std::time::Instant;
 
+use crate::access::{NotAdmitted, Rates, counted_as};
 use crate::config::Config;
 
-/// Counts the clients that were let in.
+/// Counts the clients that come and those that were let in.
 #[derive(Default)]
 pub(in crate::reactor) struct Admission {
     admitted: usize,
     per_address: HashMap<IpAddr, usize>,
+    rates: Option<Rates>,
 }
 
 /// A client's place among those that are counted; given back with [`Admission::leave`].
@@ -18,7 +21,28 @@ pub(in crate::reactor) struct Admission {
 pub(in crate::reactor) struct Place(IpAddr);
 
 impl Admission {
-    /// A place for a client from `address`.
+    /// Whether a client from `address` may come now, if there is a place.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub(in crate::reactor) fn judge(
+        &mut self,
+        address: IpAddr,
+        limits: &Config,
+        now: Instant,
+    ) -> Result<(), NotAdmitted> {
+        if !limits.access.admits(address) {
+            return Err(NotAdmitted::Denied);
+        }
+        let Some(rate) = limits.rate else { return Ok(()) };
+        let rates = self.rates.get_or_insert_with(|| Rates::new(rate));
+        rates.take(address, now).map_err(|wait| {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            NotAdmitted::TooFast { retry_after: seconds.try_into().unwrap_or(u32::MAX) }
+        })
+    }
+
+    /// A place for a client from `address`, IPv6 by its /64.
     ///
     /// # Errors
     /// Why there is none.
@@ -26,13 +50,14 @@ impl Admission {
         &mut self,
         address: IpAddr,
         limits: &Config,
-    ) -> Result<Place, &'static str> {
+    ) -> Result<Place, NotAdmitted> {
+        let address = counted_as(address);
         let from_here = self.per_address.get(&address).copied().unwrap_or_default();
         if self.admitted >= limits.max_connections {
-            return Err("too many clients");
+            return Err(NotAdmitted::Full);
         }
         if limits.max_per_address != 0 && from_here >= limits.max_per_address {
-            return Err("too many clients from this address");
+            return Err(NotAdmitted::FullForAddress);
         }
         self.admitted += 1;
         self.per_address.insert(address, from_here + 1);
@@ -73,9 +98,9 @@ mod tests {
         let first = admission.enter(here, &limits).ok().unwrap();
         let second = admission.enter(here, &limits).ok().unwrap();
         let full = admission.enter(here, &limits).err();
-        assert_eq!(full, Some("too many clients from this address"));
+        assert_eq!(full, Some(NotAdmitted::FullForAddress));
         let third = admission.enter(there, &limits).ok().unwrap();
-        assert_eq!(admission.enter(there, &limits).err(), Some("too many clients"));
+        assert_eq!(admission.enter(there, &limits).err(), Some(NotAdmitted::Full));
         admission.leave(first);
         let fourth = admission.enter(here, &limits).ok().unwrap();
         assert_eq!((admission.admitted(), admission.addresses()), (3, 2));

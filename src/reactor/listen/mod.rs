@@ -1,6 +1,7 @@
 //! Where clients come from, and how many there may be.
 
 mod admission;
+mod hang_ups;
 mod pause;
 pub(super) mod tcp;
 
@@ -12,6 +13,7 @@ use std::time::Instant;
 use mio::Token;
 
 pub(super) use admission::{Admission, Place};
+pub(super) use hang_ups::HangUps;
 use pause::{Pause, is_one_clients};
 
 use super::system::System;
