@@ -158,3 +158,56 @@ fn a_session_ends_when_its_time_is_over() {
     daemon.wait_for_log(": ended: session time is over; ");
     assert!(matches!(read_to_end(&mut client.stream().try_clone().unwrap()).1, End::Fin));
 }
+
+/// The status that a client is answered with.
+fn refused(daemon: &Daemon) -> u16 {
+    let mut stream = open(daemon.port());
+    stream.write_all(BASE.as_bytes()).unwrap();
+    answer(&mut stream, b"").status
+}
+
+#[test]
+fn peers_are_dialled_where_they_are_allowed() {
+    let peer = Peer::echo();
+    // This name is looked up.
+    let host = format!("host=tcp://127.1:{}", peer.port());
+    let daemon = Daemon::start(&["-c", &host, "--peer-allow", "127.0.0.0/8"]);
+    drop(Client::connect(daemon.port()));
+    for scheme in ["tcp", "udp"] {
+        let host = format!("host={scheme}://127.1:{}", peer.port());
+        let daemon = Daemon::start(&["-c", &host, "--peer-allow", "10.0.0.0/8"]);
+        assert_eq!(refused(&daemon), 403, "{scheme}");
+        daemon.wait_for_log("peer not allowed: 127.0.0.1 is in no network of --peer-allow");
+    }
+    assert_eq!(peer.dials(), 1);
+}
+
+#[test]
+fn what_the_operator_wrote_as_an_address_is_meant() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "binary", &["--peer-allow", "10.0.0.0/8"]);
+    drop(Client::connect(daemon.port()));
+}
+
+#[test]
+fn metadata_services_are_not_reached_by_name() {
+    for scheme in ["tcp", "udp"] {
+        let host = format!("host={scheme}://169.254.43518:80"); // 169.254.169.254, for a resolver
+        let daemon = Daemon::start(&["-c", &host]);
+        assert_eq!(refused(&daemon), 403, "{scheme}");
+        daemon.wait_for_log("peer not allowed: 169.254.169.254 is a link-local or metadata");
+    }
+}
+
+#[test]
+fn an_open_door_before_a_peer_on_loopback_is_said() {
+    let says = |arguments: &[&str]| {
+        let daemon = Daemon::start(arguments);
+        daemon.log().iter().any(|line| line.contains("say who may come with --origin"))
+    };
+    let local = ["-c", "host=tcp://localhost:9"];
+    assert!(says(&local));
+    assert!(!says(&["-c", "host=tcp://192.0.2.1:9"]));
+    assert!(!says(&[&local[..], &["--origin", "https://a.example"]].concat()));
+    assert!(!says(&[&local[..], &["--deny", "192.0.2.0/24"]].concat()));
+}

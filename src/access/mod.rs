@@ -1,9 +1,12 @@
-//! Who may come: address lists and rates. Pure: addresses and the time in, verdicts out.
+//! Who may come and what may be reached: address lists and rates. Pure: addresses and the time in,
+//! verdicts out.
 
 mod lists;
+mod peers;
 mod rate;
 
 pub use lists::{AccessList, Verdict};
+pub use peers::{Barred, PeerList};
 pub use rate::{Rate, Rates};
 
 use std::fmt;

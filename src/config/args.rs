@@ -7,7 +7,9 @@ use getopts::{Fail, HasArg, Matches, Occur, Options};
 
 use super::file::{self, FileSteps};
 use super::nearest::nearest;
-use super::options::{FILE, GENERATE, HELP, LISTEN, OPTIONS, ORIGIN, PORT, Setting, VERSION};
+use super::options::{
+    FILE, GENERATE, HELP, LISTEN, OPTIONS, ORIGIN, PEER_ALLOW, PORT, Setting, VERSION,
+};
 use super::{Config, ConfigError, completions, help, listen, steps};
 use crate::logging::Escaped;
 
@@ -87,6 +89,9 @@ fn configure(matches: &Matches) -> Result<Config, ConfigError> {
     }
     if matches.opt_present(ORIGIN) {
         config.origins.clear(); // flags win over the file, they do not add to it
+    }
+    if matches.opt_present(PEER_ALLOW) {
+        config.peers.clear();
     }
     let access_of_file = std::mem::take(&mut config.access);
     for (flag, setting, value) in in_order(matches) {

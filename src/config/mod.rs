@@ -19,7 +19,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::access::{AccessList, Rate};
+use crate::access::{AccessList, PeerList, Rate};
 use crate::proto::origin::OriginPattern;
 pub use args::{Command, from_args};
 pub use file::{from_file, is_core_key};
@@ -99,6 +99,8 @@ pub struct Config {
     pub access: AccessList,
     /// How many sessions an address may begin in which time; none for no limit.
     pub rate: Option<Rate>,
+    /// The addresses that peers may have.
+    pub peers: PeerList,
     /// The longest message of `auto` and `binary`, bytes.
     pub max_message: usize,
     /// Threads that run a plug-in's `query`; more than one only for plug-ins that allow it.
@@ -165,6 +167,7 @@ impl Default for Config {
             origins: Vec::new(),
             access: AccessList::default(),
             rate: None,
+            peers: PeerList::default(),
             max_message: 64 * 1024,
             query_threads: 1,
             max_connections: 10_000,

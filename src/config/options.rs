@@ -33,6 +33,7 @@ pub(super) enum Setting {
     Seconds(Zero, fn(&mut Config) -> &mut Duration),
     WebOrigin(fn(&mut Config) -> &mut Vec<OriginPattern>),
     Access(Verdict),
+    PeerAllow,
     Rate(fn(&mut Config) -> &mut Option<Rate>),
     Backend,
     /// `KEY=VALUE` for the back end. The file has the section `[backend]` for this.
@@ -51,6 +52,7 @@ pub(super) const GENERATE: &str = "generate";
 pub(super) const VERSION: &str = "version";
 pub(super) const FILE: &str = "file";
 pub(super) const ORIGIN: &str = "origin";
+pub(super) const PEER_ALLOW: &str = "peer-allow";
 pub(super) const LISTEN: &str = "listen";
 pub(super) const CONFIG: &str = "config";
 pub(super) const PORT: &str = "port";
@@ -142,6 +144,13 @@ pub(super) const OPTIONS: &[Opt] = &[
         hint: "COUNT[/SECONDS]",
         help: "The most new sessions from one address in this time, 1 second if none is written",
         setting: Some(Setting::Rate(|c| &mut c.rate)),
+    },
+    Opt {
+        short: "",
+        long: PEER_ALLOW,
+        hint: "CIDR",
+        help: "Dial peers in this network, and with that no others; repeatable",
+        setting: Some(Setting::PeerAllow),
     },
     Opt {
         short: "k",
@@ -258,7 +267,7 @@ impl Opt {
 impl Setting {
     /// Whether the command line may give it more than once.
     pub(super) fn repeats(&self) -> bool {
-        matches!(self, Self::WebOrigin(_) | Self::Access(_) | Self::BackendPair)
+        matches!(self, Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::BackendPair)
     }
 
     /// Whether it is a key of the file's section `[core]`.
@@ -276,7 +285,7 @@ impl Setting {
             Self::MaxConnections => Some(config.max_connections.to_string()),
             Self::Count(_, field) => Some(field(&mut config).to_string()),
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
-            Self::WebOrigin(_) | Self::Access(_) | Self::Rate(_) => None,
+            Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
             Self::Backend | Self::BackendPair => None,
         }
     }
@@ -307,6 +316,7 @@ impl Setting {
             Self::Seconds(zero, field) => *field(config) = seconds(value, *zero)?,
             Self::WebOrigin(field) => field(config).push(web_origin(value)?),
             Self::Access(verdict) => config.access.push(*verdict, access::network(value)?),
+            Self::PeerAllow => config.peers.push(access::network(value)?),
             Self::Rate(field) => *field(config) = Some(access::rate(value)?),
             Self::Backend => {
                 let step = BackendStep::Load(filled(value)?.into());

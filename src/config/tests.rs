@@ -76,6 +76,10 @@ fn flags_set_their_fields() {
         (&["-k", "0"], |c| c.deadlines.ping = Duration::ZERO),
         (&["--ping", "0.5"], |c| c.deadlines.ping = Duration::from_millis(500)),
         (&["--write-timeout", "0.0"], |c| c.deadlines.write = Duration::ZERO),
+        (&["--peer-allow", "10.0.0.0/8", "--peer-allow=::1"], |c| {
+            c.peers.push(network("10.0.0.0/8"));
+            c.peers.push(network("::1/128"));
+        }),
         (&["--max-session", "3600"], |c| c.deadlines.session = Duration::from_secs(3600)),
         (&["--rate", "30/60"], |c| {
             c.rate = Some(Rate { count: 30, per: Duration::from_secs(60) });
@@ -394,6 +398,10 @@ fn sample(opt: &Opt) -> &'static str {
     match opt.setting.as_ref().unwrap() {
         Setting::WebOrigin(_) => "https://example.org",
         Setting::BackendPair => "key=value",
+        Setting::Access(Verdict::Allow) => "192.0.2.0/24",
+        Setting::Access(Verdict::Deny) => "192.0.2.1",
+        Setting::PeerAllow => "2001:db8::/32",
+        Setting::Rate(_) => "7/7",
         Setting::Listen | Setting::Backend => "name",
         Setting::Plugins => "/dir",
         Setting::Count(range, _) if !range.contains(&77) => "777",

@@ -7,7 +7,7 @@ use super::peer_frames::PeerFrameFault;
 use super::side::Side;
 use super::to_client::PeerFault;
 use super::to_peer::ClientFault;
-use crate::access::NotAdmitted;
+use crate::access::{Barred, NotAdmitted};
 use crate::backend::QueryError;
 use crate::framing::FramingFault;
 use crate::proto::close::CloseCode;
@@ -33,7 +33,9 @@ pub enum Ending {
     QueryTimeout,
     /// The peer could not be reached; in words.
     Dial(String),
-    /// Nor within the deadline.
+    /// The peer has no address that may be dialled.
+    PeerBarred(Barred),
+    /// The peer could not be reached within the deadline.
     DialTimeout,
     /// The client left before it had its answer.
     Left,
@@ -82,6 +84,7 @@ impl Ending {
             Self::Framing(_) => "framing-unusable",
             Self::QueryTimeout => "backend-timeout",
             Self::Dial(_) => "peer-unreachable",
+            Self::PeerBarred(why) => why.name(),
             Self::DialTimeout => "peer-connect-timeout",
             Self::Left => "client-left",
             Self::ClientClosed(_) => "client-closed",
@@ -118,6 +121,7 @@ impl Ending {
             Self::Query(QueryError::NoPeer) => Some(Status::NotFound),
             Self::Query(QueryError::Address(_)) | Self::Dial(_) => Some(Status::BadGateway),
             Self::Query(QueryError::Bad(_)) | Self::Framing(_) => Some(Status::Internal),
+            Self::PeerBarred(_) => Some(Status::Forbidden),
             Self::QueryTimeout | Self::DialTimeout => Some(Status::GatewayTimeout),
             Self::NotAdmitted(why) => Some(match why {
                 NotAdmitted::Denied => Status::Forbidden,
@@ -170,7 +174,7 @@ impl Ending {
             Self::Stalled(Side::Client) => None,
             Self::Head(_) | Self::Handshake(_) | Self::HeadTimeout | Self::NotAdmitted(_) => None,
             Self::Query(_) | Self::QueryTimeout | Self::Framing(_) | Self::Exhausted(_) => None,
-            Self::Dial(_) | Self::DialTimeout => None,
+            Self::Dial(_) | Self::PeerBarred(_) | Self::DialTimeout => None,
         }
     }
 }
@@ -186,6 +190,7 @@ impl fmt::Display for Ending {
             Self::Framing(fault) => write!(f, "framing fault: {fault}"),
             Self::QueryTimeout => f.write_str("back end: no answer in time"),
             Self::Dial(why) => write!(f, "peer not reached: {why}"),
+            Self::PeerBarred(why) => write!(f, "peer not allowed: {why}"),
             Self::DialTimeout => f.write_str("peer not reached in time"),
             Self::Left => f.write_str("client left during the handshake"),
             Self::ClientClosed(Some(code)) => write!(f, "client closed with {}", code.get()),

@@ -1,10 +1,13 @@
 //! From the first byte to the 101: head, back end, peer (RFC 6455 §4.2).
 
+use std::net::IpAddr;
+
 use super::bridge::Bridge;
 use super::lifecycle::{Opening, Phase};
 use super::liveness::after;
 use super::to_peer::PeerEncoding;
 use super::{Action, Connection, Ending, Scratch};
+use crate::access::Barred;
 use crate::backend::{Answer, QueryError};
 use crate::framing::Framer;
 use crate::proto::handshake::{self, Upgrade};
@@ -63,6 +66,19 @@ impl Connection {
     /// The peer cannot be reached; `why` in words.
     pub fn not_connected(&mut self, why: String, scratch: &mut Scratch) {
         self.not_open(Ending::Dial(why), scratch);
+    }
+
+    /// Whether the peer may have this address.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_peer(&self, address: IpAddr) -> Result<(), Barred> {
+        self.config.peers.check(address)
+    }
+
+    /// None of the peer's addresses may be dialled.
+    pub fn peer_barred(&mut self, why: Barred, scratch: &mut Scratch) {
+        self.not_open(Ending::PeerBarred(why), scratch);
     }
 
     /// Refuses a client that waits for its peer; one that left meanwhile does not care.

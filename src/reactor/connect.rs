@@ -35,6 +35,7 @@ impl<S: System> Session<S> {
     /// sees the session's slot.
     fn ask(&mut self, upgrade: Box<Upgrade>, slot: Slot, context: &mut Context<S>) {
         if let Some(answer) = context.offload.answer(&upgrade) {
+            self.of_operator = true;
             return self.connection.answered(upgrade, slot, answer, &mut context.scratch);
         }
         let asked = self.client.duplicate().and_then(|socket| {
@@ -65,7 +66,7 @@ impl<S: System> Session<S> {
         let Some(target) = &self.target else { return };
         match dial::begin(target, &mut context.system) {
             Ok(Begun::Connected(peer)) => self.connected(peer, context),
-            Ok(Begun::Addresses(addresses)) => self.race(addresses, context),
+            Ok(Begun::Addresses(addresses)) => self.reach(addresses, context),
             Ok(Begun::Name(name)) => match context.offload.resolve(&name, self.key) {
                 Ok(place) => self.peer = PeerState::Resolving(place),
                 Err(error) => self.connection.exhausted(error.to_string(), &mut context.scratch),
@@ -110,21 +111,42 @@ impl<S: System> Session<S> {
 
     /// The turn in which the name is looked up.
     pub(super) fn resolved(&mut self, addresses: LookedUp, context: &mut Context<S>) -> Next {
-        match (addresses, self.target.as_deref()) {
-            (Ok(addresses), Some(&Target::Udp { port, .. })) => {
-                let addresses = dial::at_port(addresses, port);
-                match dial::connect_udp(&addresses, &mut context.system) {
-                    Ok(peer) => self.connected(peer, context),
-                    Err(error) => self.not_connected(&error, context),
-                }
-            }
-            (Ok(addresses), Some(&Target::Tcp { port, .. })) => {
-                self.race(dial::at_port(addresses, port), context);
-            }
-            (Ok(_), _) => {}
-            (Err(error), _) => self.not_connected(&error, context),
+        match addresses {
+            Ok(addresses) => self.reach(addresses, context),
+            Err(error) => self.not_connected(&error, context),
         }
         self.turn(context)
+    }
+
+    /// Tries those of the target's addresses that a peer may have.
+    fn reach(&mut self, addresses: Vec<SocketAddr>, context: &mut Context<S>) {
+        let Some(Target::Tcp { host, port } | Target::Udp { host, port }) = self.target.as_deref()
+        else {
+            return;
+        };
+        // What the operator wrote as an address is meant, whatever it is.
+        let is_meant = self.of_operator && dial::is_literal(host);
+        let mut addresses = dial::at_port(addresses, *port);
+        let mut barred = None;
+        addresses.retain(|address| match self.connection.check_peer(address.ip()) {
+            Err(why) if !is_meant => {
+                barred.get_or_insert(why);
+                false
+            }
+            Ok(()) | Err(_) => true,
+        });
+        let is_udp = matches!(self.target.as_deref(), Some(Target::Udp { .. }));
+        match barred {
+            Some(why) if addresses.is_empty() => {
+                self.peer = PeerState::None;
+                self.connection.peer_barred(why, &mut context.scratch);
+            }
+            _ if is_udp => match dial::connect_udp(&addresses, &mut context.system) {
+                Ok(peer) => self.connected(peer, context),
+                Err(error) => self.not_connected(&error, context),
+            },
+            _ => self.race(addresses, context),
+        }
     }
 
     fn race(&mut self, addresses: Vec<SocketAddr>, context: &mut Context<S>) {

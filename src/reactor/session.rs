@@ -71,6 +71,8 @@ pub(super) struct Session<S: System> {
     pub(super) address: SocketAddr,
     pub(super) peer: PeerState<S::Transport>,
     pub(super) target: Option<Box<Target>>,
+    /// Whether the target is what the operator wrote, without a plug-in that chose it.
+    pub(super) of_operator: bool,
     client_ready: Ready,
     peer_ready: Ready,
     /// The wheel's entry that counts, zero for none.
@@ -102,6 +104,7 @@ impl<S: System> Session<S> {
             address,
             peer: PeerState::None,
             target: None,
+            of_operator: false,
             // A fresh socket takes a write; what there is to read, its first event says.
             client_ready: Ready { writable: true, ..Ready::default() },
             peer_ready: Ready::default(),

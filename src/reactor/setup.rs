@@ -173,6 +173,19 @@ fn refused(origin: impl fmt::Display, error: &impl fmt::Display) -> StartError {
     StartError::Configuration(format!("{origin}: {error}"))
 }
 
+/// A server on loopback trusts who reaches it, as a rule; and any page in a browser reaches us.
+fn warn_of_open_door(config: &Config, backend: &Backend) {
+    if !config.origins.is_empty() || !config.access.is_empty() {
+        return;
+    }
+    if let Some(target) = backend.only_target().filter(dial::is_loopback) {
+        warn!(
+            "whoever reaches this port, and any page in a browser that does, may use {target}: \
+             say who may come with --origin or --allow"
+        );
+    }
+}
+
 /// A loop that listens.
 fn set_up(config: Config, backend: Backend) -> Result<Reactor<Kernel>, (String, io::Error)> {
     let failed = |what: &str| {
@@ -185,6 +198,7 @@ fn set_up(config: Config, backend: Backend) -> Result<Reactor<Kernel>, (String, 
         .map_err(failed(&format!("cannot listen on {} port {}", config.listen, config.port)))?;
     let local = listener.local_addr().map_err(failed("listening socket"))?;
     let name = backend.name().to_owned();
+    warn_of_open_door(&config, &backend);
     let looks_up = backend.only_target().is_none_or(|target| dial::needs_look_up(&target));
     let resolvers = if looks_up { RESOLVERS } else { 0 };
     let threads = Threads::start(backend, resolvers, waker).map_err(failed("threads"))?;

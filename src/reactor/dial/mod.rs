@@ -19,7 +19,7 @@ pub(super) use race::{Race, Standing};
 pub(super) enum Begun<T> {
     /// The peer is there.
     Connected(T),
-    /// TCP: these addresses are to be tried.
+    /// TCP or UDP: these addresses are to be tried.
     Addresses(Vec<SocketAddr>),
     /// TCP or UDP: the name must be looked up.
     Name(String),
@@ -30,16 +30,16 @@ pub(super) enum Begun<T> {
 /// Begins to reach `target`.
 pub(super) fn begin<S: System>(target: &Target, system: &mut S) -> io::Result<Begun<S::Transport>> {
     Ok(match target {
-        Target::Tcp { host, port } => match literal(host) {
-            Some(addresses) => Begun::Addresses(at_port(addresses, *port)),
+        Target::Tcp { host, .. } => match literal(host) {
+            Some(addresses) => Begun::Addresses(addresses),
             None => Begun::Name(host.clone()),
         },
         // IPv4 first: a server of the IPv6 wildcard address hears it too (ipv6(7)), while one of
         // IPv4 would not hear IPv6.
-        Target::Udp { host, port } => match literal(host) {
+        Target::Udp { host, .. } => match literal(host) {
             Some(mut addresses) => {
                 addresses.sort_by_key(SocketAddr::is_ipv6);
-                Begun::Connected(connect_udp(&at_port(addresses, *port), system)?)
+                Begun::Addresses(addresses)
             }
             None => Begun::Name(host.clone()),
         },
@@ -94,6 +94,19 @@ fn literal(host: &str) -> Option<Vec<SocketAddr>> {
     Some(addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
 }
 
+/// Whether a host stands for its own addresses, whoever is asked: also with a zone (RFC 4007 §11),
+/// which takes a look-up.
+pub(super) fn is_literal(host: &str) -> bool {
+    let address = host.split_once('%').map_or(host, |(address, _)| address);
+    literal(address).is_some()
+}
+
+/// Whether a peer is reached by the loopback network alone.
+pub(super) fn is_loopback(target: &Target) -> bool {
+    let (Target::Tcp { host, .. } | Target::Udp { host, .. }) = target else { return false };
+    literal(host).is_some_and(|all| all.iter().all(|one| one.ip().to_canonical().is_loopback()))
+}
+
 /// The addresses with the target's port.
 pub(super) fn at_port(mut addresses: Vec<SocketAddr>, port: u16) -> Vec<SocketAddr> {
     addresses.iter_mut().for_each(|address| address.set_port(port));
@@ -119,5 +132,24 @@ mod tests {
         assert_eq!(literal("LocalHost").unwrap().len(), 2);
         assert_eq!(literal("::1").unwrap(), ["[::1]:0".parse::<SocketAddr>().unwrap()]);
         assert_eq!(literal("example.org"), None);
+        for (host, is) in [("fe80::1%eth0", true), ("localhost", true), ("eth0%1", false)] {
+            assert_eq!(is_literal(host), is, "{host}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_what_no_other_machine_is_reached_by() {
+        for (host, is) in [
+            ("localhost", true),
+            ("127.0.0.2", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.0.2.1", false),
+            ("example.org", false),
+        ] {
+            let target = Target::Tcp { host: host.into(), port: 1 };
+            assert_eq!(is_loopback(&target), is, "{host}");
+        }
+        assert!(!is_loopback(&Target::UnixStream("/run/peer".into())));
     }
 }
