@@ -2,7 +2,7 @@
 
 /// What plug-ins find in the executable that loads them; `backends/include/websocksy.h` has the
 /// prototypes.
-const EXPORTED: [&str; 10] = [
+const EXPORTED: [&str; 11] = [
     "client_connect",
     "client_register",
     "core_framing",
@@ -10,6 +10,7 @@ const EXPORTED: [&str; 10] = [
     "core_header_at",
     "core_header_count",
     "core_log",
+    "core_refuse",
     "core_register_encoder",
     "core_register_framing",
     "xstr_lower",

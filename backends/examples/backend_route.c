@@ -3,6 +3,8 @@
  *
  *   websocksy --plugins DIR -b route -c /desktop=tcp://localhost:5900 -c /chat=unix:///run/chat
  *
+ * A peer that is written as "-" is away: its clients are told to come back later.
+ *
  * A back end is found by its file's name, backend_route.so, and by the four functions below.
  */
 #include <stdio.h>
@@ -65,9 +67,13 @@ ws_peer_info query(char* endpoint, size_t protocols, char** protocol, size_t hea
 	(void)protocol;
 	(void)headers;
 	(void)header;
-	(void)ws;
 	for (at = routes; at; at = at->next) {
 		if (strlen(at->endpoint) == path && !strncmp(at->endpoint, endpoint, path)) {
+			if (!strcmp(at->peer, "-")) {
+				/* Without this call, no host would be a 404. */
+				core_refuse(ws, 503, "this peer is away", 60);
+				break;
+			}
 			peer.host = strdup(at->peer);
 			peer.protocol = 0; /* the first that is offered; if none is, this says "none" */
 			break;

@@ -72,6 +72,12 @@ int core_register_encoder(char* name, ws_encoder encoder) {
 	return 0;
 }
 
+int core_refuse(websocket* ws, int status, const char* reason, unsigned retry_after) {
+	(void)ws;
+	printf("refused with %d: %s; retry after %u\n", status, reason ? reason : "", retry_after);
+	return 0;
+}
+
 char* xstr_lower(char* in) {
 	char* at;
 

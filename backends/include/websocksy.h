@@ -285,6 +285,20 @@ size_t core_header_count(websocket* ws);
 ws_http_header* core_header_at(websocket* ws, size_t index);
 char* core_header(websocket* ws, const char* name);
 
+/*
+ * Ours: refuses the client whose `query` runs with this `ws`, on any of its threads, and says why.
+ * What `query` returns then counts for nothing but to be freed; the last call holds. Without a call,
+ * a null host is status 404.
+ *
+ *   status       401, 403, 404, 429 or 503.
+ *   reason       For the client and the log; UTF-8, of which the first 123 bytes are taken. May be
+ *                null.
+ *   retry_after  Seconds after which the client may try again; 0 to say nothing of it.
+ *
+ * Returns 0; non-zero for another status, which is logged, and when no query runs with this `ws`.
+ */
+int core_refuse(websocket* ws, int status, const char* reason, unsigned retry_after);
+
 /* Ours: what a line of the log is. */
 #define WS_LOG_ERROR 1
 #define WS_LOG_WARNING 2

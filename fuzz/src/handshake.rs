@@ -109,7 +109,7 @@ fn check_acceptance(upgrade: &Upgrade, chosen: Option<usize>) {
 fn check_refusal(refused: &Refused) {
     for date in [None, Some(SystemTime::UNIX_EPOCH)] {
         let mut out = Vec::new();
-        refuse(refused.status, None, date, &mut out);
+        refuse(&refused.status.into(), date, &mut out);
         Response::read(&out).check_refusal();
     }
     assert!(matches!(refused.status.code(), 400 | 403 | 426 | 431));

@@ -4,6 +4,7 @@ use super::address_error::AddressError;
 use super::keys::KEYS;
 use super::target::Target;
 use crate::framing::ConfigFault;
+use crate::logging::Escaped;
 use std::path::PathBuf;
 use std::{fmt, io};
 use websocksy_abi::{WEBSOCKSY_API_VERSION, peer_transport};
@@ -172,6 +173,8 @@ impl From<AddressError> for ConfigureError {
 pub enum QueryError {
     /// The back end knows none for this client: 404.
     NoPeer,
+    /// It refuses this client, and says why.
+    Refused(Refusal),
     /// What it returned is no answer: 500.
     Bad(BadAnswer),
     /// It named a peer that can be none: 502.
@@ -182,6 +185,8 @@ impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPeer => f.write_str("no peer for this client"),
+            Self::Refused(why) if why.reason.is_empty() => f.write_str("refused"),
+            Self::Refused(why) => write!(f, "refused: {}", Escaped(&why.reason)),
             Self::Bad(bad) => bad.fmt(f),
             Self::Address(error) => error.fmt(f),
         }
@@ -189,6 +194,59 @@ impl fmt::Display for QueryError {
 }
 
 impl std::error::Error for QueryError {}
+
+/// What a back end refuses a client with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: RefusalStatus,
+    /// Why, for the client and the log: no control characters, 123 bytes at most; may be empty.
+    pub reason: String,
+    /// Seconds after which the client may try again.
+    pub retry_after: Option<u32>,
+}
+
+/// The statuses that a back end may refuse with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalStatus {
+    /// 401
+    Unauthorized,
+    /// 403
+    Forbidden,
+    /// 404
+    NotFound,
+    /// 429
+    TooMany,
+    /// 503
+    Unavailable,
+}
+
+impl RefusalStatus {
+    /// The status of this number, if it is one of them.
+    #[must_use]
+    pub fn from_code(code: i32) -> Option<Self> {
+        Some(match code {
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            429 => Self::TooMany,
+            503 => Self::Unavailable,
+            _ => return None,
+        })
+    }
+
+    /// The name for logs and metrics of a session that ends by it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "backend-unauthorized",
+            Self::Forbidden => "backend-forbidden",
+            Self::NotFound => "backend-not-found",
+            Self::TooMany => "backend-rate-limited",
+            Self::Unavailable => "backend-unavailable",
+        }
+    }
+}
 
 /// How an answer breaks the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Functions that back ends call, beside those of the registry of framings.
 #![allow(unsafe_code)] // C functions, on pointers that C hands over
 
-use libc::{c_char, c_int, size_t};
+use super::error::{Refusal, RefusalStatus};
+use libc::{c_char, c_int, c_uint, size_t};
 use log::Level;
 use std::cell::RefCell;
 use std::ptr;
@@ -12,12 +13,17 @@ use websocksy_abi::{WS_LOG_DEBUG, WS_LOG_ERROR, WS_LOG_WARNING, websocket, ws_ht
 /// The longest line that a plug-in logs, bytes.
 const LONGEST_LINE: usize = 512;
 
+/// The longest reason of a refusal, bytes: that of a close frame (RFC 6455 §5.5).
+const LONGEST_REASON: usize = 123;
+
 /// All header fields of a request whose query runs.
 struct Entry {
     /// Where the struct is that the query was handed.
     ws: usize,
     first: *mut ws_http_header,
     count: usize,
+    /// What the plug-in refuses the client with, once it does.
+    refusal: Option<Refusal>,
 }
 
 // SAFETY: fields are read under the lock of `SHOWN`, from any thread, and the query's own removes
@@ -39,8 +45,14 @@ impl Shown {
     /// `fields` stay where they are until this is dropped.
     pub(super) fn new(ws: &mut websocket, fields: &mut [ws_http_header]) -> Self {
         let ws = ptr::from_mut(ws) as usize;
-        shown().push(Entry { ws, first: fields.as_mut_ptr(), count: fields.len() });
+        let (first, count) = (fields.as_mut_ptr(), fields.len());
+        shown().push(Entry { ws, first, count, refusal: None });
         Self(ws)
+    }
+
+    /// What the plug-in refused the client with, if it did.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        shown().iter_mut().find(|entry| entry.ws == self.0)?.refusal.take()
     }
 }
 
@@ -91,6 +103,57 @@ pub unsafe extern "C" fn core_header(ws: *mut websocket, name: *const c_char) ->
         };
         fields.iter_mut().find(named).map_or(ptr::null_mut(), |field| field.value)
     })
+}
+
+/// For back ends, ours: refuses the client whose `query` runs with this `ws`. Returns 0, or -1 for
+/// what cannot be.
+///
+/// # Safety
+/// `reason` is null or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn core_refuse(
+    ws: *mut websocket,
+    status: c_int,
+    reason: *const c_char,
+    retry_after: c_uint,
+) -> c_int {
+    let Some(status) = RefusalStatus::from_code(status) else {
+        log::warn!("a plug-in refuses a client with {status}: not one of 401, 403, 404, 429, 503");
+        return -1;
+    };
+    // SAFETY: the caller's obligation.
+    let reason = unsafe { reason_text(reason) };
+    let retry_after = Some(retry_after).filter(|seconds| *seconds > 0);
+    let mut shown = shown();
+    let Some(entry) = shown.iter_mut().find(|entry| entry.ws == ws as usize) else {
+        drop(shown);
+        log::warn!("a plug-in refuses a client outside of its query: ignored");
+        return -1;
+    };
+    entry.refusal = Some(Refusal { status, reason, retry_after });
+    0
+}
+
+/// A reason as it may stand in a response, a close frame and a log.
+///
+/// # Safety
+/// `reason` is null or a C string.
+unsafe fn reason_text(reason: *const c_char) -> String {
+    if reason.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller's obligation; what lies beyond the limit is not looked at.
+    let bytes = unsafe {
+        let length = libc::strnlen(reason, LONGEST_REASON);
+        std::slice::from_raw_parts(reason.cast::<u8>(), length)
+    };
+    let text = String::from_utf8_lossy(bytes);
+    let mut reason: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // What was not UTF-8 became longer, and a character may have been cut.
+    while reason.len() > LONGEST_REASON || reason.ends_with(char::REPLACEMENT_CHARACTER) {
+        reason.pop();
+    }
+    reason
 }
 
 thread_local! {

@@ -21,7 +21,8 @@ mod vtable;
 
 pub use address_error::AddressError;
 pub use error::{BadAnswer, ConfigureError, LoadError, Mistrust, QueryError};
-pub use exports::{client_connect, client_register, core_log};
+pub use error::{Refusal, RefusalStatus};
+pub use exports::{client_connect, client_register, core_log, core_refuse};
 pub use exports::{core_header, core_header_at, core_header_count};
 pub use keys::{KEYS, Key};
 pub use load::load_framings;

@@ -1,6 +1,7 @@
 //! What a query shows to C code: the client's own slot, filled and true, on loan until the call
 //! returns.
 
+use super::error::Refusal;
 use super::exports::Shown;
 use crate::proto::handshake::Upgrade;
 use crate::proto::http::Field;
@@ -71,6 +72,11 @@ impl<'a> QueryArgs<'a> {
     /// How many subprotocols are offered.
     pub(super) fn protocols(&self) -> size_t {
         self.protocols.len()
+    }
+
+    /// What the plug-in refused the client with, if it did.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.shown.as_ref()?.refusal()
     }
 
     /// The struct: the other arguments are what it says at first.

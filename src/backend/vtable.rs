@@ -58,8 +58,14 @@ impl Vtable {
             let (protocol, headers, header) = (ws.protocol, ws.headers, ws.header.as_mut_ptr());
             (self.0.table().query)(endpoint, protocols, protocol, headers, header, ws)
         };
+        let refusal = args.refusal();
         drop(args);
-        Returned(info).read(protocols)
+        let returned = Returned(info);
+        match refusal {
+            // Also where a peer is named: a client that was refused is not let in by a slip.
+            Some(refusal) => Err(QueryError::Refused(refusal)),
+            None => returned.read(protocols),
+        }
     }
 
     /// Asks whether the configuration will do as a whole, if the plug-in can tell.

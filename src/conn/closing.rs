@@ -123,10 +123,10 @@ impl Connection {
 
     /// Answers a handshake with a status, and lets the rest of the request go by unread.
     pub(super) fn refuse(&mut self, ending: Ending, scratch: &mut Scratch) {
-        if let Some(status) = ending.status() {
+        if let Some(refusal) = ending.refusal() {
             let mut response = Vec::with_capacity(512);
             let date = scratch.clock.map(|clock| clock());
-            handshake::refuse(status, ending.retry_after(), date, &mut response);
+            handshake::refuse(&refusal, date, &mut response);
             scratch.to_client.stage(&response);
         }
         self.end(ending, scratch.now);

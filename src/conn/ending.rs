@@ -8,10 +8,10 @@ use super::side::Side;
 use super::to_client::PeerFault;
 use super::to_peer::ClientFault;
 use crate::access::{Barred, NotAdmitted};
-use crate::backend::QueryError;
+use crate::backend::{QueryError, RefusalStatus};
 use crate::framing::FramingFault;
 use crate::proto::close::CloseCode;
-use crate::proto::handshake::{Refused, Status};
+use crate::proto::handshake::{Refusal, Refused, Status};
 use crate::proto::http::HttpError;
 
 /// Why a session ended. The first reason stands; what follows from it does not replace it.
@@ -78,6 +78,7 @@ impl Ending {
             Self::Handshake(_) => "bad-handshake",
             Self::HeadTimeout => "request-timeout",
             Self::Query(QueryError::NoPeer) => "no-peer",
+            Self::Query(QueryError::Refused(why)) => why.status.name(),
             Self::Query(QueryError::Bad(_)) => "backend-invalid-answer",
             Self::Query(QueryError::Address(_)) => "backend-invalid-address",
             Self::Exhausted(_) => "out-of-resources",
@@ -119,6 +120,13 @@ impl Ending {
             Self::Handshake(refused) => Some(refused.status),
             Self::HeadTimeout => Some(Status::RequestTimeout),
             Self::Query(QueryError::NoPeer) => Some(Status::NotFound),
+            Self::Query(QueryError::Refused(why)) => Some(match why.status {
+                RefusalStatus::Unauthorized => Status::Unauthorized,
+                RefusalStatus::Forbidden => Status::Forbidden,
+                RefusalStatus::NotFound => Status::NotFound,
+                RefusalStatus::TooMany => Status::TooManyRequests,
+                RefusalStatus::Unavailable => Status::Unavailable,
+            }),
             Self::Query(QueryError::Address(_)) | Self::Dial(_) => Some(Status::BadGateway),
             Self::Query(QueryError::Bad(_)) | Self::Framing(_) => Some(Status::Internal),
             Self::PeerBarred(_) => Some(Status::Forbidden),
@@ -138,11 +146,21 @@ impl Ending {
         }
     }
 
-    /// After how many seconds a client that is refused may try again, where that is known.
+    /// What the client is answered with when this happens before the 101; none where nobody waits
+    /// for an answer.
     #[must_use]
-    pub fn retry_after(&self) -> Option<u32> {
-        let Self::NotAdmitted(NotAdmitted::TooFast { retry_after }) = self else { return None };
-        Some(*retry_after)
+    pub fn refusal(&self) -> Option<Refusal<'_>> {
+        let mut refusal = Refusal::from(self.status()?);
+        if let Self::NotAdmitted(NotAdmitted::TooFast { retry_after }) = self {
+            refusal.retry_after = Some(*retry_after);
+        }
+        if let Self::Query(QueryError::Refused(why)) = self {
+            refusal.retry_after = why.retry_after;
+            refusal.reason = Some(&why.reason).filter(|reason| !reason.is_empty()).map(|r| &**r);
+            // No browser asks its user at this scheme, since who checks is not known here.
+            refusal.challenge = (why.status == RefusalStatus::Unauthorized).then_some("Bearer");
+        }
+        Some(refusal)
     }
 
     /// The code and reason of the close frame when this happens after the 101

@@ -310,28 +310,46 @@ pub fn accept_key(key: &[u8]) -> [u8; 28] {
     out
 }
 
+/// What a request is refused with.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'a> {
+    /// The status.
+    pub status: Status,
+    /// Seconds after which it may be tried again (RFC 9110 §10.2.3); none for what is usual.
+    pub retry_after: Option<u32>,
+    /// The value of WWW-Authenticate, which a 401 must have (RFC 9110 §15.5.2).
+    pub challenge: Option<&'a str>,
+    /// Why, as text without control characters; none for the status's own explanation.
+    pub reason: Option<&'a str>,
+}
+
+impl From<Status> for Refusal<'_> {
+    fn from(status: Status) -> Self {
+        Self { status, retry_after: None, challenge: None, reason: None }
+    }
+}
+
 /// Appends the complete response that refuses a request; dated if the time of day is known, as
-/// RFC 9110 §6.6.1 asks of a server that has a clock. Where it is known after how many seconds it
-/// may be tried again, that is said (RFC 9110 §10.2.3).
-pub fn refuse(
-    status: Status,
-    retry_after: Option<u32>,
-    date: Option<SystemTime>,
-    out: &mut Vec<u8>,
-) {
-    let retry_after = retry_after.or(usual_retry_after(status));
-    let retry = retry_after.map_or_else(String::new, |after| format!("Retry-After: {after}\r\n"));
+/// RFC 9110 §6.6.1 asks of a server that has a clock.
+pub fn refuse(refusal: &Refusal<'_>, date: Option<SystemTime>, out: &mut Vec<u8>) {
+    let Refusal { status, retry_after, challenge, reason } = *refusal;
+    let field = |name, value: Option<String>| {
+        value.map_or_else(String::new, |value| format!("{name}: {value}\r\n"))
+    };
+    let retry_after = retry_after.or(usual_retry_after(status)).map(|after| after.to_string());
+    let retry = field("Retry-After", retry_after);
+    let challenge = field("WWW-Authenticate", challenge.map(str::to_owned));
     let date = date.map_or_else(String::new, |now| format!("Date: {}\r\n", fmt_http_date(now)));
     let connection = match status {
         Status::UpgradeRequired => "Upgrade, close",
         _ => "close",
     };
-    let body = explanation(status);
+    let body = reason.map_or_else(|| explanation(status).into(), |reason| format!("{reason}\n"));
     let response = format!(
         "HTTP/1.1 {} {}\r\n\
-         {date}{retry}\
+         {date}{retry}{challenge}\
          Content-Length: {}\r\n\
-         Content-Type: text/plain\r\n\
+         Content-Type: text/plain; charset=utf-8\r\n\
          Connection: {connection}\r\n\
          {}\r\n\
          {body}",

@@ -223,7 +223,7 @@ impl<S: System> Sessions<S> {
 /// on makes its end a reset.
 fn reject(mut client: impl Socket) {
     let mut response = Vec::new();
-    handshake::refuse(Status::Unavailable, None, None, &mut response);
+    handshake::refuse(&Status::Unavailable.into(), None, &mut response);
     let _ = client.read(&mut [0; 4096]);
     let _ = client.write(&[IoSlice::new(&response)], true);
     let _ = client.shutdown();

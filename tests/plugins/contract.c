@@ -153,6 +153,20 @@ static void write_log(void) {
 }
 #endif
 
+#ifdef ALL
+/* "/refuse/STATUS/SECONDS/REASON" */
+static void refuse(const char* how, websocket* ws) {
+	static websocket other;
+	char* rest;
+	long status = strtol(how, &rest, 10);
+	long seconds = strtol(rest + 1, &rest, 10);
+	int outside = core_refuse(&other, 403, "not its own", 0);
+
+	say("refuse outside=%d null=%d own=%d", outside, core_refuse(NULL, 403, NULL, 0),
+		core_refuse(ws, status, strcmp(rest, "/-") ? rest + 1 : NULL, seconds));
+}
+#endif
+
 static void take_time(char* endpoint, websocket* ws) {
 	websocket* before = malloc(sizeof(*before));
 
@@ -185,6 +199,9 @@ ws_peer_info query(char* endpoint, size_t protocols, char** protocol, size_t hea
 #ifdef ALL
 	if(!strcmp(endpoint, "/all")) {
 		list_all(ws);
+	}
+	if(!strncmp(endpoint, "/refuse/", 8)) {
+		refuse(endpoint + 8, ws);
 	}
 	if(!strcmp(endpoint, "/log")) {
 		write_log();

@@ -2,7 +2,7 @@
 //! (`contract.c`): compiled against that header and against ours, with and without `-z now`.
 //! `make check-contract` runs them above the release binary.
 
-use super::{Fields, Innocent, address, connect, request, text};
+use super::{Fields, Innocent, address, connect, refused, request, text};
 use crate::common::plugins::{compile, headers, scratch};
 use crate::common::{Daemon, PATIENCE, Peer, answer, eventually, left_out, open, reset};
 use std::fs;
@@ -95,6 +95,45 @@ fn plug_ins_may_log() {
         &long,
     ];
     assert_eq!(lines, expected);
+}
+
+/// Ours: a back end refuses a client, and its reason reaches the client and the log. It names a peer
+/// all the same here, which counts for nothing.
+#[test]
+fn back_ends_may_say_why() {
+    let echo = Peer::echo();
+    let daemon = contracted("refuse", &["-DALL".into()], &address(&echo), &[]);
+    for (endpoint, status, after, body, log) in [
+        ("401/0/who?", 401, None, "who?\n", "with 401: back end: refused: who?"),
+        ("403/0/no", 403, None, "no\n", "with 403: back end: refused: no"),
+        ("404/0/gone", 404, None, "gone\n", "with 404: back end: refused: gone"),
+        ("429/7/slowly", 429, Some("7"), "slowly\n", "with 429: back end: refused: slowly"),
+        ("503/0/later", 503, Some("5"), "later\n", "with 503: back end: refused: later"),
+        ("403/0/-", 403, None, "This may not connect from there.\n", "with 403: back end: refused"),
+    ] {
+        let refusal = refused(&daemon, &request(&format!("/refuse/{endpoint}"), &[]));
+        assert_eq!(refusal.status, status, "{endpoint}");
+        assert_eq!(String::from_utf8_lossy(&refusal.rest), body, "{endpoint}");
+        assert_eq!(refusal.values("retry-after").first().copied(), after, "{endpoint}");
+        let challenges = refusal.values("www-authenticate").len();
+        assert_eq!(challenges, usize::from(status == 401), "{endpoint}");
+        daemon.wait_for_log(log);
+    }
+    daemon.wait_for_log("contract: refuse outside=-1 null=-1 own=0");
+    let long = format!("/refuse/403/0/{}", "x".repeat(500));
+    assert_eq!(refused(&daemon, &request(&long, &[])).rest, [&[b'x'; 123][..], b"\n"].concat());
+    assert_eq!(echo.dials(), 0);
+}
+
+#[test]
+fn a_back_end_refuses_with_no_other_status() {
+    let echo = Peer::echo();
+    let daemon = contracted("refuse-badly", &["-DALL".into()], &address(&echo), &[]);
+    for status in ["200", "302", "500", "-1"] {
+        let _session = connect(&daemon, &request(&format!("/refuse/{status}/0/x"), &[]));
+        daemon.wait_for_log(&format!("a plug-in refuses a client with {status}: not one of 401"));
+    }
+    daemon.wait_for_log("contract: refuse outside=-1 null=-1 own=-1");
 }
 
 #[test]

@@ -17,6 +17,15 @@ fn route_finds_the_peer_of_an_endpoint() {
 }
 
 #[test]
+fn route_says_that_a_peer_is_away() {
+    let daemon = Daemon::start(&["--plugins", bundled(), "-b", "route", "-c", "/away=-"]);
+    let refusal = refused(&daemon, &request("/away", &[]));
+    assert_eq!((refusal.status, &refusal.rest[..]), (503, &b"this peer is away\n"[..]));
+    assert_eq!(refusal.values("retry-after"), ["60"]);
+    daemon.wait_for_log("refused with 503: back end: refused: this peer is away");
+}
+
+#[test]
 fn netstring_frames_both_ways() {
     for (config, kind) in [("text", 1), ("binary", 2)] {
         let echo = Peer::echo();

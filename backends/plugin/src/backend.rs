@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A back end: finds the peer of a client.
 ///
@@ -26,7 +27,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
         Ok(())
     }
 
-    /// Finds the peer; `None` for "there is none", which the client sees as 404.
+    /// Finds the peer; `None` for "there is none", which the client sees as 404, unless it was
+    /// refused otherwise with [`Client::refuse`].
     ///
     /// Runs off the daemon's loop: it may block, within `--query-timeout`.
     fn query(&self, client: &Client<'_>) -> Option<Peer>;
@@ -39,6 +41,7 @@ pub struct Client<'a> {
     protocols: Vec<&'a [u8]>,
     headers: Vec<(&'a [u8], &'a [u8])>,
     socket: Option<BorrowedFd<'a>>,
+    refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
 impl<'a> Client<'a> {
@@ -48,7 +51,13 @@ impl<'a> Client<'a> {
         protocols: &[&'a [u8]],
         headers: &[(&'a [u8], &'a [u8])],
     ) -> Self {
-        Self { endpoint, protocols: protocols.to_vec(), headers: headers.to_vec(), socket: None }
+        Self {
+            endpoint,
+            protocols: protocols.to_vec(),
+            headers: headers.to_vec(),
+            socket: None,
+            refusal: Arc::default(),
+        }
     }
 
     /// The same client with its socket.
@@ -92,6 +101,18 @@ impl<'a> Client<'a> {
         TcpStream::from(socket.try_clone_to_owned()?).peer_addr()
     }
 
+    /// Refuses the client, and says why; what `query` returns then counts for nothing. The last call
+    /// holds.
+    pub fn refuse(&self, refusal: Refusal) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
+
+    /// What the client was refused with, if it was.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn fields(&self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
         let same = move |tag: &[u8]| tag.eq_ignore_ascii_case(name);
         self.headers.iter().filter(move |(tag, _)| same(tag)).map(|&(_, value)| value)
@@ -103,6 +124,51 @@ fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let equals = pair.iter().position(|&byte| byte == b'=')?;
     let (name, value) = pair.split_at_checked(equals)?;
     Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+}
+
+/// Why a client is refused. The first 123 bytes of the reason reach the client and the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) reason: String,
+    pub(crate) retry_after: u32,
+}
+
+impl Refusal {
+    /// Who the client is must be known, and is not: 401.
+    pub fn unauthorized(reason: impl Into<String>) -> Self {
+        Self::new(401, reason)
+    }
+
+    /// The client may not: 403.
+    pub fn forbidden(reason: impl Into<String>) -> Self {
+        Self::new(403, reason)
+    }
+
+    /// There is no peer for it: 404.
+    pub fn not_found(reason: impl Into<String>) -> Self {
+        Self::new(404, reason)
+    }
+
+    /// It comes too often: 429.
+    pub fn too_many(reason: impl Into<String>) -> Self {
+        Self::new(429, reason)
+    }
+
+    /// Its peer is not there now: 503.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::new(503, reason)
+    }
+
+    /// The client may try again after so many seconds.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after: seconds, ..self }
+    }
+
+    fn new(status: u16, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into(), retry_after: 0 }
+    }
 }
 
 /// Where a peer is and how its stream becomes messages.
@@ -167,6 +233,16 @@ mod tests {
         for (name, expected) in cases {
             assert_eq!(client.header(name), expected, "{name:?}");
         }
+    }
+
+    #[test]
+    fn the_last_refusal_holds() {
+        let client = Client::new(b"/", &[], &[]);
+        assert_eq!(client.refusal(), None);
+        client.refuse(Refusal::forbidden("no"));
+        client.clone().refuse(Refusal::too_many("slowly").retry_after(3));
+        let expected = Refusal { status: 429, reason: "slowly".into(), retry_after: 3 };
+        assert_eq!(client.refusal(), Some(expected));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! in an executable that has none of them.
 #![allow(unsafe_code)]
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::mem::transmute;
 use core::ptr::{NonNull, fn_addr_eq, null};
 use std::ffi::CString;
@@ -16,6 +16,7 @@ type CoreRegisterFraming = unsafe extern "C" fn(*const c_char, ws_framing) -> c_
 type CoreRegisterEncoder = unsafe extern "C" fn(*const c_char, ws_encoder) -> c_int;
 type CoreHeaderCount = unsafe extern "C" fn(*const websocket) -> usize;
 type CoreHeaderAt = unsafe extern "C" fn(*const websocket, usize) -> *const ws_http_header;
+type CoreRefuse = unsafe extern "C" fn(*const websocket, c_int, *const c_char, c_uint) -> c_int;
 type CoreLog = unsafe extern "C" fn(c_int, *const c_char);
 
 /// Whether a framing function is registered under that name.
@@ -72,6 +73,24 @@ pub(crate) unsafe fn headers(ws: *const websocket) -> Option<Vec<*const ws_http_
     };
     // SAFETY: the caller's promise; no field goes away during the call.
     Some(unsafe { (0..count(ws)).map(|index| at(ws, index)).collect() })
+}
+
+/// Refuses the client that `query` was handed; `false` where the core cannot, and then it is 404.
+///
+/// # Safety
+/// `ws` is what `query` was handed, and the call has not returned.
+pub(crate) unsafe fn refuse(
+    ws: *const websocket,
+    status: u16,
+    reason: &CStr,
+    retry_after: u32,
+) -> bool {
+    static REFUSE: OnceLock<Option<CoreRefuse>> = OnceLock::new();
+    // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
+    let refuse = REFUSE.get_or_init(|| symbol(c"core_refuse").map(|at| unsafe { transmute(at) }));
+    let Some(refuse) = refuse else { return false };
+    // SAFETY: the caller's promise; the reason ends in NUL and is copied.
+    unsafe { refuse(ws, status.into(), reason.as_ptr(), retry_after) == 0 }
 }
 
 /// Whether lines go to the core's log, and nowhere else.

@@ -78,7 +78,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod ffi;
 
-pub use backend::{Backend, Client, Peer};
+pub use backend::{Backend, Client, Peer, Refusal};
 pub use framing::{Encoder, Envelope, Framing, Message, Verdict};
 pub use host::framing_exists;
 pub use log::log;

@@ -33,7 +33,7 @@ fn answer<'a>(
             (101, out)
         }
         Err(status) => {
-            refuse(status, None, None, &mut out);
+            refuse(&status.into(), None, &mut out);
             (status.code(), out)
         }
     }
@@ -411,7 +411,7 @@ fn refusals() {
     ];
     for &(status, line, connection, fields) in rows {
         let mut out = Vec::new();
-        refuse(status, None, None, &mut out);
+        refuse(&status.into(), None, &mut out);
         let text = String::from_utf8(out).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let expected = format!(

@@ -86,6 +86,13 @@ pub unsafe fn query<B: Backend>(
         let peer = slot.as_ref()?.query(&client)?;
         peer_info(&peer, protocols).map_err(|reason| log_for::<B>(&reason)).ok()
     });
+    if let Some(refusal) = client.refusal() {
+        // A zero byte ends the reason, as it would in C.
+        let reason = refusal.reason.split('\0').next().unwrap_or_default();
+        let reason = CString::new(reason).unwrap_or_default();
+        // SAFETY: `ws` is what the core handed us, and this call has not returned.
+        unsafe { host::refuse(ws, refusal.status, &reason, refusal.retry_after) };
+    }
     found.flatten().unwrap_or_else(|| no_peer(protocols))
 }
 
