@@ -159,6 +159,57 @@ fn a_session_ends_when_its_time_is_over() {
     assert!(matches!(read_to_end(&mut client.stream().try_clone().unwrap()).1, End::Fin));
 }
 
+/// The close frame that is sent right behind the 101.
+#[track_caller]
+fn explained(daemon: &Daemon, request: &str) -> (u16, String) {
+    let mut client = Client::connect_with(daemon.port(), request.as_bytes());
+    match client.event() {
+        Event::Close(Some(code), reason) => {
+            assert_eq!(client.event(), Event::End(End::Fin));
+            (code, reason)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn refusals_are_explained_to_pages() {
+    const EXPLAIN: &str = "--explain-refusals";
+    let closed = format!("host=tcp://127.0.0.1:{}", common::free_port());
+    let daemon = Daemon::start(&["-c", &closed, EXPLAIN]);
+    assert_eq!(explained(&daemon, BASE), (1014, "Bad Gateway".into()));
+    let mut other = open(daemon.port());
+    other.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    assert_eq!(answer(&mut other, b"").status, 426, "what is no handshake gets its status");
+
+    let page = BASE.replace("Host: h", "Host: h\r\nOrigin: https://b.example");
+    let daemon = Daemon::start(&["-c", &closed, EXPLAIN, "--origin", "https://a.example"]);
+    assert_eq!(explained(&daemon, &page), (3003, "Forbidden".into()));
+    daemon.wait_for_log("refused with 403: bad handshake: the origin is not allowed");
+
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "binary", &[EXPLAIN, "--rate", "1/100"]);
+    let mut client = Client::connect(daemon.port());
+    client.frame(0x82, b"x");
+    assert_eq!(client.message(), (2, b"x".to_vec()));
+    let offers = BASE.replace("Host: h", "Host: h\r\nSec-WebSocket-Protocol: a, b");
+    let mut stream = open(daemon.port());
+    let switched = upgrade(&mut stream, offers.as_bytes());
+    assert_eq!(switched.values("sec-websocket-protocol"), ["a"]);
+    match Client::over(stream).event() {
+        Event::Close(Some(1013), reason) => {
+            assert!(reason.starts_with("Too Many Requests; retry after "), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(client);
+
+    let daemon = Daemon::before(&peer, "binary", &[EXPLAIN, "--max-connections", "1"]);
+    let held = Client::connect(daemon.port());
+    assert_eq!(explained(&daemon, BASE), (1013, "Service Unavailable".into()));
+    drop(held);
+}
+
 /// The status that a client is answered with.
 fn refused(daemon: &Daemon) -> u16 {
     let mut stream = open(daemon.port());

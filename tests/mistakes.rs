@@ -115,6 +115,7 @@ fn files_and_their_lines() {
         file("[core]\nping = 30s\n", "{F}:2: ping", &["'30s'", "seconds"]),
         file("[core]\nmax-connections = 0\n", "{F}:2: max-connections", &["'0'", "1 to"]),
         file("[core]\nallow = 10.0.0.1/8\n", "{F}:2: allow", &["10.0.0.0/8"]),
+        file("[core]\nexplain-refusals = on\n", "{F}:2: explain-refusals", &["'on'", "yes nor no"]),
         file("[core]\nrate = 5\nrate = 6\n", "{F}:3: rate", &["line 2"]),
         // Keys in the other section.
         file("[core]\nhost = tcp://localhost\n", "{F}:2: host", &["[backend]"]),

@@ -177,6 +177,10 @@ fn in_order(matches: &Matches) -> Vec<(&'static str, &'static Setting, String)> 
     let mut given = Vec::new();
     for opt in OPTIONS {
         let Some(setting) = &opt.setting else { continue };
+        if opt.hint.is_empty() {
+            let yes = |position| (position, opt.long, setting, "yes".to_owned());
+            given.extend(matches.opt_positions(opt.long).into_iter().map(yes));
+        }
         for (position, value) in matches.opt_strs_pos(opt.long) {
             given.push((position, opt.long, setting, value));
         }

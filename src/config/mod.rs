@@ -101,6 +101,8 @@ pub struct Config {
     pub rate: Option<Rate>,
     /// The addresses that peers may have.
     pub peers: PeerList,
+    /// Whether good handshakes are refused by a 101 and a close frame, which pages can read.
+    pub explain_refusals: bool,
     /// The longest message of `auto` and `binary`, bytes.
     pub max_message: usize,
     /// Threads that run a plug-in's `query`; more than one only for plug-ins that allow it.
@@ -168,6 +170,7 @@ impl Default for Config {
             access: AccessList::default(),
             rate: None,
             peers: PeerList::default(),
+            explain_refusals: false,
             max_message: 64 * 1024,
             query_threads: 1,
             max_connections: 10_000,

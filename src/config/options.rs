@@ -34,6 +34,8 @@ pub(super) enum Setting {
     WebOrigin(fn(&mut Config) -> &mut Vec<OriginPattern>),
     Access(Verdict),
     PeerAllow,
+    /// `yes` or `no`; on the command line the flag alone is `yes`.
+    Switch(fn(&mut Config) -> &mut bool),
     Rate(fn(&mut Config) -> &mut Option<Rate>),
     Backend,
     /// `KEY=VALUE` for the back end. The file has the section `[backend]` for this.
@@ -151,6 +153,13 @@ pub(super) const OPTIONS: &[Opt] = &[
         hint: "CIDR",
         help: "Dial peers in this network, and with that no others; repeatable",
         setting: Some(Setting::PeerAllow),
+    },
+    Opt {
+        short: "",
+        long: "explain-refusals",
+        hint: "",
+        help: "Refuse handshakes by a 101 and a close frame, whose code pages can read",
+        setting: Some(Setting::Switch(|c| &mut c.explain_refusals)),
     },
     Opt {
         short: "k",
@@ -286,7 +295,7 @@ impl Setting {
             Self::Count(_, field) => Some(field(&mut config).to_string()),
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
             Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
-            Self::Backend | Self::BackendPair => None,
+            Self::Backend | Self::BackendPair | Self::Switch(_) => None,
         }
     }
 
@@ -316,6 +325,7 @@ impl Setting {
             Self::Seconds(zero, field) => *field(config) = seconds(value, *zero)?,
             Self::WebOrigin(field) => field(config).push(web_origin(value)?),
             Self::Access(verdict) => config.access.push(*verdict, access::network(value)?),
+            Self::Switch(field) => *field(config) = switch(value)?,
             Self::PeerAllow => config.peers.push(access::network(value)?),
             Self::Rate(field) => *field(config) = Some(access::rate(value)?),
             Self::Backend => {
@@ -335,6 +345,14 @@ fn seconds_text(zero: Zero, value: Duration) -> String {
         Zero::Refused => "",
     };
     format!("{}{never}", value.as_secs_f64())
+}
+
+fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(format!("'{}' is neither yes nor no", Escaped(value))),
+    }
 }
 
 fn filled(value: &str) -> Result<&str, String> {

@@ -80,6 +80,7 @@ fn flags_set_their_fields() {
             c.peers.push(network("10.0.0.0/8"));
             c.peers.push(network("::1/128"));
         }),
+        (&["--explain-refusals"], |c| c.explain_refusals = true),
         (&["--max-session", "3600"], |c| c.deadlines.session = Duration::from_secs(3600)),
         (&["--rate", "30/60"], |c| {
             c.rate = Some(Rate { count: 30, per: Duration::from_secs(60) });
@@ -170,6 +171,7 @@ fn wrong_command_lines_are_named() {
             "--rate: '10/m' is not COUNT or COUNT/SECONDS, such as 10 or 30/60; up to 1000000 in \
              up to 86400 seconds",
         ),
+        (&["--explain-refusals=yes"], "--explain-refusals: takes no value"),
         (&["--rate", "1", "--rate", "2"], "--rate: is given twice"),
         (&["--max-connections", "0"], "--max-connections: '0' is not a number from 1 to 1048576"),
         (
@@ -261,6 +263,8 @@ fn files_set_their_fields() {
         }),
         // O5: what editors put before the text.
         ("\u{feff}[core]\nport=9000", |c| c.port = 9000),
+        ("[core]\nexplain-refusals = yes", |c| c.explain_refusals = true),
+        ("[core]\nexplain-refusals = no", |_| ()),
         ("[core]\nrate=5\nallow = 10.0.0.0/8\ndeny = 10.0.0.1", |c| {
             c.rate = Some(Rate { count: 5, per: Duration::from_secs(1) });
             c.access.push(Verdict::Allow, network("10.0.0.0/8"));
@@ -306,6 +310,7 @@ fn wrong_files_are_named_with_line_and_key() {
             "[core]\nhelp =",
             "ws.conf:2: help: is not a key of [core]: it is for the command line only",
         ),
+        ("[core]\nexplain-refusals = 1", "ws.conf:2: explain-refusals: '1' is neither yes nor no"),
         ("[core]\nport = x", "ws.conf:2: port: 'x' is not a number from 0 to 65535"),
         (
             "[core]\nport = 1 # one",

@@ -116,14 +116,24 @@ impl Connection {
         }
     }
 
-    /// Refuses a client before any work is done for it.
+    /// Refuses a client before any work is done for it; where refusals are explained, as soon as its
+    /// handshake is there, since who sends none can be told nothing.
     pub fn reject(&mut self, why: NotAdmitted, scratch: &mut Scratch) {
-        self.refuse(Ending::NotAdmitted(why), scratch);
+        let may_wait = match why {
+            NotAdmitted::Denied | NotAdmitted::TooFast { .. } => true,
+            NotAdmitted::Full | NotAdmitted::FullForAddress => true,
+            NotAdmitted::Unwatched | NotAdmitted::Displaced => false,
+        };
+        if may_wait && self.config.explain_refusals && self.awaits_head() {
+            self.condemned = Some(why);
+        } else {
+            self.refuse(Ending::NotAdmitted(why), scratch);
+        }
     }
 
     /// Answers a handshake with a status, and lets the rest of the request go by unread.
     pub(super) fn refuse(&mut self, ending: Ending, scratch: &mut Scratch) {
-        if let Some(refusal) = ending.refusal() {
+        if let Some(refusal) = ending.refusal().filter(|_| !self.explain(&ending, scratch)) {
             let mut response = Vec::with_capacity(512);
             let date = scratch.clock.map(|clock| clock());
             handshake::refuse(&refusal, date, &mut response);

@@ -19,6 +19,7 @@ mod closing;
 mod deadline;
 mod egress;
 mod ending;
+mod explain;
 mod flow;
 mod half;
 mod lifecycle;
@@ -47,6 +48,7 @@ pub use scratch::{Scratch, TURN_BYTES};
 pub use side::Side;
 use to_peer::PeerEncoding;
 
+use crate::access::NotAdmitted;
 use crate::backend::Target;
 use crate::config::Config;
 use crate::proto::handshake::Upgrade;
@@ -73,6 +75,10 @@ pub struct Connection {
     client: Half,
     peer: Half,
     action: Option<Action>,
+    /// The response that opens the WebSocket only to say why it is closed.
+    explanation: Option<Vec<u8>>,
+    /// Why it is refused as soon as it is known what it asks for.
+    condemned: Option<NotAdmitted>,
 }
 
 impl Connection {
@@ -86,6 +92,8 @@ impl Connection {
             client: Half::live(now),
             peer: Half::absent(now),
             action: None,
+            explanation: None,
+            condemned: None,
         }
     }
 

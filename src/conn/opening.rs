@@ -25,7 +25,12 @@ impl Connection {
             Err(error) => return self.refuse(Ending::Head(error), scratch),
         }
         let Phase::Head(parser, slot) = self.lifecycle.leave() else { return };
-        match handshake::judge(parser.finish(), &self.config.origins) {
+        let head = parser.finish();
+        self.prepare_explanation(&head);
+        if let Some(why) = self.condemned {
+            return self.refuse(Ending::NotAdmitted(why), scratch);
+        }
+        match handshake::judge(head, &self.config.origins) {
             Ok(upgrade) => {
                 let deadline = scratch.now + self.config.deadlines.query;
                 self.lifecycle.advance(Phase::Asking, Some(deadline));
@@ -104,6 +109,7 @@ impl Connection {
             Ok(bridge) => bridge,
             Err(fault) => return self.refuse(Ending::Framing(fault), scratch),
         };
+        self.explanation = None;
         let mut response = Vec::with_capacity(256);
         handshake::accept(&upgrade, answer.protocol, &mut response);
         scratch.to_client.stage(&response);

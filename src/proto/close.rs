@@ -25,6 +25,18 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// A server met what it did not expect.
     pub const UNEXPECTED: Self = Self(1011);
+    /// Try again later (registered with IANA, as are those up to 3008).
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
+    /// A server behind this one cannot be reached.
+    pub const BAD_GATEWAY: Self = Self(1014);
+    /// It must be known who the client is.
+    pub const UNAUTHORIZED: Self = Self(3000);
+    /// The client may not.
+    pub const FORBIDDEN: Self = Self(3003);
+    /// Something took too long.
+    pub const TIMEOUT: Self = Self(3008);
+    /// There is no peer for the client: ours (RFC 6455 §7.4.2).
+    pub const NOT_FOUND: Self = Self(4404);
 
     /// `code`, if it may stand in a close frame.
     pub const fn new(code: u16) -> Option<Self> {

@@ -280,16 +280,35 @@ fn is_own(name: &[u8]) -> bool {
 /// `protocol` is the index of the subprotocol to speak; none, or an index past the last, leaves
 /// the field out. Extensions are never negotiated.
 pub fn accept(upgrade: &Upgrade, protocol: Option<usize>, out: &mut Vec<u8>) {
+    let protocol = protocol.and_then(|index| upgrade.protocols().nth(index));
+    switch(upgrade.key().to_bytes(), protocol.map(CStr::to_bytes), out);
+}
+
+/// The response that opens the WebSocket of a good handshake, whatever its Origin: one that is to be
+/// closed at once. The subprotocol is the first that is offered, since a browser that offered some
+/// and gets none does not say what it was closed with.
+#[must_use]
+pub fn open_at_once(head: &Head) -> Option<Vec<u8>> {
+    check_host(head).and_then(|()| check_no_content(head)).ok()?;
+    check_upgrade(head).and_then(|()| check_version(head)).ok()?;
+    let key = c_str(&head.text, find_key(head).ok()?).to_bytes();
+    let protocol = find_protocols(head).ok()?.into_iter().next();
+    let mut response = Vec::with_capacity(256);
+    switch(key, protocol.and_then(|range| head.text.get(range)), &mut response);
+    Some(response)
+}
+
+fn switch(key: &[u8], protocol: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\n\
           Upgrade: websocket\r\n\
           Connection: Upgrade\r\n\
           Sec-WebSocket-Accept: ",
     );
-    out.extend_from_slice(&accept_key(upgrade.key().to_bytes()));
-    if let Some(name) = protocol.and_then(|index| upgrade.protocols().nth(index)) {
+    out.extend_from_slice(&accept_key(key));
+    if let Some(name) = protocol {
         out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
-        out.extend_from_slice(name.to_bytes());
+        out.extend_from_slice(name);
     }
     out.extend_from_slice(b"\r\n\r\n");
 }
