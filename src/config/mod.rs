@@ -14,6 +14,7 @@ mod options;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -407,6 +407,7 @@ fn sample(opt: &Opt) -> &'static str {
         Setting::Access(Verdict::Deny) => "192.0.2.1",
         Setting::PeerAllow => "2001:db8::/32",
         Setting::Rate(_) => "7/7",
+        Setting::Switch(_) => "yes",
         Setting::Listen | Setting::Backend => "name",
         Setting::Plugins => "/dir",
         Setting::Count(range, _) if !range.contains(&77) => "777",
@@ -427,7 +428,10 @@ fn every_option_is_a_flag_and_a_key() {
     let mut seen = HashSet::new();
     for opt in OPTIONS.iter().filter(|opt| opt.setting.is_some()) {
         let value = sample(opt);
-        let by_flag = without_origins(run(&[&format!("--{}", opt.long), value]));
+        let flag = format!("--{}", opt.long);
+        let with_value = [flag.as_str(), value];
+        let flag = if opt.hint.is_empty() { &with_value[..1] } else { &with_value[..] };
+        let by_flag = without_origins(run(flag));
         let section = if opt.long == "config" { "backend" } else { "core" };
         let pair =
             if opt.long == "config" { value.into() } else { format!("{}={value}", opt.long) };

@@ -10,7 +10,6 @@ use mio::Token;
 use super::context::Context;
 use super::dial::{self, Race};
 use super::listen::Place;
-use super::sessions::Arrival;
 use super::slots::Key;
 use super::system::System;
 use super::timer_wheel::Tick;
@@ -63,6 +62,10 @@ pub(super) enum Next {
     /// It is over.
     Close,
 }
+
+/// When a client came, and which of those of that moment it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Arrival(pub(super) Instant, pub(super) u64);
 
 pub(super) struct Session<S: System> {
     pub(super) key: Key,

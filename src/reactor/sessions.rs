@@ -10,7 +10,7 @@ use log::{info, warn};
 
 use super::context::Context;
 use super::listen::{Admission, HangUps, Place};
-use super::session::{self, CLIENT, Next, Session};
+use super::session::{self, Arrival, CLIENT, Next, Session};
 use super::slots::{Key, Slots};
 use super::system::System;
 use crate::access::NotAdmitted;
@@ -25,10 +25,6 @@ pub(super) const TOLD: usize = 256;
 /// How long a request head may be incomplete before its client has to make room for another: a
 /// head takes a round trip or two, on the slowest lines too.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// When a client came, and which of those of that moment it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Arrival(Instant, u64);
 
 pub(super) struct Sessions<S: System> {
     slots: Slots<Session<S>>,

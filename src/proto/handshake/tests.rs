@@ -392,6 +392,7 @@ fn the_view_from_c() {
 fn refusals() {
     let rows: &[(Status, &str, &str, &str)] = &[
         (Status::BadRequest, "400 Bad Request", "close", ""),
+        (Status::Unauthorized, "401 Unauthorized", "close", ""),
         (Status::Forbidden, "403 Forbidden", "close", ""),
         (Status::NotFound, "404 Not Found", "close", ""),
         (Status::MethodNotAllowed, "405 Method Not Allowed", "close", "Allow: GET\r\n"),
@@ -402,6 +403,7 @@ fn refusals() {
             "Upgrade, close",
             "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
         ),
+        (Status::TooManyRequests, "429 Too Many Requests", "close", ""),
         (Status::FieldsTooLarge, "431 Request Header Fields Too Large", "close", ""),
         (Status::Internal, "500 Internal Server Error", "close", ""),
         (Status::BadGateway, "502 Bad Gateway", "close", ""),
@@ -423,6 +425,23 @@ fn refusals() {
         // H01: the answer to HEAD has no content (RFC 9110 §9.3.2).
         assert_eq!(body.is_empty(), status == Status::MethodNotAllowed, "{line}");
     }
+}
+
+/// What is known beyond the status is said, and a reason takes the place of the status's own.
+#[test]
+fn refusals_that_say_more() {
+    let refusal = Refusal {
+        status: Status::Unauthorized,
+        retry_after: Some(7),
+        challenge: Some("Bearer"),
+        reason: Some("qui \u{ea}tes-vous?"),
+    };
+    let mut out = Vec::new();
+    refuse(&refusal, None, &mut out);
+    let expected = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 16\r\n\
+                    Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\
+                    Retry-After: 7\r\nWWW-Authenticate: Bearer\r\n\r\nqui \u{ea}tes-vous?\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
 
 /// SHA-1 as FIPS 180-4 §6.1 writes it down.

@@ -1,0 +1,85 @@
+//! What operators write behind an option, read and judged.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{BackendStep, Origin, PlacedStep};
+use crate::logging::Escaped;
+use crate::proto::origin::OriginPattern;
+
+/// What zero seconds mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zero {
+    Off,
+    Refused,
+}
+
+/// A year: longer is as good as never, and `Instant + Duration` stays far from its end.
+const MAX_SECONDS: u64 = 365 * 24 * 60 * 60;
+
+/// The poll's resolution: a shorter deadline would have passed before it began.
+const MIN_SECONDS: Duration = Duration::from_millis(1);
+
+pub(super) fn seconds_text(zero: Zero, value: Duration) -> String {
+    let never = match zero {
+        Zero::Off if value.is_zero() => ", never",
+        Zero::Off => "; 0 for never",
+        Zero::Refused => "",
+    };
+    format!("{}{never}", value.as_secs_f64())
+}
+
+pub(super) fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(format!("'{}' is neither yes nor no", Escaped(value))),
+    }
+}
+
+pub(super) fn filled(value: &str) -> Result<&str, String> {
+    if value.is_empty() { Err("needs a value".into()) } else { Ok(value) }
+}
+
+pub(super) fn number<N>(value: &str, range: &RangeInclusive<N>) -> Result<N, String>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let digits = value.bytes().all(|b| b.is_ascii_digit()); // `parse` would take a sign
+    let number = value.parse().ok().filter(|n| digits && range.contains(n));
+    number.ok_or_else(|| {
+        format!("'{}' is not a number from {} to {}", Escaped(value), range.start(), range.end())
+    })
+}
+
+pub(super) fn seconds(value: &str, zero: Zero) -> Result<Duration, String> {
+    let range = MIN_SECONDS..=Duration::from_secs(MAX_SECONDS);
+    let fits = |d: &Duration| range.contains(d) || (d.is_zero() && zero == Zero::Off);
+    decimal(value).filter(fits).ok_or_else(|| {
+        let is_not = if zero == Zero::Off { "is neither 0 nor" } else { "is not" };
+        let shortest = MIN_SECONDS.as_secs_f64();
+        let number = format!("a number of seconds from {shortest} to {MAX_SECONDS}");
+        format!("'{}' {is_not} {number}", Escaped(value))
+    })
+}
+
+/// Digits, and perhaps a point and digits: `parse` alone would take `1e3`, `inf` and signs.
+fn decimal(value: &str) -> Option<Duration> {
+    let (whole, part) = value.split_once('.').unwrap_or((value, "0"));
+    let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let seconds = (plain(whole) && plain(part)).then(|| value.parse().ok())??;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+pub(super) fn web_origin(value: &str) -> Result<OriginPattern, String> {
+    OriginPattern::parse(value).map_err(|error| format!("'{}' {error}", Escaped(value)))
+}
+
+pub(super) fn pair(value: &str, origin: &Origin) -> Result<PlacedStep, String> {
+    let (key, value) = value
+        .split_once('=')
+        .filter(|(key, _)| !key.is_empty())
+        .ok_or_else(|| format!("'{}' is not KEY=VALUE", Escaped(value)))?;
+    let step = BackendStep::Configure(key.into(), value.into());
+    Ok(PlacedStep { step, origin: format!("{origin}: {}", Escaped(key)).into() })
+}
