@@ -31,6 +31,7 @@ def attempt(number, case):
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    os.makedirs("/run/netns", exist_ok=True)  # ip(8) makes it, but nobody may have called it yet
     sh("mount", "-t", "tmpfs", "none", "/run/netns")
     for old in OUT.glob("[0-9]*.*"):
         old.unlink()
