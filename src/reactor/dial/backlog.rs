@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// a client hardly minds beside the wait itself.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Half of the first one where there was room a moment ago: a server of a short backlog that accepts
+/// again must not be kept waiting, or many wait for long.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// Somebody's place among those who wait for a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +94,7 @@ impl<K: Copy> Backlogs<K> {
     pub(in crate::reactor) fn found_room(&mut self, path: &Path, place: Place, now: Instant) {
         self.leave(path, place);
         if let Some(backlog) = self.of.get_mut(path) {
-            backlog.pause = FIRST_PAUSE;
+            backlog.pause = SHORTEST_PAUSE;
             self.probe(path, now);
         }
     }
@@ -141,8 +144,10 @@ mod tests {
         }
         backlogs.found_room(path(), places[0], start);
         assert_eq!(next(&backlogs, start), Some((0, 2)), "in order, and at once");
-        backlogs.found_full(path(), start);
-        assert_eq!(next(&backlogs, start), Some((100, 2)), "there was room: it may be back soon");
+        for pause in [2, 4, 8, 16] {
+            backlogs.found_full(path(), start);
+            assert_eq!(next(&backlogs, start), Some((pause, 2)), "it may be back soon");
+        }
     }
 
     #[test]
