@@ -110,7 +110,8 @@ fn line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     writeln!(out, "{time} {:<5} {}", record.level(), OneLine(record.args()))
 }
 
-/// A message without control characters, so that it is one line whoever wrote its parts.
+/// A message without control characters, so that it is one line, and reads as it was written, whoever
+/// wrote its parts.
 #[derive(Clone, Copy, Debug)]
 pub struct OneLine<D>(pub D);
 
@@ -125,13 +126,26 @@ struct WithoutControls<'a, 'f>(&'a mut fmt::Formatter<'f>);
 impl fmt::Write for WithoutControls<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some((at, control)) = rest.char_indices().find(|(_, c)| c.is_control()) {
+        while let Some((at, moves)) = rest.char_indices().find(|(_, c)| moves_text(*c)) {
             let (before, from) = rest.split_at(at);
-            write!(self.0, "{before}\\x{:02x}", u32::from(control))?;
-            rest = from.strip_prefix(control).unwrap_or_default();
+            match u8::try_from(moves) {
+                Ok(byte) => write!(self.0, "{before}\\x{byte:02x}")?,
+                Err(_) => write!(self.0, "{before}{}", moves.escape_unicode())?,
+            }
+            rest = from.strip_prefix(moves).unwrap_or_default();
         }
         self.0.write_str(rest)
     }
+}
+
+/// Whether a terminal may move, hide or turn round other text for this character: controls, line
+/// separators, marks of direction (UAX #9).
+fn moves_text(c: char) -> bool {
+    let is_format = matches!(
+        c,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    c.is_control() || is_format
 }
 
 /// Lines on their way from any thread to the one that writes them.
@@ -279,6 +293,7 @@ mod tests {
             ("plain é €", "plain é €"),
             ("a\nb\r\n\n", "a\\x0ab\\x0d\\x0a\\x0a"),
             ("\u{1b}[31m\u{9b}m\u{7f}", "\\x1b[31m\\x9bm\\x7f"),
+            ("a\u{202e}b\u{2028}", "a\\u{202e}b\\u{2028}"),
         ];
         for (text, expected) in cases {
             assert_eq!(OneLine(text).to_string(), expected);

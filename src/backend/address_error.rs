@@ -57,6 +57,7 @@ impl fmt::Display for AddressError {
                  if that is the address"
             ),
             Self::Relative(scheme, path) => {
+                let path = quote(&path.to_string_lossy());
                 write!(f, "{path:?} is not an absolute path: write {scheme}:///PATH")
             }
             Self::Host(host) if host.is_empty() => {

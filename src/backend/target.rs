@@ -3,6 +3,7 @@
 use super::address_error::{AddressError, LONGEST_SOCKET_PATH};
 use super::scheme::Scheme;
 use super::service::{self, Protocol};
+use crate::logging::Escaped;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
@@ -220,17 +221,22 @@ fn socket_path(text: &str) -> Result<PathBuf, AddressError> {
     path(text)
 }
 
+/// For the log: a back end may make hosts and paths of what clients say, so they are [`Escaped`].
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } => write!(f, "tcp://{}:{port}", Host(host)),
             Self::Udp { host, port } => write!(f, "udp://{}:{port}", Host(host)),
-            Self::UnixStream(path) => write!(f, "unix://{}", path.display()),
-            Self::UnixDatagram(path) => write!(f, "unix-dgram://{}", path.display()),
-            Self::FifoTx(path) => write!(f, "fifotx://{}", path.display()),
-            Self::FifoRx(path) => write!(f, "fiforx://{}", path.display()),
+            Self::UnixStream(path) => write!(f, "unix://{}", shown(path)),
+            Self::UnixDatagram(path) => write!(f, "unix-dgram://{}", shown(path)),
+            Self::FifoTx(path) => write!(f, "fifotx://{}", shown(path)),
+            Self::FifoRx(path) => write!(f, "fiforx://{}", shown(path)),
         }
     }
+}
+
+fn shown(path: &Path) -> Escaped<&[u8]> {
+    Escaped(path.as_os_str().as_encoded_bytes())
 }
 
 /// A host as it stands in a URL: an IPv6 address in brackets (RFC 3986 §3.2.2).
@@ -238,7 +244,8 @@ struct Host<'a>(&'a str);
 
 impl fmt::Display for Host<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(self.0) }
+        let host = Escaped(self.0);
+        if self.0.contains(':') { write!(f, "[{host}]") } else { write!(f, "{host}") }
     }
 }
 

@@ -247,3 +247,48 @@ fn a07_a_running_query_does_not_spoil_the_end() {
     assert_eq!(daemon.exit_within(PATIENCE).map(|status| status.code()), Some(Some(0)));
     daemon.wait_for_log("back end teardown still answers a query; not cleaned up");
 }
+
+/// A11: what a back end makes of the client's word for its peer is printable in the log, and cut.
+#[test]
+fn a11_names_of_peers_are_escaped_and_cut() {
+    /// The time, two names cut to 256 bytes of up to four characters each, and some words.
+    const LONGEST_LINE: usize = 1500;
+    let directory = scratch("anywhere");
+    compile(&directory, "backend_anywhere.so", "plugins/anywhere.c", &[]);
+    let daemon = Daemon::start(&["--plugins", text(&directory), "-b", "anywhere"]);
+    let (name, path) = ("x".repeat(14_000), "/y".repeat(7_000));
+    let labels = "label.".repeat(2_300);
+    let turned = "/run/\u{202e}gol.x\u{2028}\u{2066}";
+    for host in [
+        format!("tcp://{name}:1"),
+        format!("udp://{labels}:1"),
+        format!("tcp://\u{ff21}{name}:1"),
+        format!("unix://{path}"),
+        format!("unix-dgram://@{path}"),
+        format!("fiforx://{path}"),
+        format!("fifotx://{turned}"),
+        format!("unix://{turned}"),
+        format!("unix://@{turned}"),
+        // These are no peers, and quoted.
+        turned.to_owned(),
+        format!("tcp://{turned}"),
+        format!("{turned}://{path}"),
+        format!("unix:{turned}"),
+        format!("tcp://h:{turned}"),
+        format!("tcp://h:{name}"),
+        format!("http://{path}"),
+        path.clone(),
+    ] {
+        let (lines, request) = (daemon.log().len(), request(&format!("/{host}"), &[]));
+        let status = refused(&daemon, &request).status;
+        assert_eq!(status, 502, "{host:.40}");
+        eventually("there is a line", || daemon.log().len() > lines);
+        let log = daemon.log();
+        for line in log.iter().skip(lines) {
+            let printable = |c: char| c == '…' || c == ' ' || c.is_ascii_graphic();
+            assert!(line.len() <= LONGEST_LINE && line.chars().all(printable), "{line}");
+        }
+    }
+    let log = daemon.log().join("\n");
+    assert!(log.contains(r"fifotx:///run/\xe2\x80\xaegol.x\xe2\x80\xa8\xe2\x81\xa6: "), "{log}");
+}
