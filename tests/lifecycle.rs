@@ -66,6 +66,26 @@ fn draining_delivers_what_is_queued() {
     assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0));
 }
 
+/// A14: what the peer has sent and is no message yet is delivered before the end that a signal makes.
+#[test]
+fn a14_a_signal_delivers_the_unframed_tail() {
+    let peer = Peer::serve(|mut stream| {
+        let _ = stream.write_all(b"a line\nand half of another");
+        let _ = common::Received::from(stream);
+    });
+    for (framing, config) in [("newline", "lf"), ("separator", r"\n")] {
+        let config = format!("framing-config={config}");
+        let mut daemon = Daemon::before(&peer, framing, &["-c", &config]);
+        let mut client = Client::connect(daemon.port());
+        assert_eq!(client.message().1, b"a line\n", "{framing}");
+        daemon.signal("TERM");
+        assert_eq!(client.message().1, b"and half of another", "{framing}");
+        assert_eq!(client.end(), Some(1001));
+        drop(client);
+        assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0));
+    }
+}
+
 /// S05: a crowd at every stage of its handshake: 503 to each, and the end does not wait for peers.
 #[test]
 fn a_crowd_without_an_answer_is_told() {
@@ -322,6 +342,33 @@ fn descriptors_may_run_out() {
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
+/// O3: where nobody wrote how many clients may come, there are as many as descriptors; the next one
+/// is told so at once, and each that goes makes room.
+#[test]
+fn o3_clients_are_as_many_as_descriptors() {
+    const MOST: usize = 16; // of 64 descriptors, two each, 32 being kept
+    let peer = Peer::echo();
+    let host = format!("host=tcp://127.0.0.1:{}", peer.port());
+    let arguments = ["-c", &host, "-c", "framing=rfc6455"];
+    let daemon = Daemon::in_shell("ulimit -n 64", &arguments);
+    daemon.wait_for_log("max-connections is lowered to 16: ");
+    let mut inside: Vec<_> = (0..MOST).map(|_| Client::connect(daemon.port())).collect();
+    for _ in 0..3 * MOST {
+        let mut stream = open(daemon.port());
+        stream.write_all(BASE.as_bytes()).unwrap();
+        assert_eq!(answer(&mut stream, BASE.as_bytes()).status, 503);
+    }
+    assert!(!daemon.log().iter().any(|line| line.contains("cannot accept")), "{:?}", daemon.log());
+    let fds = daemon.fds();
+    assert_eq!(inside.pop().unwrap().close_now(), Some(1000));
+    eventually("both of its sockets are closed", || daemon.fds() + 2 <= fds);
+    inside.push(Client::connect(daemon.port()));
+    for client in &mut inside {
+        client.frame(0x81, b"still there");
+        assert_eq!(client.message(), (1, b"still there".to_vec()));
+    }
+}
+
 /// S18, keep-alive: an idle client is pinged once an interval; an answer, or any byte, is life; a
 /// mute one is dropped when a second interval is over.
 #[test]
@@ -384,6 +431,40 @@ fn idle_clients_are_pinged() {
     answering.join().unwrap();
     talking.join().unwrap();
     slow.join().unwrap();
+}
+
+/// A1, A4, F2: who takes lives, and bytes that are taken are data: a reader of 200 kB/s that answers a
+/// ping when it gets to it is neither silent after twice `-k` nor idle, and gets all.
+#[test]
+fn a01_a04_a_slow_reader_is_neither_silent_nor_idle() {
+    const SENT: usize = 1_200_000;
+    let peer = Peer::serve(|mut stream| {
+        let _ = stream.write_all(&vec![b'x'; SENT]);
+        let _ = common::Received::from(stream); // and waits
+    });
+    let limits = ["-k", "1", "--idle-timeout", "2", "--write-timeout", "5"];
+    let daemon = Daemon::before(&peer, "binary", &limits);
+    let mut client = Client::connect(daemon.port());
+    let (mut received, start) = (0, Instant::now());
+    while received < SENT {
+        match client.event() {
+            Event::Data(_, _, payload) => received += payload.len(),
+            Event::Ping(payload) => client.frame(0x8a, &payload),
+            other => panic!("{other:?} after {received} bytes, {:?}", start.elapsed()),
+        }
+        let due = Duration::from_secs_f64(received as f64 / 200_000.0);
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
+    }
+    assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
+    let code = loop {
+        match client.event() {
+            Event::Ping(payload) => client.frame(0x8a, &payload),
+            Event::Close(code, _) => break code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(code, Some(1000), "idle by now");
+    daemon.wait_for_log("idle");
 }
 
 /// `-k 0`: no pings; `--idle-timeout`: a session without data ends.

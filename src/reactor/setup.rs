@@ -60,9 +60,9 @@ pub struct Ended {
 ///
 /// # Errors
 /// What keeps it from starting.
-pub fn start(config: Config) -> Result<Started, StartError> {
+pub fn start(mut config: Config) -> Result<Started, StartError> {
     let mut backend = set_up_backend(&config)?;
-    check_descriptors(&config)?;
+    fit_descriptors(&mut config)?;
     let started = backend.allow_threads(config.query_threads);
     started.map_err(|error| StartError::System("query threads".into(), error))?;
     let reactor =
@@ -90,11 +90,12 @@ const RESERVED: usize = 32;
 /// A client's socket and its peer's.
 const A_SESSION: usize = 2;
 
-/// Whether there are descriptors for as many clients as may come: more have to wait for some.
+/// Lets no more clients come than there are descriptors for: one more would wait until somebody goes,
+/// and never learn why.
 ///
 /// # Errors
-/// There are not, and the operator wrote how many may come.
-fn check_descriptors(config: &Config) -> Result<(), StartError> {
+/// The operator wrote a number that is too high.
+fn fit_descriptors(config: &mut Config) -> Result<(), StartError> {
     let limit = match limits::raise_descriptor_limit() {
         Ok(limit) => limit,
         Err(error) => {
@@ -103,21 +104,20 @@ fn check_descriptors(config: &Config) -> Result<(), StartError> {
         }
     };
     let most = (limit.saturating_sub(RESERVED) / A_SESSION).max(1);
-    if config.max_connections <= most {
+    let wanted = config.max_connections;
+    if wanted <= most {
         return Ok(());
     }
+    let needed = wanted.saturating_mul(A_SESSION).saturating_add(RESERVED);
     let few = format!(
-        "{} clients need {} descriptors, and {limit} are allowed (ulimit -Hn), which is enough for \
-         {most}",
-        config.max_connections,
-        config.max_connections * A_SESSION + RESERVED,
+        "{wanted} clients need {needed} descriptors, and {limit} are allowed (ulimit -Hn), which is \
+         enough for {most}"
     );
     match &config.max_connections_origin {
         Some(origin) => Err(refused(origin, &few)),
         None => {
-            if config.max_connections > limit / A_SESSION {
-                warn!("max-connections: {few}; further ones wait");
-            }
+            warn!("max-connections is lowered to {most}: {few}");
+            config.max_connections = most;
             Ok(())
         }
     }
@@ -209,4 +209,25 @@ fn set_up(config: Config, backend: Backend) -> Result<Reactor<Kernel>, (String, 
     reactor.listen(listener).map_err(failed("listening socket"))?;
     info!("listening on {local}, back end {name}");
     Ok(reactor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plug-ins that are asked for have to be there; a directory that was only compiled in need not.
+    #[test]
+    fn o04_the_compiled_in_directory_may_be_missing() {
+        let none = Some("/nowhere/websocksy".into());
+        let compiled_in = Config { plugins: none.clone(), ..Config::default() };
+        assert!(set_up_backend(&compiled_in).is_ok());
+        let asked_for =
+            Config { plugins: none, plugins_origin: Some("--plugins".into()), ..Config::default() };
+        let error = set_up_backend(&asked_for).err().map(|error| error.to_string()).unwrap();
+        assert!(error.starts_with("--plugins: /nowhere/websocksy: "), "{error}");
+        let step = PlacedStep { step: BackendStep::Load("file".into()), origin: "-b".into() };
+        let wants_one = Config { backend: vec![step], ..compiled_in };
+        let error = set_up_backend(&wants_one).err().map(|error| error.to_string()).unwrap();
+        assert!(error.starts_with("-b: ") && error.contains("/nowhere/websocksy"), "{error}");
+    }
 }

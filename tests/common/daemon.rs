@@ -34,9 +34,17 @@ impl Daemon {
         Self::start(&[&["-c", &host, "-c", &framing], arguments].concat())
     }
 
-    /// As [`Daemon::start`], with at most `limit` descriptors.
+    /// As [`Daemon::start`], with at most `limit` descriptors. That is what it is left with once it
+    /// runs: at its start it would fit the number of clients to them.
     pub(crate) fn with_descriptors(limit: usize, arguments: &[&str]) -> Self {
-        Self::launch(in_shell(&format!("ulimit -n {limit}")), arguments)
+        let daemon = Self::start(arguments);
+        super::limit_descriptors(daemon.child.id(), &format!("{limit}:{limit}"));
+        daemon
+    }
+
+    /// As [`Daemon::start`], after a shell did `setup`.
+    pub(crate) fn in_shell(setup: &str, arguments: &[&str]) -> Self {
+        Self::launch(in_shell(setup), arguments)
     }
 
     /// As [`Daemon::start`], with these variables in its environment.

@@ -63,8 +63,13 @@ pub(crate) fn kill(signal: &str, pid: u32) {
 
 /// Lifts this process's own soft limit of descriptors: a thousand clients need a thousand sockets.
 pub(crate) fn allow_many_descriptors() {
-    let pid = std::process::id().to_string();
-    let mut lift = std::process::Command::new("prlimit");
-    let lifted = lift.args(["--pid", &pid, "--nofile=8192:"]).status().unwrap();
-    assert!(lifted.success(), "prlimit --nofile=8192 was refused");
+    limit_descriptors(std::process::id(), "8192:");
+}
+
+/// Sets how many descriptors a process may have, as prlimit(1) takes it: `SOFT:HARD`.
+#[track_caller]
+fn limit_descriptors(pid: u32, limits: &str) {
+    let mut command = std::process::Command::new("prlimit");
+    command.args(["--pid", &pid.to_string(), &format!("--nofile={limits}")]);
+    assert!(command.status().unwrap().success(), "{command:?}");
 }
