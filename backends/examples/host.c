@@ -98,11 +98,15 @@ static void print(const char* what, const uint8_t* data, size_t length) {
 }
 
 static const char* kind(ws_operation opcode) {
-	switch (opcode) {
+	switch ((int)opcode) {
 	case ws_frame_text:
 		return "text";
 	case ws_frame_binary:
 		return "binary";
+	case ws_frame_text | ws_frame_more:
+		return "text, and more to come:";
+	case ws_frame_binary | ws_frame_more:
+		return "binary, and more to come:";
 	case ws_frame_discard:
 		return "discard";
 	default:

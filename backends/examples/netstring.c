@@ -11,13 +11,15 @@
 #include <string.h>
 #include <websocksy.h>
 
-/* Digits of the longest length: a netstring must fit into the core's buffer. */
-#define DIGITS 5
+/* The longest netstring: more belongs to no stream of them. */
+#define LONGEST 999999999
+/* Its digits. */
+#define DIGITS 9
 
 /* What a connection must remember between calls; see framing_data. */
 typedef struct {
 	enum { LENGTH, CONTENTS, COMMA } expected;
-	size_t contents;
+	size_t contents; /* bytes that are still to come */
 } state;
 
 /* Looks for "5:" at the start. Returns its bytes, 0 for "not all there", -1 for nonsense. */
@@ -27,7 +29,7 @@ static int64_t read_length(const uint8_t* data, size_t length, size_t* contents)
 	for (at = 0; at < length && at <= DIGITS; at++) {
 		if (data[at] == ':') {
 			*contents = value;
-			return at > 0 && value <= PEER_BUFFER_SIZE ? (int64_t)at + 1 : -1;
+			return at > 0 && value <= LONGEST ? (int64_t)at + 1 : -1;
 		}
 		if (data[at] < '0' || data[at] > '9' || (at == 1 && data[0] == '0')) {
 			return -1;
@@ -41,8 +43,8 @@ static int64_t read_length(const uint8_t* data, size_t length, size_t* contents)
  * Called on the event loop after each read from the peer, and again after each piece it has taken
  * while bytes are left: it must not block. It sees the bytes not taken yet, and data[length] is 0.
  * Returns how many bytes to take: as a message of the type in *opcode, which is binary unless it
- * says otherwise, or as bytes that go nowhere. 0 waits for more, and a negative number ends the
- * connection.
+ * says otherwise, as a part of one, or as bytes that go nowhere. 0 waits for more, and a negative
+ * number ends the connection.
  */
 static int64_t cut(uint8_t* data, size_t length, size_t last_read, ws_operation* opcode,
 	void** framing_data, const char* config) {
@@ -72,11 +74,17 @@ static int64_t cut(uint8_t* data, size_t length, size_t last_read, ws_operation*
 		}
 		return taken;
 	case CONTENTS:
-		if (length < now->contents) {
-			return 0;
-		}
 		if (config && !strcmp(config, "text")) {
 			*opcode = ws_frame_text;
+		}
+		if (length < now->contents) {
+			if (length < PEER_BUFFER_SIZE) {
+				return 0;
+			}
+			/* It is longer than the core's buffer: these go out, and the message goes on. */
+			*opcode = (ws_operation)(*opcode | ws_frame_more);
+			now->contents -= length;
+			return (int64_t)length;
 		}
 		now->expected = COMMA;
 		return (int64_t)now->contents;
