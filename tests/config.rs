@@ -59,6 +59,47 @@ fn help_and_version_go_to_standard_output() {
     }
 }
 
+/// O7: who has nothing but `-h` finds what a peer and a framing may be, and the man page has it too;
+/// both come from, or are held to, what the daemon knows.
+#[test]
+fn o7_help_and_man_page_say_what_there_is() {
+    const MAN_PAGE: &str = include_str!("../docs/websocksy.8");
+    const README: &str = include_str!("../README.md");
+    let output = websocksy(&["-h"]);
+    let help = text(&output.stdout);
+    let begins = |word: &str| help.lines().any(|line| line.trim_start().starts_with(word));
+    for key in ["host", "port", "protocol", "framing", "framing-config"] {
+        assert!(begins(&format!("{key}=")), "-h lacks {key}");
+        assert!(MAN_PAGE.contains(&format!("\n.It Li {key}\n")), "the man page lacks {key}");
+    }
+    for scheme in ["tcp", "udp", "unix", "unix-dgram", "fifotx", "fiforx"] {
+        assert!(begins(&format!("{scheme}://")), "-h lacks {scheme}");
+        assert!(MAN_PAGE.contains(&format!("{scheme}://")), "the man page lacks {scheme}");
+    }
+    for framing in ["auto", "binary", "separator", "newline", "rfc6455"] {
+        assert!(begins(&format!("{framing} ")), "-h lacks {framing}");
+        assert!(
+            MAN_PAGE.contains(&format!("\n.It Li {framing}\n")),
+            "the man page lacks {framing}"
+        );
+    }
+    for option in ["add", "text", "strip"] {
+        assert!(help.contains(&format!("{option}:")), "-h lacks {option}:");
+        assert!(MAN_PAGE.contains(&format!("\n.It Li {option}\n")), "the man page lacks {option}");
+    }
+    // Messages of the web are lines to IRC only with the line end that it asks for.
+    for (page, name) in [(help, "-h"), (MAN_PAGE, "the man page"), (README, "README")] {
+        let examples: Vec<_> = page.match_indices(":6667").map(|(at, _)| &page[at..]).collect();
+        assert!(!examples.is_empty(), "{name} has none");
+        for example in examples {
+            let example: String = example.chars().take(200).collect();
+            assert!(example.contains("add:crlf"), "{name}: {example}");
+        }
+    }
+    assert!(README.contains(concat!("Rust ", env!("CARGO_PKG_RUST_VERSION"))));
+    assert!(README.contains("Linux"));
+}
+
 #[test]
 fn a_configuration_that_cannot_be_is_one_line_and_exit_code_2() {
     let directory = Directory::new("misconfigured");

@@ -87,11 +87,13 @@ const fn plain<F: Framing>(name: &'static str, help: &'static str) -> Builtin {
     }
 }
 
-const AUTO: &str = "What one read brought, as text if it is UTF-8, else as binary";
+const AUTO: &str = "What one read brought, as text if it is UTF-8, else as binary; framing-config is \
+                    nothing, or text for text always";
 const SEPARATOR: &str = "What ends in the bytes of framing-config, as binary; escapes are \\n, \\r, \\t, \\f, \\0, \\\\ and \\xNN. \
                          With add: before them, messages to the peer get them too";
 const NEWLINE: &str = "A line, as text if it is UTF-8; framing-config is crlf (default), lf, cr or lfcr. \
-                       With add: before it, messages to the peer get the line end too";
+                       With add: before it, messages to the peer get the line end too; with text:, \
+                       all of it is text; with strip:, clients get lines without their ends";
 
 const fn delimited<F: Framing + Delimited>(name: &'static str, help: &'static str) -> Builtin {
     let accepts: Option<Accepts> = Some(|config| F::delimiter(config).map(drop));
