@@ -27,6 +27,7 @@ check:
 	cargo test --workspace
 	SIM_SEEDS=100000 cargo test --profile checked --test simulate -- --nocapture
 	REACTOR_SEEDS=20000 cargo test --profile checked --test reactor -- --nocapture
+	MESSAGE_MIB=64 cargo test --profile checked --test memory any_length -- --nocapture
 	$(MAKE) check-exports check-contract check-plugins check-demo conformance
 	@tests/left-out
 

@@ -11,6 +11,8 @@ const LETTERS: [(char, u32); 7] =
 /// The first websocksy's faults that the catalogue holds.
 const FAULTS: [u32; 5] = [4, 6, 7, 9, 26];
 const LATER_FAULTS: std::ops::RangeInclusive<u32> = 47..=66;
+/// What the field reported and an audit found: a letter, and the last number.
+const REPORTS: [(char, u32); 4] = [('F', 12), ('S', 7), ('O', 9), ('A', 18)];
 /// A reason has this many characters, or it is none.
 const REASON: usize = 40;
 
@@ -29,13 +31,22 @@ fn expected() -> Vec<String> {
     letters.chain(faults.map(|number| format!("C-{number:02}"))).collect()
 }
 
-/// The rows behind the heading of the catalogue.
-fn rows() -> Vec<Row> {
+/// The rows below a heading.
+fn rows(heading: &str) -> Vec<Row> {
     let page = fs::read_to_string("docs/testing.md").unwrap();
-    let (_, catalogue) = page.split_once("\n## The case catalogue\n").unwrap();
-    let lines = catalogue.lines().filter(|line| line.starts_with("| "));
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap_or((section, ""));
+    let lines = section.lines().filter(|line| line.starts_with("| "));
     let rows = lines.filter(|line| !line.starts_with("| cases "));
     rows.map(row).collect()
+}
+
+fn catalogue() -> Vec<Row> {
+    rows("The case catalogue")
+}
+
+fn reports() -> Vec<Row> {
+    rows("What the field and an audit found")
 }
 
 fn row(line: &str) -> Row {
@@ -64,11 +75,19 @@ fn numbers(cases: &str) -> Vec<String> {
 
 #[test]
 fn every_case_has_one_row() {
+    has_one_row_each(catalogue(), &expected());
+    let reports_expected = REPORTS
+        .iter()
+        .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")));
+    has_one_row_each(reports(), &reports_expected.collect::<Vec<_>>());
+}
+
+#[track_caller]
+fn has_one_row_each(rows: Vec<Row>, expected: &[String]) {
     let mut seen = BTreeMap::<String, usize>::new();
-    for case in rows().into_iter().flat_map(|row| row.cases) {
+    for case in rows.into_iter().flat_map(|row| row.cases) {
         *seen.entry(case).or_default() += 1;
     }
-    let expected = expected();
     let missing: Vec<_> = expected.iter().filter(|case| !seen.contains_key(*case)).collect();
     let unknown: Vec<_> = seen.keys().filter(|case| !expected.contains(case)).collect();
     let twice: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
@@ -80,7 +99,7 @@ fn every_case_has_one_row() {
 
 #[test]
 fn every_row_has_a_test_or_a_reason() {
-    for row in rows() {
+    for row in catalogue().into_iter().chain(reports()) {
         let reason = row.tests.is_empty() && row.text.chars().count() >= REASON;
         assert!(reason || !row.tests.is_empty(), "{:?}: {}", row.cases, row.text);
     }
@@ -88,9 +107,26 @@ fn every_row_has_a_test_or_a_reason() {
 
 #[test]
 fn every_test_is_there() {
-    let tests = rows().into_iter().flat_map(|row| row.tests);
+    let tests = catalogue().into_iter().chain(reports()).flat_map(|row| row.tests);
     let gone: Vec<_> = tests.filter(|test| !is_there(test)).collect();
     assert!(gone.is_empty(), "{gone:#?}");
+}
+
+/// Of each report, some test has the number in its name, such as `a07_` or `f9_`.
+#[test]
+fn tests_of_reports_are_named_by_them() {
+    for row in reports().into_iter().filter(|row| !row.tests.is_empty()) {
+        for case in &row.cases {
+            let (letter, number) = case.split_at(1);
+            let letter = letter.to_lowercase();
+            let ids = [format!("{letter}{number}_"), format!("{letter}0{number}_")];
+            let named = row.tests.iter().any(|test| {
+                let (_, name) = test.rsplit_once("::").unwrap_or_default();
+                ids.iter().any(|id| name.starts_with(id) || name.contains(&format!("_{id}")))
+            });
+            assert!(named, "{case}: {:?}", row.tests);
+        }
+    }
 }
 
 /// Whether the file of `FILE::FUNCTION` has that function.
@@ -99,5 +135,6 @@ fn is_there(test: &str) -> bool {
     let elsewhere = file.starts_with("src/") || file.starts_with("backends/");
     let path = if elsewhere { file.to_owned() } else { format!("tests/{file}") };
     let source = fs::read_to_string(&path).unwrap_or_default();
-    source.contains(&format!("fn {function}("))
+    let keyword = if path.ends_with(".py") { "def" } else { "fn" };
+    source.contains(&format!("{keyword} {function}("))
 }

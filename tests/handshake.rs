@@ -341,6 +341,66 @@ fn subprotocols_are_chosen_from_the_offer() {
     }
 }
 
+/// F7: a browser that offers some and gets none closes, so without a word of the operator's one is
+/// agreed on.
+#[test]
+fn f07_one_of_the_subprotocols_is_agreed_on() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    let rows: [(&str, &[&str]); 7] = [
+        ("binary", &["binary"]),
+        ("base64, binary", &["binary"]),      // noVNC 1.0
+        ("base64", &[]),                      // nobody speaks that here
+        ("mqttv3.1", &["mqttv3.1"]),          // MQTT.js
+        ("base64,Binary, mqtt", &["Binary"]), // in the client's spelling
+        ("text.ircv3.net, binary.ircv3.net", &["text.ircv3.net"]),
+        ("", &[]),
+    ];
+    for (offered, expected) in rows {
+        let field = format!("Sec-WebSocket-Protocol: {offered}\r\n");
+        let head = if offered.is_empty() { BASE.into() } else { with(field) };
+        let answer = upgrade(&mut open(daemon.port()), &head);
+        assert_eq!(answer.values("sec-websocket-protocol"), expected, "{offered}");
+    }
+}
+
+/// F6: patterns as operators write them, and what browsers and applications send.
+#[test]
+fn f06_patterns_of_origins() {
+    let peer = Peer::echo();
+    let patterns = [
+        "https://desk.example.org:443",
+        "https://*.example.net",
+        "http://localhost:*",
+        "chrome-extension://*",
+        "file://",
+    ];
+    let options: Vec<&str> = patterns.iter().flat_map(|origin| ["--origin", origin]).collect();
+    let daemon = Daemon::before(&peer, "binary", &options);
+    for origin in [
+        "https://desk.example.org",
+        "https://a.b.example.net",
+        "http://localhost",
+        "http://localhost:8080",
+        "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb",
+        "file://",
+    ] {
+        upgrade(&mut open(daemon.port()), &with(format!("Origin: {origin}\r\n")));
+    }
+    for origin in [
+        "http://desk.example.org",
+        "https://desk.example.org:8443",
+        "https://example.net",
+        "https://evilexample.net",
+        "https://a.example.net.evil.org",
+        "https://localhost",
+        "null",
+    ] {
+        let head = with(format!("Origin: {origin}\r\n"));
+        assert_eq!(refused(daemon.port(), &head, b"").status, 403, "{origin}");
+    }
+}
+
 /// H54: only the origins that were named.
 #[test]
 fn other_origins_are_refused() {

@@ -4,8 +4,8 @@
 mod common;
 
 use common::{
-    BASE, Client, Daemon, PATIENCE, Peer, allow_many_descriptors, eventually, header, open,
-    upgrade, within,
+    BASE, Client, Daemon, Digest, PATIENCE, Peer, Received, allow_many_descriptors, eventually,
+    header, open, upgrade, within,
 };
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
@@ -148,6 +148,132 @@ fn a18_memory_of_a_flood_is_given_back() {
     let done = within(Duration::from_secs(60), given_back);
     println!("{before} KiB, at most {peak}, {} after {:?}", daemon.rss_kib(), start.elapsed());
     assert!(done, "{before} KiB before, {} KiB after", daemon.rss_kib());
+}
+
+/// MiB of a long message, where `MESSAGE_MIB` does not say another number: unoptimised, 64 take long.
+const LONG: usize = 8;
+/// What passing one may cost, KiB, the loop's own buffers included.
+const LONG_COSTS: u64 = 1024;
+
+/// A framing that passes a long message, one way and the other.
+struct LongMessage {
+    framing: &'static str,
+    config: String,
+    /// What of the peer's stream stands before and behind what fills it, which the client gets, too
+    /// (a frame's header it does not).
+    around: [Vec<u8>; 2],
+    /// What the peer gets before and behind the client's message.
+    added: [Vec<u8>; 2],
+    /// Whether the client sends it in fragments.
+    fragments: bool,
+}
+
+/// F9: a message of any length passes in bounded memory, both ways, in every framing.
+#[test]
+fn f09_messages_of_any_length_pass_in_bounded_memory() {
+    let mib = std::env::var("MESSAGE_MIB").map_or(LONG, |mib| mib.parse().unwrap());
+    let length = mib << 20;
+    let none = || [vec![], vec![]];
+    let size = u32::try_from(length).unwrap();
+    let frame = header(0x82, 0, length as u64);
+    for long in [
+        LongMessage {
+            framing: "newline",
+            config: "add:lf".into(),
+            around: [vec![], b"\n".to_vec()],
+            added: [vec![], b"\n".to_vec()],
+            fragments: true,
+        },
+        LongMessage {
+            framing: "separator",
+            config: r"add:\x00\xff".into(),
+            around: [vec![], vec![0, 0xff]],
+            added: [vec![], vec![0, 0xff]],
+            fragments: true,
+        },
+        LongMessage {
+            framing: "json",
+            config: String::new(),
+            around: [b"\"".to_vec(), b"\"".to_vec()],
+            added: none(),
+            fragments: true,
+        },
+        LongMessage {
+            framing: "dynamic32",
+            config: "add=yes".into(),
+            around: [(size - 4).to_le_bytes().to_vec(), vec![]],
+            added: [size.to_le_bytes().to_vec(), vec![]],
+            fragments: false,
+        },
+        LongMessage {
+            framing: "fixedlength",
+            config: length.to_string(),
+            around: none(),
+            added: none(),
+            fragments: false,
+        },
+        LongMessage {
+            framing: "rfc6455",
+            config: String::new(),
+            around: [frame.clone(), vec![]],
+            added: [frame, vec![]],
+            fragments: false,
+        },
+    ] {
+        long.passes(length);
+    }
+}
+
+impl LongMessage {
+    fn passes(&self, length: usize) {
+        let [before, behind] = self.around.clone();
+        let is_frame = self.framing == "rfc6455";
+        let own = if is_frame { 0 } else { before.len() + behind.len() };
+        let header = if is_frame { before.len() } else { 0 };
+        let from_peer = [before, vec![b'x'; length - own], behind].concat();
+        let expected = Digest::of(&from_peer[header..]);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let peer = Peer::serve(move |mut stream| {
+            stream.write_all(&from_peer).unwrap();
+            sender.send(Received::from(stream)).unwrap();
+        });
+        let config = format!("framing-config={}", self.config);
+        let mut arguments = vec!["--plugins", common::plugins::bundled()];
+        if !self.config.is_empty() {
+            arguments.extend(["-c", &config]);
+        }
+        let daemon = Daemon::before(&peer, self.framing, &arguments);
+        daemon.reset_peak();
+        let at_first = daemon.rss_kib();
+
+        let mut client = Client::connect(daemon.port());
+        let (_, received) = client.long_message();
+        assert_eq!(received, expected, "{}: to the client", self.framing);
+        let message = vec![b'y'; length];
+        self.send(&mut client, &message);
+        assert_eq!(client.close_now(), Some(1000), "{}", self.framing);
+        let [before, behind] = self.added.clone();
+        let expected = Digest::of(&[before, message, behind].concat());
+        let received = receiver.recv_timeout(PATIENCE).unwrap().digest;
+        assert_eq!(received, expected, "{}: to the peer", self.framing);
+
+        let grown = daemon.peak_kib().saturating_sub(at_first);
+        println!("{}: {grown} KiB for {} MiB each way", self.framing, length >> 20);
+        assert!(grown < LONG_COSTS, "{}: {grown} KiB for {length} bytes", self.framing);
+    }
+
+    /// In one frame or several, masked with zeros, which change nothing.
+    fn send(&self, client: &mut Client, message: &[u8]) {
+        const PIECES: usize = 64;
+        let pieces = if self.fragments { PIECES } else { 1 };
+        for (index, piece) in message.chunks(message.len() / pieces).enumerate() {
+            let fin = if index + 1 == pieces { 0x80 } else { 0 };
+            let opcode = if index == 0 { 2 } else { 0 };
+            client.send(&header(fin | opcode, 0x80, piece.len() as u64));
+            client.send(&[0; 4]);
+            client.send(piece);
+        }
+    }
 }
 
 /// A client to which the kernel sends small segments: it sizes its buffers by them, and with those

@@ -598,6 +598,59 @@ fn sessions_that_are_half_over_are_at_rest() {
     assert!(spent <= 10, "{spent} ms of CPU in a second of waiting");
 }
 
+/// F8: clients whose libraries stop at 64 KiB get no longer message, however much a read brought.
+#[test]
+fn f08_messages_are_as_long_as_the_operator_says() {
+    const SENT: usize = 3 << 20;
+    let peer = Peer::speaks(vec![0x81; SENT]);
+    for (framing, option, longest) in
+        [("auto", None, 65_536), ("binary", None, 65_536), ("binary", Some("125"), 125)]
+    {
+        let option: Vec<&str> = option.iter().flat_map(|most| ["--max-message", most]).collect();
+        let daemon = Daemon::before(&peer, framing, &option);
+        let mut client = Client::connect(daemon.port());
+        daemon.signal("STOP"); // so that a read finds more than that
+        std::thread::sleep(Duration::from_millis(50));
+        daemon.signal("CONT");
+        let (mut received, mut most) = (0, 0);
+        while received < SENT {
+            let (kind, message) = client.message();
+            assert_eq!(kind, 2);
+            received += message.len();
+            most = most.max(message.len());
+        }
+        assert_eq!((received, most), (SENT, longest), "{framing}");
+        assert_eq!(client.end(), Some(1000));
+    }
+}
+
+/// F10: text for clients that take nothing else: a character that a read cut is whole, bytes that are
+/// none are U+FFFD, and lines come without their ends where that is asked for.
+#[test]
+fn f10_text_for_clients_that_take_nothing_else() {
+    let pieces: [&[u8]; 4] =
+        [b"gr\xc3\xbc\xc3", b"\x9fe\r\nlatin: \xfc\r\n", b"\r\nend ", b"\xe2\x82"];
+    let peer = Peer::serve(move |mut stream| {
+        for piece in pieces {
+            stream.write_all(piece).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    for (framing, config, expected) in [
+        ("newline", "text:strip:crlf", &["grüße", "latin: \u{fffd}", "", "end \u{fffd}"][..]),
+        ("newline", "text:crlf", &["grüße\r\n", "latin: \u{fffd}\r\n", "\r\n", "end \u{fffd}"]),
+        ("auto", "text", &["gr\u{fc}", "ße\r\nlatin: \u{fffd}\r\n", "\r\nend ", "\u{fffd}"]),
+    ] {
+        let option = format!("framing-config={config}");
+        let daemon = Daemon::before(&peer, framing, &["-c", &option]);
+        let mut client = Client::connect(daemon.port());
+        for text in expected {
+            assert_eq!(client.message(), (1, text.as_bytes().to_vec()), "{framing}, {config}");
+        }
+        assert_eq!(client.end(), Some(1000), "{framing}, {config}");
+    }
+}
+
 /// P28, F9: a peer whose bytes make no message until its buffer is full: they go on in parts.
 #[test]
 fn f09_a_message_that_never_ends_goes_in_parts() {

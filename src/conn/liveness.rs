@@ -181,6 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn f04_a_client_to_which_nothing_goes_is_pinged() {
+        let start = Instant::now();
+        let deadlines = Deadlines { ping: SECOND, ..Deadlines::default() };
+        let mut liveness = Liveness::new(start);
+        liveness.heard(start + SECOND / 2);
+        assert_eq!(liveness.ping_at(start, &deadlines), Some(start + SECOND), "it only uploads");
+        liveness.sent(2, start + SECOND);
+        assert_eq!(
+            liveness.ping_at(start, &deadlines),
+            Some(start + SECOND * 3 / 2),
+            "it is silent"
+        );
+    }
+
+    #[test]
     fn f02_a_slow_reader_has_time_for_what_lies_before_the_ping() {
         let start = Instant::now();
         let (mut liveness, deadlines) = pinged(start, 8 * 8192);

@@ -140,6 +140,21 @@ impl Client {
         }
     }
 
+    /// The next message, which is not kept: its opcode, and the digest of its payload.
+    #[track_caller]
+    pub(crate) fn long_message(&mut self) -> (u8, (u64, u64)) {
+        let (mut kind, mut digest) = (0, Digest::default());
+        loop {
+            let header = self.next(&mut |bytes| digest.add(bytes));
+            let header = header.unwrap_or_else(|end| panic!("{end:?} at {:?}", digest.value()));
+            assert!(header.opcode < 3, "{header:?} where data was due");
+            kind |= header.opcode;
+            if header.fin {
+                return (kind, digest.value());
+            }
+        }
+    }
+
     /// Reads data frames until `total` payload bytes came, without keeping them; their digest.
     #[track_caller]
     pub(crate) fn digest(&mut self, total: u64) -> (u64, u64) {
