@@ -74,6 +74,8 @@ fn flags_and_their_values() {
         flags(&["--query-threads", "0"], "--query-threads", &["'0'", "1 to 256"]),
         flags(&["--allow", "192.0.2.1/24"], "--allow", &["'192.0.2.1/24'", "192.0.2.0/24"]),
         flags(&["--deny", "all"], "--deny", &["'all'", "192.0.2.0/24"]),
+        flags(&["--auth-file", "{D}/none"], "--auth-file: {D}/none", &["No such file"]),
+        flags(&["--auth-file", "{D}"], "--auth-file: {D}", &["directory"]),
         flags(&["--peer-allow", "fe80::1/10"], "--peer-allow", &["'fe80::1/10'", "fe80::/10"]),
         flags(&["--rate", "0"], "--rate", &["'0'", "COUNT/SECONDS", "30/60"]),
         flags(&["--max-session", "1h"], "--max-session", &["'1h'", "seconds"]),

@@ -1,11 +1,13 @@
-//! Who may come and what may be reached: address lists and rates. Pure: addresses and the time in,
+//! Who may come and what may be reached: address lists, rates and passwords. Pure: addresses and the time in,
 //! verdicts out.
 
 mod lists;
+mod passwords;
 mod peers;
 mod rate;
 
 pub use lists::{AccessList, Verdict};
+pub use passwords::{LONGEST_PASSWORD, NotVerified, Passwords, Proof, Verified};
 pub use peers::{Barred, PeerList};
 pub use rate::{Rate, Rates};
 

@@ -21,31 +21,35 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     if text.is_empty() {
         return Err("needs a value".into());
     }
-    let network = match text.parse::<IpAddr>() {
-        Ok(address) => IpNet::from(address),
-        Err(_) => text.parse::<IpNet>().map_err(|_| {
-            let form = "is not an address or a network such as 192.0.2.0/24 or 2001:db8::/32";
-            format!("'{}' {form}", Escaped(text))
-        })?,
-    };
+    let network = parse(text).ok_or_else(|| {
+        let form = "is not an address or a network such as 192.0.2.0/24 or 2001:db8::/32";
+        format!("'{}' {form}", Escaped(text))
+    })?;
     if network.trunc() != network {
         let right = network.trunc();
         return Err(format!("'{text}' has bits set behind its prefix; the network is {right}"));
     }
-    canonical(network).ok_or_else(|| {
-        format!("'{text}' holds IPv4 addresses in IPv6 form and others; write two networks")
-    })
+    Ok(canonical(network))
 }
 
-/// The network of IPv4 addresses that one of IPv6 stands for (RFC 4291 §2.5.5.2); none for one that
-/// is wider than that part of IPv6, but for all of it.
-fn canonical(network: IpNet) -> Option<IpNet> {
+fn parse(text: &str) -> Option<IpNet> {
+    let Some((address, bits)) = text.split_once('/') else {
+        return text.parse::<IpAddr>().map(IpNet::from).ok();
+    };
+    // A zero in front, or a sign, is no notation that another program would read as we do.
+    let plain = bits == "0" || bits.starts_with(|first: char| matches!(first, '1'..='9'));
+    let bits = bits.parse().ok().filter(|_| plain)?;
+    IpNet::new(address.parse().ok()?, bits).ok()
+}
+
+/// The network of IPv4 addresses that one of IPv6 stands for (RFC 4291 §2.5.5.2).
+fn canonical(network: IpNet) -> IpNet {
     const MAPPED_BITS: u8 = 96;
-    let IpNet::V6(v6) = network else { return Some(network) };
+    let IpNet::V6(v6) = network else { return network };
+    // A wider one would have bits set behind its prefix: those that say that it is mapped.
     match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(MAPPED_BITS)) {
-        (Some(v4), Some(bits)) => IpNet::new(v4.into(), bits).ok(),
-        (Some(_), None) => None,
-        (None, _) => Some(network),
+        (Some(v4), Some(bits)) => IpNet::new(v4.into(), bits).unwrap_or(network),
+        (Some(_), None) | (None, _) => network,
     }
 }
 
@@ -101,6 +105,9 @@ mod tests {
             ("2001:db8::1/32", "the network is 2001:db8::/32"),
             ("::ffff:10.0.0.1/104", "behind its prefix"),
             ("10.0.0.0/33", "192.0.2.0/24"),
+            ("::ffff:0:0/95", "behind its prefix"),
+            ("10.0.0.0/08", "192.0.2.0/24"),
+            ("10.0.0.0/+8", "192.0.2.0/24"),
             ("10.0.0.0/", "192.0.2.0/24"),
             ("10.0.0.0/255.0.0.0", "192.0.2.0/24"),
             ("10/8", "192.0.2.0/24"),

@@ -102,6 +102,10 @@ pub struct Config {
     pub rate: Option<Rate>,
     /// The addresses that peers may have.
     pub peers: PeerList,
+    /// The users that may connect and the hashes of their passwords; none for everybody.
+    pub auth_file: Option<PathBuf>,
+    /// Where that was written.
+    pub auth_file_origin: Option<Origin>,
     /// Whether good handshakes are refused by a 101 and a close frame, which pages can read.
     pub explain_refusals: bool,
     /// The longest message of `auto` and `binary`, bytes.
@@ -171,6 +175,8 @@ impl Default for Config {
             access: AccessList::default(),
             rate: None,
             peers: PeerList::default(),
+            auth_file: None,
+            auth_file_origin: None,
             explain_refusals: false,
             max_message: 64 * 1024,
             query_threads: 1,

@@ -34,6 +34,7 @@ pub(super) enum Setting {
     WebOrigin(fn(&mut Config) -> &mut Vec<OriginPattern>),
     Access(Verdict),
     PeerAllow,
+    AuthFile,
     /// `yes` or `no`; on the command line the flag alone is `yes`.
     Switch(fn(&mut Config) -> &mut bool),
     Rate(fn(&mut Config) -> &mut Option<Rate>),
@@ -126,6 +127,13 @@ pub(super) const OPTIONS: &[Opt] = &[
         hint: "CIDR",
         help: "Hang up on clients of this network; in order with --allow, first match wins",
         setting: Some(Setting::Access(Verdict::Deny)),
+    },
+    Opt {
+        short: "",
+        long: "auth-file",
+        hint: "FILE",
+        help: "Ask for a name and password of this file, made by htpasswd -B",
+        setting: Some(Setting::AuthFile),
     },
     Opt {
         short: "",
@@ -282,7 +290,7 @@ impl Setting {
             Self::Count(_, field) => Some(field(&mut config).to_string()),
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
             Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
-            Self::Backend | Self::BackendPair | Self::Switch(_) => None,
+            Self::Backend | Self::BackendPair | Self::Switch(_) | Self::AuthFile => None,
         }
     }
 
@@ -312,6 +320,10 @@ impl Setting {
             Self::Seconds(zero, field) => *field(config) = seconds(value, *zero)?,
             Self::WebOrigin(field) => field(config).push(web_origin(value)?),
             Self::Access(verdict) => config.access.push(*verdict, access::network(value)?),
+            Self::AuthFile => {
+                config.auth_file = Some(filled(value)?.into());
+                config.auth_file_origin = Some(origin.clone());
+            }
             Self::Switch(field) => *field(config) = switch(value)?,
             Self::PeerAllow => config.peers.push(access::network(value)?),
             Self::Rate(field) => *field(config) = Some(access::rate(value)?),

@@ -80,6 +80,10 @@ fn flags_set_their_fields() {
             c.peers.push(network("10.0.0.0/8"));
             c.peers.push(network("::1/128"));
         }),
+        (&["--auth-file", "/etc/users"], |c| {
+            c.auth_file = Some("/etc/users".into());
+            c.auth_file_origin = Some("--auth-file".into());
+        }),
         (&["--explain-refusals"], |c| c.explain_refusals = true),
         (&["--max-session", "3600"], |c| c.deadlines.session = Duration::from_secs(3600)),
         (&["--rate", "30/60"], |c| {
@@ -171,6 +175,7 @@ fn wrong_command_lines_are_named() {
             "--rate: '10/m' is not COUNT or COUNT/SECONDS, such as 10 or 30/60; up to 1000000 in \
              up to 86400 seconds",
         ),
+        (&["--auth-file", ""], "--auth-file: needs a value"),
         (&["--explain-refusals=yes"], "--explain-refusals: takes no value"),
         (&["--rate", "1", "--rate", "2"], "--rate: is given twice"),
         (&["--max-connections", "0"], "--max-connections: '0' is not a number from 1 to 1048576"),
@@ -410,6 +415,7 @@ fn sample(opt: &Opt) -> &'static str {
         Setting::Switch(_) => "yes",
         Setting::Listen | Setting::Backend => "name",
         Setting::Plugins => "/dir",
+        Setting::AuthFile => "/users",
         Setting::Count(range, _) if !range.contains(&77) => "777",
         Setting::Port(_) | Setting::MaxConnections | Setting::Count(..) | Setting::Seconds(..) => {
             "77"
@@ -423,6 +429,7 @@ fn every_option_is_a_flag_and_a_key() {
         config.max_connections_origin = None;
         config.backend.iter_mut().for_each(|step| step.origin = "".into());
         config.plugins_origin = None;
+        config.auth_file_origin = None;
         config
     };
     let mut seen = HashSet::new();

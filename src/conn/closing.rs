@@ -39,7 +39,10 @@ impl Connection {
             (Side::Client, Phase::Open(_) | Phase::Closing(_) | Phase::Refused) => {
                 self.client_gone(error, scratch);
             }
-            (Side::Client, Phase::Head(..) | Phase::Asking | Phase::Dialling(_)) => {
+            (
+                Side::Client,
+                Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_),
+            ) => {
                 self.lifecycle.finish(|| Ending::Left);
             }
             (Side::Peer, Phase::Open(bridge) | Phase::Closing(bridge)) => match error {
@@ -48,8 +51,8 @@ impl Connection {
                 }
                 error => self.peer_gone(error, scratch),
             },
-            (Side::Peer, Phase::Head(..) | Phase::Asking | Phase::Dialling(_))
-            | (Side::Peer, Phase::Refused)
+            (Side::Peer, Phase::Head(..) | Phase::Verifying(_) | Phase::Asking)
+            | (Side::Peer, Phase::Dialling(_) | Phase::Refused)
             | (_, Phase::Over { .. }) => {}
         }
     }
@@ -258,7 +261,7 @@ impl Connection {
     pub fn shut_down(&mut self, scratch: &mut Scratch) {
         match self.lifecycle.phase() {
             Phase::Open(_) => self.say_goodbye(Ending::Shutdown, scratch),
-            Phase::Head(..) | Phase::Asking | Phase::Dialling(_) => {
+            Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_) => {
                 self.refuse(Ending::Shutdown, scratch);
             }
             Phase::Closing(_) | Phase::Refused | Phase::Over { .. } => {}

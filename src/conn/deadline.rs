@@ -6,6 +6,7 @@ use super::batch::stage_frame;
 use super::lifecycle::Phase;
 use super::liveness::{after, look_interval};
 use super::{Connection, Ending, Scratch, Side};
+use crate::access::NotVerified;
 use crate::proto::frame::Opcode;
 
 impl Connection {
@@ -57,6 +58,9 @@ impl Connection {
     fn phase_over(&mut self, scratch: &mut Scratch) {
         match self.lifecycle.phase() {
             Phase::Head(..) => self.refuse(Ending::HeadTimeout, scratch),
+            Phase::Verifying(_) => {
+                self.refuse(Ending::NotVerified(NotVerified::Late), scratch);
+            }
             Phase::Asking => self.refuse(Ending::QueryTimeout, scratch),
             Phase::Dialling(_) => self.refuse(Ending::DialTimeout, scratch),
             Phase::Closing(_) => self.closing_is_over(scratch),

@@ -7,9 +7,10 @@ use super::peer_frames::PeerFrameFault;
 use super::side::Side;
 use super::to_client::PeerFault;
 use super::to_peer::ClientFault;
-use crate::access::{Barred, NotAdmitted};
+use crate::access::{Barred, NotAdmitted, NotVerified};
 use crate::backend::{QueryError, RefusalStatus};
 use crate::framing::FramingFault;
+use crate::proto::basic::CHALLENGE;
 use crate::proto::close::CloseCode;
 use crate::proto::handshake::{Refusal, Refused, Status};
 use crate::proto::http::HttpError;
@@ -63,6 +64,8 @@ pub enum Ending {
     Idle,
     /// The session lasted as long as the operator allows.
     Expired,
+    /// It is not known who the client is.
+    NotVerified(NotVerified),
     /// The client is not let in.
     NotAdmitted(NotAdmitted),
     /// The daemon ends.
@@ -107,6 +110,7 @@ impl Ending {
             Self::Stalled(Side::Peer) => "peer-stalled",
             Self::Idle => "idle",
             Self::Expired => "session-expired",
+            Self::NotVerified(why) => why.name(),
             Self::NotAdmitted(why) => why.name(),
             Self::Shutdown => "shutdown",
         }
@@ -131,6 +135,11 @@ impl Ending {
             Self::Query(QueryError::Bad(_)) | Self::Framing(_) => Some(Status::Internal),
             Self::PeerBarred(_) => Some(Status::Forbidden),
             Self::QueryTimeout | Self::DialTimeout => Some(Status::GatewayTimeout),
+            Self::NotVerified(why) => Some(match why {
+                NotVerified::Missing | NotVerified::Malformed => Status::Unauthorized,
+                NotVerified::TooLong | NotVerified::Wrong => Status::Unauthorized,
+                NotVerified::Busy | NotVerified::Late => Status::Unavailable,
+            }),
             Self::NotAdmitted(why) => Some(match why {
                 NotAdmitted::Denied => Status::Forbidden,
                 NotAdmitted::TooFast { .. } => Status::TooManyRequests,
@@ -153,6 +162,9 @@ impl Ending {
         let mut refusal = Refusal::from(self.status()?);
         if let Self::NotAdmitted(NotAdmitted::TooFast { retry_after }) = self {
             refusal.retry_after = Some(*retry_after);
+        }
+        if let Self::NotVerified(_) = self {
+            refusal.challenge = Some(CHALLENGE).filter(|_| refusal.status == Status::Unauthorized);
         }
         if let Self::Query(QueryError::Refused(why)) = self {
             refusal.retry_after = why.retry_after;
@@ -190,7 +202,8 @@ impl Ending {
             Self::Shutdown => Some((CloseCode::GOING_AWAY, "shutting down")),
             Self::ClientVanished | Self::ClientFailed(_) | Self::Silent | Self::Left => None,
             Self::Stalled(Side::Client) => None,
-            Self::Head(_) | Self::Handshake(_) | Self::HeadTimeout | Self::NotAdmitted(_) => None,
+            Self::Head(_) | Self::Handshake(_) | Self::HeadTimeout => None,
+            Self::NotVerified(_) | Self::NotAdmitted(_) => None,
             Self::Query(_) | Self::QueryTimeout | Self::Framing(_) | Self::Exhausted(_) => None,
             Self::Dial(_) | Self::PeerBarred(_) | Self::DialTimeout => None,
         }
@@ -243,6 +256,7 @@ impl fmt::Display for Ending {
             Self::Stalled(Side::Peer) => f.write_str("peer stopped reading"),
             Self::Idle => f.write_str("idle"),
             Self::Expired => f.write_str("session time is over"),
+            Self::NotVerified(why) => why.fmt(f),
             Self::NotAdmitted(why) => why.fmt(f),
             Self::Shutdown => f.write_str("shutting down"),
         }

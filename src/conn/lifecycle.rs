@@ -1,8 +1,8 @@
 //! Where a connection stands, and why it ends.
 //!
 //! ```text
-//! Head -> Asking -> Dialling -> Open -> Closing
-//!    \______\__________\-> Refused        \-> Over
+//! Head -> Verifying -> Asking -> Dialling -> Open -> Closing
+//!    \________\_________\_________\-> Refused        \-> Over
 //! ```
 //!
 //! [`Lifecycle::end`] is the only writer of the ending, and the first ending stands.
@@ -20,6 +20,8 @@ use crate::slab::Slot;
 pub(super) enum Phase {
     /// The request head is being read.
     Head(Box<HeadParser>, Slot),
+    /// The client's password is looked at.
+    Verifying(Box<Unverified>),
     /// The back end is asked, and has the slot.
     Asking,
     /// The peer is being reached.
@@ -32,6 +34,13 @@ pub(super) enum Phase {
     Refused,
     /// Nothing is left to do; was it bridged before?
     Over { bridged: bool },
+}
+
+/// A handshake that was accepted, of somebody of whom it is not known who it is.
+pub(super) struct Unverified {
+    pub(super) upgrade: Box<Upgrade>,
+    pub(super) slot: Slot,
+    pub(super) user: String,
 }
 
 /// A handshake that was accepted but not answered yet.
@@ -69,7 +78,7 @@ impl Lifecycle {
     pub(super) fn bridge(&self) -> Option<&Bridge> {
         match &self.phase {
             Phase::Open(bridge) | Phase::Closing(bridge) => Some(bridge),
-            Phase::Head(..) | Phase::Asking | Phase::Dialling(_) => None,
+            Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_) => None,
             Phase::Refused | Phase::Over { .. } => None,
         }
     }
@@ -78,14 +87,14 @@ impl Lifecycle {
     pub(super) fn bridge_mut(&mut self) -> Option<&mut Bridge> {
         match &mut self.phase {
             Phase::Open(bridge) | Phase::Closing(bridge) => Some(bridge),
-            Phase::Head(..) | Phase::Asking | Phase::Dialling(_) => None,
+            Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_) => None,
             Phase::Refused | Phase::Over { .. } => None,
         }
     }
 
     /// Whether the client waits for an answer that the back end or the peer has not made possible.
     pub(super) fn is_connecting(&self) -> bool {
-        matches!(self.phase, Phase::Asking | Phase::Dialling(_))
+        matches!(self.phase, Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_))
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -127,7 +136,9 @@ impl Lifecycle {
         self.phase_deadline = Some(deadline);
         self.phase = match std::mem::replace(&mut self.phase, Phase::Refused) {
             Phase::Open(bridge) => Phase::Closing(bridge),
-            Phase::Head(..) | Phase::Asking | Phase::Dialling(_) => Phase::Refused,
+            Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_) => {
+                Phase::Refused
+            }
             ended @ (Phase::Closing(_) | Phase::Refused | Phase::Over { .. }) => ended,
         };
     }

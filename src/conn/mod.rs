@@ -36,6 +36,7 @@ pub mod socket;
 mod text;
 mod to_client;
 mod to_peer;
+mod verifying;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -51,6 +52,7 @@ use to_peer::PeerEncoding;
 use crate::access::NotAdmitted;
 use crate::backend::Target;
 use crate::config::Config;
+use crate::proto::basic::Credentials;
 use crate::proto::handshake::Upgrade;
 use crate::slab::Slot;
 use websocksy_abi::WS_MAX_LINE;
@@ -60,6 +62,8 @@ const ENVELOPE_TURN_BYTES: usize = 16 * 1024;
 
 /// What a connection asks of the world; taken with [`Connection::take_action`].
 pub enum Action {
+    /// Verify this name and password; answer with [`Connection::verified`].
+    Verify(Credentials),
     /// Ask the back end about this handshake, and show it the slot; answer with
     /// [`Connection::answered`].
     Ask(Box<Upgrade>, Slot),
@@ -113,7 +117,8 @@ impl Connection {
                 _ => room,
             },
             (Phase::Head(..), Side::Peer)
-            | (Phase::Asking | Phase::Dialling(_) | Phase::Refused | Phase::Over { .. }, _) => 0,
+            | (Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_), _)
+            | (Phase::Refused | Phase::Over { .. }, _) => 0,
         }
     }
 

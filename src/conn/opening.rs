@@ -31,13 +31,19 @@ impl Connection {
             return self.refuse(Ending::NotAdmitted(why), scratch);
         }
         match handshake::judge(head, &self.config.origins) {
-            Ok(upgrade) => {
-                let deadline = scratch.now + self.config.deadlines.query;
-                self.lifecycle.advance(Phase::Asking, Some(deadline));
-                self.action = Some(Action::Ask(Box::new(upgrade), slot));
+            Ok(upgrade) if self.config.auth_file.is_some() => {
+                self.identify(Box::new(upgrade), slot, scratch);
             }
+            Ok(upgrade) => self.ask(Box::new(upgrade), slot, scratch),
             Err(refused) => self.refuse(Ending::Handshake(refused), scratch),
         }
+    }
+
+    /// The back end is to say who the peer is.
+    pub(super) fn ask(&mut self, upgrade: Box<Upgrade>, slot: Slot, scratch: &Scratch) {
+        let deadline = scratch.now + self.config.deadlines.query;
+        self.lifecycle.advance(Phase::Asking, Some(deadline));
+        self.action = Some(Action::Ask(upgrade, slot));
     }
 
     /// The back end's answer to [`Action::Ask`], with the handshake it was asked about and the slot

@@ -1,6 +1,6 @@
 //! What may block runs elsewhere, and comes back as an event.
 //!
-//! Two kinds: name look-ups (`getaddrinfo`), and the `query` of plug-ins. What nobody waits for
+//! Three kinds: name look-ups (`getaddrinfo`), the hashes of passwords, and the `query` of plug-ins. What nobody waits for
 //! any more is taken back if it has not begun, and forgotten when it comes back. Who does the work
 //! are [`Workers`]: [`Threads`] in the daemon.
 
@@ -11,8 +11,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use crate::access::{Proof, Verified};
 use crate::backend::{Answer, QueryError, Request};
+use crate::proto::basic::Credentials;
 use crate::proto::handshake::Upgrade;
 pub(crate) use threads::{RESOLVERS, Threads};
 
@@ -28,6 +31,15 @@ pub enum Done<K> {
         name: String,
         /// What it stands for.
         addresses: LookedUp,
+    },
+    /// A password was looked at.
+    Verified {
+        /// Whose.
+        key: K,
+        /// What is remembered of it.
+        proof: Proof,
+        /// Whether it is right.
+        right: bool,
     },
     /// A back end has answered.
     Answered {
@@ -62,6 +74,13 @@ pub trait Workers<K> {
     fn look_up(&mut self, name: &str) -> io::Result<Ticket>;
     /// Takes a look-up back; returns whether it had not begun.
     fn cancel_look_up(&mut self, ticket: Ticket) -> bool;
+    /// Verifies a name and a password for `key`; it comes back as [`Done::Verified`]. None if so
+    /// many wait that this one may not, and where nobody has a password.
+    fn verify(&mut self, _key: K, _credentials: Credentials, _proof: Proof) -> Option<Ticket> {
+        None
+    }
+    /// Takes a verification back if it has not begun.
+    fn cancel_verification(&mut self, _ticket: Ticket) {}
     /// The next thing that came back.
     fn next(&mut self) -> Option<Done<K>>;
 }
@@ -72,6 +91,17 @@ pub(crate) struct Offload<K, W> {
     waiting: HashMap<String, LookUp<K>>,
     /// How many have ever waited for a name.
     waited: u64,
+    verified: Verified,
+}
+
+/// What came of the wish to verify a password.
+pub(crate) enum Verification {
+    /// It was right a while ago.
+    Known,
+    /// It is looked at.
+    Begun(Ticket),
+    /// Too many wait.
+    Refused,
 }
 
 /// One look-up, and who waits for it, in order: it serves them all.
@@ -86,7 +116,7 @@ pub(crate) struct Place(u64);
 
 impl<K: Copy, W: Workers<K>> Offload<K, W> {
     pub(crate) fn new(workers: W) -> Self {
-        Self { workers, waiting: HashMap::new(), waited: 0 }
+        Self { workers, waiting: HashMap::new(), waited: 0, verified: Verified::default() }
     }
 
     pub(crate) fn workers(&mut self) -> &mut W {
@@ -115,6 +145,32 @@ impl<K: Copy, W: Workers<K>> Offload<K, W> {
         if look_up.keys.is_empty() && self.workers.cancel_look_up(look_up.ticket) {
             self.waiting.remove(name);
         }
+    }
+
+    /// Verifies a name and a password, unless it is known that they are right.
+    pub(crate) fn verify(
+        &mut self,
+        key: K,
+        credentials: Credentials,
+        now: Instant,
+    ) -> Verification {
+        let proof = self.verified.proof(&credentials.user, &credentials.password);
+        if self.verified.knows(proof, now) {
+            return Verification::Known;
+        }
+        self.workers
+            .verify(key, credentials, proof)
+            .map_or(Verification::Refused, Verification::Begun)
+    }
+
+    /// A name and a password were right.
+    pub(crate) fn remember(&mut self, proof: Proof, now: Instant) {
+        self.verified.remember(proof, now);
+    }
+
+    /// Nobody waits for this verification any more.
+    pub(crate) fn forget_verification(&mut self, ticket: Ticket) {
+        self.workers.cancel_verification(ticket);
     }
 
     /// The back end's answer, if it gives one without blocking.

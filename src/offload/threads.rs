@@ -11,12 +11,18 @@ use mio::Waker;
 
 use super::resolver::look_up;
 use super::{Done, Ticket, Workers};
+use crate::access::{Passwords, Proof};
 use crate::backend::{Answer, Backend, QueryError, Request};
+use crate::proto::basic::Credentials;
 use crate::proto::handshake::Upgrade;
 
 /// Names looked up at once. A name server that is silent holds a thread until the resolver gives
 /// up, so this is how many dead names it takes to delay a live one.
 pub(crate) const RESOLVERS: usize = 16;
+
+/// Passwords that wait for the one thread that hashes: some seconds of its time. One, since a crowd of
+/// strangers with wrong passwords must leave the loop its processor.
+const WAITING_PASSWORDS: usize = 32;
 
 type Job<K> = Box<dyn FnOnce() -> Done<K> + Send>;
 
@@ -24,16 +30,30 @@ type Job<K> = Box<dyn FnOnce() -> Done<K> + Send>;
 pub(crate) struct Threads<K> {
     backend: Backend,
     names: Pool<K>,
+    passwords: Option<(Arc<Passwords>, Pool<K>)>,
     done: Receiver<Done<K>>,
 }
 
 impl<K: Send + 'static> Threads<K> {
     /// Starts so many threads for names, all that there will be: what the system refuses, it refuses
     /// now and not when a client waits for it.
-    pub(crate) fn start(backend: Backend, resolvers: usize, waker: Waker) -> io::Result<Self> {
+    pub(crate) fn start(
+        backend: Backend,
+        resolvers: usize,
+        passwords: Option<Passwords>,
+        waker: Waker,
+    ) -> io::Result<Self> {
         let (sender, done) = channel();
+        let waker = Arc::new(waker);
+        let passwords = match passwords {
+            Some(passwords) => {
+                let pool = Pool::start("passwords", 1, sender.clone(), Arc::clone(&waker))?;
+                Some((Arc::new(passwords), pool))
+            }
+            None => None,
+        };
         let names = Pool::start("resolver", resolvers, sender, waker)?;
-        Ok(Self { backend, names, done })
+        Ok(Self { backend, names, passwords, done })
     }
 
     /// Ends the back end. Says whether a thread is still in somebody else's code: a plug-in's or the
@@ -74,6 +94,24 @@ impl<K: Send + 'static> Workers<K> for Threads<K> {
         self.names.cancel(ticket)
     }
 
+    fn verify(&mut self, key: K, credentials: Credentials, proof: Proof) -> Option<Ticket> {
+        let (passwords, pool) = self.passwords.as_mut()?;
+        if pool.waiting() >= WAITING_PASSWORDS {
+            return None;
+        }
+        let passwords = Arc::clone(passwords);
+        Some(pool.run(Box::new(move || {
+            let right = passwords.verify(&credentials.user, &credentials.password);
+            Done::Verified { key, proof, right }
+        })))
+    }
+
+    fn cancel_verification(&mut self, ticket: Ticket) {
+        if let Some((_, pool)) = &mut self.passwords {
+            pool.cancel(ticket);
+        }
+    }
+
     fn next(&mut self) -> Option<Done<K>> {
         self.done.try_recv().ok()
     }
@@ -91,7 +129,7 @@ struct Shared<K> {
     /// There is a job.
     filled: Condvar,
     done: Sender<Done<K>>,
-    waker: Waker,
+    waker: Arc<Waker>,
 }
 
 impl<K> Shared<K> {
@@ -116,7 +154,7 @@ impl<K: Send + 'static> Pool<K> {
         name: &'static str,
         threads: usize,
         done: Sender<Done<K>>,
-        waker: Waker,
+        waker: Arc<Waker>,
     ) -> io::Result<Self> {
         let queue = Mutex::new(Queue { jobs: BTreeMap::new(), busy: 0 });
         let shared = Arc::new(Shared { queue, filled: Condvar::new(), done, waker });
@@ -146,6 +184,11 @@ impl<K: Send + 'static> Pool<K> {
     fn cancel(&mut self, ticket: Ticket) -> bool {
         let job = lock(&self.shared.queue).jobs.remove(&ticket);
         job.is_some()
+    }
+
+    /// How many jobs have not begun.
+    fn waiting(&self) -> usize {
+        lock(&self.shared.queue).jobs.len()
     }
 
     /// Whether some thread has a job.
@@ -184,7 +227,7 @@ mod tests {
     fn offload() -> Offload<u32, Threads<u32>> {
         let poll = mio::Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), mio::Token(0)).unwrap();
-        Offload::new(Threads::start(Backend::builtin(), 1, waker).unwrap())
+        Offload::new(Threads::start(Backend::builtin(), 1, None, waker).unwrap())
     }
 
     /// A job that takes until the sender is gone, and has begun.

@@ -60,9 +60,20 @@ pub struct Upgrade {
     key: usize,
     protocols: Vec<usize>,
     fields: Vec<Field>,
+    user: Option<String>,
 }
 
 impl Upgrade {
+    /// Who the client is, if it was asked for its password.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The client was asked for its password, and is `user`.
+    pub fn set_user(&mut self, user: String) {
+        self.user = Some(user);
+    }
+
     /// Path and query, as sent.
     pub fn endpoint(&self) -> &CStr {
         c_str(&self.text, self.endpoint)
@@ -128,7 +139,7 @@ pub fn judge(mut head: Head, origins: &[OriginPattern]) -> Result<Upgrade, Refus
     let mut fields = mem::take(&mut head.fields);
     fields.retain(|&field| !is_own(head.name(field)));
     let protocols = cut_out(&mut head.text, names);
-    Ok(Upgrade { text: head.text, endpoint: head.target, key, protocols, fields })
+    Ok(Upgrade { text: head.text, endpoint: head.target, key, protocols, fields, user: None })
 }
 
 /// A field that may stand once at most; `twice` says what is wrong if it stands again.

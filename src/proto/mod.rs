@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a socket, a clock or a connection.
 
+pub mod basic;
 pub mod close;
 pub mod frame;
 pub mod handshake;

@@ -8,11 +8,13 @@ use super::context::Context;
 use super::dial::{self, Begun, Race, Standing};
 use super::session::{self, Next, PeerState, Session};
 use super::system::System;
+use crate::access::NotVerified;
 use crate::backend::{Answer, QueryError, Request, Target};
 use crate::conn::Action;
 use crate::net::limits::is_exhaustion;
 use crate::net::{Channel, Readiness};
-use crate::offload::LookedUp;
+use crate::offload::{LookedUp, Verification};
+use crate::proto::basic::Credentials;
 use crate::proto::handshake::Upgrade;
 use crate::slab::Slot;
 
@@ -23,6 +25,7 @@ impl<S: System> Session<S> {
     /// Does what the connection asks for.
     pub(super) fn act(&mut self, action: Action, context: &mut Context<S>) {
         match action {
+            Action::Verify(credentials) => self.verify(credentials, context),
             Action::Ask(upgrade, slot) => self.ask(upgrade, slot, context),
             Action::Dial(target) => {
                 self.target = Some(Box::new(target));
@@ -31,9 +34,30 @@ impl<S: System> Session<S> {
         }
     }
 
+    fn verify(&mut self, credentials: Credentials, context: &mut Context<S>) {
+        let outcome = match context.offload.verify(self.key, credentials, context.scratch.now) {
+            Verification::Known => Ok(()),
+            Verification::Refused => Err(NotVerified::Busy),
+            Verification::Begun(ticket) => {
+                self.verification = Some(ticket);
+                return;
+            }
+        };
+        self.connection.verified(outcome, &mut context.scratch);
+    }
+
+    /// The turn in which its password was looked at.
+    pub(super) fn verified(&mut self, right: bool, context: &mut Context<S>) -> Next {
+        self.verification = None;
+        let outcome = if right { Ok(()) } else { Err(NotVerified::Wrong) };
+        self.connection.verified(outcome, &mut context.scratch);
+        self.turn(context)
+    }
+
     /// Asks the back end: at once if it only looks into its settings, else on the offload, where it
     /// sees the session's slot.
     fn ask(&mut self, upgrade: Box<Upgrade>, slot: Slot, context: &mut Context<S>) {
+        self.user = upgrade.user().map(Into::into);
         if let Some(answer) = context.offload.answer(&upgrade) {
             self.of_operator = true;
             return self.connection.answered(upgrade, slot, answer, &mut context.scratch);
@@ -227,6 +251,9 @@ impl<S: System> Session<S> {
     /// Nobody waits for the session's peer any more: what was begun to find and reach it is given
     /// up, and what the offload has not begun is taken back.
     pub(super) fn stop_reaching(&mut self, context: &mut Context<S>) {
+        if let Some(ticket) = self.verification.take() {
+            context.offload.forget_verification(ticket);
+        }
         if let Some(ticket) = self.query.take() {
             context.offload.forget_query(ticket);
         }

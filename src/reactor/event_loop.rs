@@ -188,6 +188,14 @@ impl<S: System> Reactor<S> {
                         session.answered(upgrade, slot, answer, context)
                     });
                 }
+                Done::Verified { key, proof, right } => {
+                    if right {
+                        self.context.offload.remember(proof, self.context.scratch.now);
+                    }
+                    self.sessions.serve(key, &mut self.context, |session, context| {
+                        session.verified(right, context)
+                    });
+                }
                 Done::Resolved { name, addresses } => {
                     for key in self.context.offload.waited_for(&name) {
                         self.sessions.serve(key, &mut self.context, |session, context| {

@@ -20,6 +20,7 @@ mod dial;
 mod event_loop;
 mod kernel;
 mod listen;
+mod passwords;
 mod session;
 mod sessions;
 mod setup;

@@ -17,6 +17,7 @@ use crate::backend::Target;
 use crate::conn::pump::Pump;
 use crate::conn::socket::{Endpoint, Ready};
 use crate::conn::{Connection, Scratch, Side};
+use crate::logging::Escaped;
 use crate::net::{Channel, Readiness};
 use crate::offload::{self, Ticket};
 
@@ -82,6 +83,10 @@ pub(super) struct Session<S: System> {
     entered: Tick,
     /// Whether it is in the list of those that have more to do.
     pub(super) listed: bool,
+    /// Its password is looked at.
+    pub(super) verification: Option<Ticket>,
+    /// Who it is, if that was asked.
+    pub(super) user: Option<Box<str>>,
     /// The query that is made for it.
     pub(super) query: Option<Ticket>,
     announced: bool,
@@ -113,6 +118,8 @@ impl<S: System> Session<S> {
             peer_ready: Ready::default(),
             entered: 0,
             listed: false,
+            verification: None,
+            user: None,
             query: None,
             announced: false,
             probed: false,
@@ -292,9 +299,13 @@ impl<S: System> Session<S> {
 impl<S: System> fmt::Display for Session<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let client = SocketAddr::new(self.address.ip().to_canonical(), self.address.port());
+        write!(f, "{client}")?;
+        if let Some(user) = &self.user {
+            write!(f, " ({})", Escaped(user.as_bytes()))?;
+        }
         match &self.target {
-            Some(target) => write!(f, "{client} -> {target}"),
-            None => write!(f, "{client}"),
+            Some(target) => write!(f, " -> {target}"),
+            None => Ok(()),
         }
     }
 }

@@ -10,6 +10,8 @@ use super::dial;
 use super::event_loop::Reactor;
 use super::kernel::Kernel;
 use super::listen::tcp;
+use super::passwords;
+use crate::access::Passwords;
 use crate::backend::{self, Backend, ConfigureError};
 use crate::config::{self, BackendStep, Config, Origin, PlacedStep};
 use crate::net::limits;
@@ -62,11 +64,12 @@ pub struct Ended {
 /// What keeps it from starting.
 pub fn start(mut config: Config) -> Result<Started, StartError> {
     let mut backend = set_up_backend(&config)?;
+    let passwords = read_passwords(&config)?;
     fit_descriptors(&mut config)?;
     let started = backend.allow_threads(config.query_threads);
     started.map_err(|error| StartError::System("query threads".into(), error))?;
-    let reactor =
-        set_up(config, backend).map_err(|(what, error)| StartError::System(what, error))?;
+    let reactor = set_up(config, backend, passwords)
+        .map_err(|(what, error)| StartError::System(what, error))?;
     Ok(Started(reactor))
 }
 
@@ -173,21 +176,34 @@ fn refused(origin: impl fmt::Display, error: &impl fmt::Display) -> StartError {
     StartError::Configuration(format!("{origin}: {error}"))
 }
 
+fn read_passwords(config: &Config) -> Result<Option<Passwords>, StartError> {
+    let Some(path) = &config.auth_file else { return Ok(None) };
+    let read = passwords::read(path).map_err(|problem| match &config.auth_file_origin {
+        Some(origin) => refused(origin, &problem),
+        None => StartError::Configuration(problem),
+    })?;
+    Ok(Some(read))
+}
+
 /// A server on loopback trusts who reaches it, as a rule; and any page in a browser reaches us.
 fn warn_of_open_door(config: &Config, backend: &Backend) {
-    if !config.origins.is_empty() || !config.access.is_empty() {
+    if !config.origins.is_empty() || !config.access.is_empty() || config.auth_file.is_some() {
         return;
     }
     if let Some(target) = backend.only_target().filter(dial::is_loopback) {
         warn!(
             "whoever reaches this port, and any page in a browser that does, may use {target}: \
-             say who may come with --origin or --allow"
+             say who may come with --origin, --allow or --auth-file"
         );
     }
 }
 
 /// A loop that listens.
-fn set_up(config: Config, backend: Backend) -> Result<Reactor<Kernel>, (String, io::Error)> {
+fn set_up(
+    config: Config,
+    backend: Backend,
+    passwords: Option<Passwords>,
+) -> Result<Reactor<Kernel>, (String, io::Error)> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: io::Error| (what, error)
@@ -201,7 +217,8 @@ fn set_up(config: Config, backend: Backend) -> Result<Reactor<Kernel>, (String, 
     warn_of_open_door(&config, &backend);
     let looks_up = backend.only_target().is_none_or(|target| dial::needs_look_up(&target));
     let resolvers = if looks_up { RESOLVERS } else { 0 };
-    let threads = Threads::start(backend, resolvers, waker).map_err(failed("threads"))?;
+    let threads =
+        Threads::start(backend, resolvers, passwords, waker).map_err(failed("threads"))?;
     let reactor = Reactor::new(config, kernel, threads);
     let mut reactor = reactor
         .map_err(failed("address space for so many sessions (max-connections)"))?

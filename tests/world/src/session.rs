@@ -206,6 +206,7 @@ impl Session {
                 self.dials = true;
                 self.wanted = Some(Wanted::Peer(target));
             }
+            Some(Action::Verify(_)) => panic!("no password is asked for"),
             None => {}
         }
         again
