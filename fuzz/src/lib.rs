@@ -6,6 +6,7 @@
 // An assertion that fails is what these are for.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod access;
 mod config;
 mod file;
 mod frames;
@@ -17,6 +18,7 @@ mod session;
 mod text;
 mod world;
 
+pub use access::{networks, passwords};
 pub use config::config;
 pub use file::{file_lines, file_template};
 pub use frames::frames;
@@ -33,7 +35,7 @@ use {dynamic32 as _, fixedlength as _, json as _};
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is that of its corpus too.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("auto", auto),
     ("binary", binary),
     ("config", config),
@@ -45,7 +47,9 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("handshake", handshake),
     ("head", head),
     ("json", json),
+    ("networks", networks),
     ("newline", newline),
+    ("passwords", passwords),
     ("rfc6455", rfc6455),
     ("separator", separator),
     ("session", session),
