@@ -494,11 +494,14 @@ fn heads_cost_what_they_weigh() {
     ];
     for (name, lines) in fields {
         let (short, long) = (with(&lines), with(lines.repeat(4)));
-        let best = |heads: &[&[u8]]| (0..7).map(|_| time_to_judge(heads)).min().unwrap();
-        let times = [best(&[&short[..]; 4]), best(&[&long[..]])];
+        // By turns, since a machine that is busy for a moment is so for both.
+        let time = |_| [time_to_judge(&[&short[..]; 4]), time_to_judge(&[&long[..]])];
+        let rounds: Vec<_> = (0..7).map(time).collect();
         // Four times as long would be quadratic.
-        assert!(times[1] < times[0] * 5 / 2 + Duration::from_millis(1), "{name}: {times:?}");
-        assert!(times[1] < Duration::from_millis(200), "{name}: {times:?}");
+        let linear =
+            rounds.iter().any(|[four, one]| *one < *four * 3 / 2 + Duration::from_millis(1));
+        let quick = rounds.iter().any(|[_, one]| *one < Duration::from_millis(200));
+        assert!(linear && quick, "{name}: {rounds:?}");
     }
 }
 
