@@ -180,3 +180,24 @@ impl Egress {
         self.flow.forget();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fast_side_is_read_for_in_large_pieces_and_a_slow_one_in_small() {
+        let mut egress = Egress::new(Instant::now());
+        assert_eq!(egress.room(), FIRST_CREDIT);
+        egress.kept_up(FIRST_CREDIT / 2 - 1);
+        assert_eq!(egress.room(), FIRST_CREDIT, "it was not asked for more");
+        egress.kept_up(FIRST_CREDIT / 2);
+        assert_eq!(egress.room(), 2 * FIRST_CREDIT);
+        (0..4).for_each(|_| egress.kept_up(TURN_BYTES));
+        assert_eq!(egress.room(), TURN_BYTES);
+        egress.queue([&b"late"[..]].into_iter(), false, Instant::now());
+        assert_eq!(egress.room(), 0);
+        egress.sent(4);
+        assert_eq!(egress.room(), SLOW_CREDIT);
+    }
+}

@@ -196,6 +196,17 @@ mod tests {
     }
 
     #[test]
+    fn any_byte_answers_a_ping() {
+        let start = Instant::now();
+        let (mut liveness, deadlines) = pinged(start, 10);
+        liveness.looked(12, start + SECOND * 2);
+        liveness.heard(start + SECOND * 2);
+        assert!(!liveness.is_pinged());
+        liveness.sent(1, start + SECOND * 3);
+        assert_eq!(liveness.ping_at(start, &deadlines), Some(start + SECOND * 3), "the next ping");
+    }
+
+    #[test]
     fn f02_a_slow_reader_has_time_for_what_lies_before_the_ping() {
         let start = Instant::now();
         let (mut liveness, deadlines) = pinged(start, 8 * 8192);

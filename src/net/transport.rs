@@ -188,3 +188,18 @@ fn write_last(socket: &TcpStream, parts: &[IoSlice<'_>]) -> Result<usize> {
 fn datagram_error(error: Error) -> Error {
     if error.raw_os_error() == Some(libc::EMSGSIZE) { DATAGRAM_TOO_BIG.into() } else { error }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tcp_peers_small_messages_are_not_delayed() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let transport = Transport::Tcp(socket);
+        transport.set_nodelay().unwrap();
+        let Transport::Tcp(socket) = transport else { unreachable!() };
+        assert!(socket.nodelay().unwrap());
+    }
+}
