@@ -139,6 +139,26 @@ fn a10_datagrams_before_the_connect_are_not_delivered() {
     assert_eq!(client.message(), (2, b"hello".to_vec()));
 }
 
+/// What a router says of an earlier datagram, that it was too long for the path, is told by the next
+/// call (ip(7)), and is no error of that one's.
+#[test]
+fn a_narrower_path_loses_no_datagram() {
+    let directory = shim("narrow");
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    let host = format!("host=udp://{}", peer.local_addr().unwrap());
+    let arguments = ["-c", &host, "-c", "framing=binary"];
+    let daemon = above(&directory, &[("SHIM_TOO_LONG", "1")], &arguments);
+    let mut client = Client::connect(daemon.port());
+    client.frame(0x82, b"hello");
+    let mut buffer = [0; 64];
+    let (length, from) = peer.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], b"hello");
+    peer.send_to(b"good day", from).unwrap();
+    assert_eq!(client.message(), (2, b"good day".to_vec()));
+    assert_eq!(client.close_now(), Some(1000));
+}
+
 /// A13: no thread is begun for a client: what a thread needs is taken at the start or not at all.
 #[test]
 fn a13_threads_begin_with_the_daemon() {

@@ -9,6 +9,8 @@
  *   SHIM_SOCKET=N         every socket for IPv4 but the first, the listener, fails with it
  *   SHIM_STRANGER=1       a stranger sends a datagram to each datagram socket in the moment in which
  *                         it has an address and is not connected yet, if there is such a moment
+ *   SHIM_TOO_LONG=1       the first send to a datagram socket fails with EMSGSIZE, and so does the first
+ *                         read: the path got narrower behind an earlier datagram (ip(7))
  *   SHIM_INTERRUPTS=1     half of the calls that wait, read or write are interrupted
  *
  * And it looks up names under .test, the top-level domain that is nobody's (RFC 6761, 6.2).
@@ -146,11 +148,30 @@ int epoll_wait(int poll, struct epoll_event* events, int most, int timeout) {
 	return interrupted() ? -1 : REAL(epoll_wait)(poll, events, most, timeout);
 }
 
+/* Whether an error of the path's is told by this call, the first of its kind. */
+static int too_long(int fd, int* calls) {
+	if(!number("SHIM_TOO_LONG") || !is_datagram(fd) || (*calls)++) {
+		return 0;
+	}
+	errno = EMSGSIZE;
+	return 1;
+}
+
 ssize_t recv(int fd, void* data, size_t length, int flags) {
+	static int calls;
+
+	if(length && too_long(fd, &calls)) {
+		return -1;
+	}
 	return interrupted() ? -1 : REAL(recv)(fd, data, length, flags);
 }
 
 ssize_t send(int fd, const void* data, size_t length, int flags) {
+	static int calls;
+
+	if(too_long(fd, &calls)) {
+		return -1;
+	}
 	return interrupted() ? -1 : REAL(send)(fd, data, length, flags);
 }
 
