@@ -25,6 +25,12 @@ impl Route {
         Answer { target: self.target.clone(), framing: self.framing.clone(), protocol: None }
     }
 
+    /// Whether something goes to the peer with each message, be it empty.
+    #[must_use]
+    pub fn has_envelopes(&self) -> bool {
+        matches!(self.peer_gets, PeerGets::Suffix(_) | PeerGets::Length32)
+    }
+
     /// Whether the peer's socket is one of datagrams.
     #[must_use]
     pub fn is_datagram(&self) -> bool {

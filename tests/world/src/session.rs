@@ -20,6 +20,13 @@ const TURNS: usize = 100_000;
 /// Datagrams that one turn reads at most.
 const DATAGRAMS: usize = 16;
 
+/// The most that is read of a client at once where each message, even an empty one, gets an envelope:
+/// what a turn makes of it is many times as much.
+const ENVELOPED: usize = 16 * 1024;
+
+/// No request head is longer.
+const MOST_HEAD: usize = 16 * 1024;
+
 /// What a session asks of whoever runs it.
 #[derive(Debug)]
 pub enum Wanted {
@@ -215,6 +222,20 @@ impl Session {
     /// What has to be so once the connection is finished, or is left alone.
     pub fn check_end(&self) {
         self.ledger.check_end(self.view());
+        if self.connection.was_open() {
+            self.check_counts();
+        }
+    }
+
+    /// The log says how many bytes came from either side, those that came early with the request, too.
+    fn check_counts(&self) {
+        let counted = [Side::Client, Side::Peer].map(|side| self.connection.received_bytes(side));
+        let length = |plug: &Plug| plug.socket.reads.iter().map(Vec::len).sum::<usize>();
+        let first: Vec<u8> =
+            self.client.socket.reads.iter().flatten().copied().take(MOST_HEAD).collect();
+        let head = first.windows(4).position(|end| end == b"\r\n\r\n").map_or(0, |at| at + 4);
+        let came = [length(&self.client) - head, self.peer.as_ref().map_or(0, length)];
+        assert_eq!(counted, came.map(|length| length as u64), "bytes of client and peer");
     }
 
     fn view(&self) -> View<'_> {
@@ -252,6 +273,14 @@ impl Session {
         let is_left = self.client.ready.hung_up && self.connection.ending().is_none();
         assert!(!is_left || !self.waits_for_peer(), "it waits for the peer of nobody");
         self.ledger.check_rest(self.view());
+        let is_open = self.connection.was_open() && self.connection.ending().is_none();
+        if is_open && self.route.has_envelopes() {
+            let room = self.connection.room(Side::Client);
+            assert!(
+                room <= ENVELOPED,
+                "{room} bytes may be read, and envelopes be put around each"
+            );
+        }
         let check = |side, socket: &FakeSocket| {
             let wanted = self.connection.room(side) > 0;
             assert!(!(wanted && socket.has_news()), "{side:?} is readable, and nobody reads");

@@ -213,6 +213,7 @@ impl State {
             connected: None,
             address: None,
             failed: None,
+            nodelay: false,
             token: None,
             announced: false,
             is_fifo: kind == PeerKind::Fifo,

@@ -35,6 +35,8 @@ pub(super) struct Wire {
     /// Where a TCP attempt goes, and when the daemon was told that it failed.
     pub(super) address: Option<SocketAddr>,
     pub(super) failed: Option<Instant>,
+    /// Small messages do not wait for the other end to acknowledge earlier ones (tcp(7)).
+    pub(super) nodelay: bool,
     pub(super) token: Option<Token>,
     /// An event of it waits for the next poll.
     pub(super) announced: bool,
@@ -105,7 +107,10 @@ impl Socket for Handle {
 
     fn write(&mut self, parts: &[IoSlice<'_>], last: bool) -> Result<usize> {
         let taken = self.socket(|socket| socket.write(parts, last))?;
-        self.machine.state().written(self.id);
+        let mut state = self.machine.state();
+        let wire = &state.wires[self.id];
+        assert!(wire.nodelay || wire.address.is_none(), "small messages to the peer are delayed");
+        state.written(self.id);
         Ok(taken)
     }
 
@@ -170,6 +175,7 @@ impl Channel for Handle {
 impl Wire {
     fn nodelay(&mut self) -> Result<()> {
         assert_eq!(self.connect, Connect::Done, "a race was won by who is not connected");
+        self.nodelay = true;
         Ok(())
     }
 }
