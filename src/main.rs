@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 fn run(config: Config) -> ExitCode {
     memory::share_one_heap();
     panic::set_hook(Box::new(cannot_start));
-    let log = match logging::init() {
+    let log = match logging::init(config.log) {
         Ok(log) => log,
         Err(error) => return fail(1, &error),
     };

@@ -71,6 +71,8 @@ fn flags_and_their_values() {
         flags(&["--close-timeout", "-1"], "--close-timeout", &["seconds"]),
         flags(&["--max-connections", "10k"], "--max-connections", &["'10k'", "1 to"]),
         flags(&["--max-connections", "0"], "--max-connections", &["'0'", "1 to"]),
+        flags(&["--log-format", "xml"], "--log-format", &["'xml'", "text", "json"]),
+        flags(&["--log-rate", "many"], "--log-rate", &["'many'", "0 to 1000000"]),
         flags(&["--query-threads", "0"], "--query-threads", &["'0'", "1 to 256"]),
         flags(&["--allow", "192.0.2.1/24"], "--allow", &["'192.0.2.1/24'", "192.0.2.0/24"]),
         flags(&["--deny", "all"], "--deny", &["'all'", "192.0.2.0/24"]),

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::access::{AccessList, PeerList, Rate};
+use crate::logging;
 use crate::proto::origin::OriginPattern;
 pub use args::{Command, from_args};
 pub use file::{from_file, is_core_key};
@@ -122,6 +123,10 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// The deadlines of a session.
     pub deadlines: Deadlines,
+    /// How lines of the log are written, and how many.
+    pub log: logging::Settings,
+    /// Whether the log shows the values of a request's query.
+    pub log_query: bool,
 }
 
 /// The deadlines of one session; zero switches off those that say so.
@@ -185,6 +190,8 @@ impl Default for Config {
             max_per_address: 0,
             drain_timeout: Duration::from_secs(10),
             deadlines: Deadlines::default(),
+            log: logging::Settings::default(),
+            log_query: false,
         }
     }
 }

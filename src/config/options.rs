@@ -4,9 +4,12 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::values::{Zero, filled, number, pair, seconds, seconds_text, switch, web_origin};
+use super::values::{
+    Zero, filled, log_format, number, pair, seconds, seconds_text, switch, web_origin,
+};
 use super::{BackendStep, Config, Origin, PlacedStep, access, listen};
 use crate::access::{Rate, Verdict};
+use crate::logging::Format;
 use crate::proto::origin::OriginPattern;
 
 /// An option of the daemon.
@@ -31,6 +34,7 @@ pub(super) enum Setting {
     MaxConnections,
     Count(RangeInclusive<usize>, fn(&mut Config) -> &mut usize),
     Seconds(Zero, fn(&mut Config) -> &mut Duration),
+    LogFormat,
     WebOrigin(fn(&mut Config) -> &mut Vec<OriginPattern>),
     Access(Verdict),
     PeerAllow,
@@ -59,6 +63,9 @@ const MAX_CLIENTS: usize = 1 << 20;
 
 /// Each thread is a stack and a plug-in call that may hang: more is a slip of the finger.
 const MAX_QUERY_THREADS: usize = 256;
+
+/// No standard error takes as many.
+const MAX_LOG_RATE: usize = 1_000_000;
 
 /// Messages no shorter than a frame with the shortest header, and no longer than one read.
 const MESSAGE_BYTES: RangeInclusive<usize> = 125..=256 * 1024;
@@ -249,6 +256,27 @@ pub(super) const OPTIONS: &[Opt] = &[
     },
     Opt {
         short: "",
+        long: "log-format",
+        hint: "FORMAT",
+        help: "Log lines as text or as json, one object a line",
+        setting: Some(Setting::LogFormat),
+    },
+    Opt {
+        short: "",
+        long: "log-rate",
+        hint: "COUNT",
+        help: "Log lines of one kind a second, over ten seconds; 0 for no limit",
+        setting: Some(Setting::Count(0..=MAX_LOG_RATE, |c| &mut c.log.rate)),
+    },
+    Opt {
+        short: "",
+        long: "log-query",
+        hint: "",
+        help: "Log the values of a request's query, which may be secrets, and not ***",
+        setting: Some(Setting::Switch(|c| &mut c.log_query)),
+    },
+    Opt {
+        short: "",
         long: GENERATE,
         hint: "WHAT",
         help: "Print complete-bash, complete-zsh or complete-fish for a shell and exit",
@@ -288,6 +316,10 @@ impl Setting {
             Self::Port(field) => Some(field(&mut config).to_string()),
             Self::MaxConnections => Some(config.max_connections.to_string()),
             Self::Count(_, field) => Some(field(&mut config).to_string()),
+            Self::LogFormat => {
+                let known = Format::NAMES.iter().find(|(_, format)| *format == config.log.format);
+                known.map(|(name, _)| (*name).into())
+            }
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
             Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
             Self::Backend | Self::BackendPair | Self::Switch(_) | Self::AuthFile => None,
@@ -318,6 +350,7 @@ impl Setting {
             }
             Self::Count(range, field) => *field(config) = number(value, range)?,
             Self::Seconds(zero, field) => *field(config) = seconds(value, *zero)?,
+            Self::LogFormat => config.log.format = log_format(value)?,
             Self::WebOrigin(field) => field(config).push(web_origin(value)?),
             Self::Access(verdict) => config.access.push(*verdict, access::network(value)?),
             Self::AuthFile => {

@@ -97,6 +97,10 @@ fn flags_set_their_fields() {
         (&["--idle-timeout", "600"], |c| c.deadlines.idle = Duration::from_secs(600)),
         (&["--query-timeout", "0.001"], |c| c.deadlines.query = Duration::from_millis(1)),
         (&["--close-timeout", "31536000"], |c| c.deadlines.close = Duration::from_secs(31_536_000)),
+        (&["--log-query", "--log-rate", "7", "--log-format", "json"], |c| {
+            c.log_query = true;
+            c.log = logging::Settings { format: logging::Format::Json, rate: 7 };
+        }),
         (&["--drain-timeout", "1.25"], |c| c.drain_timeout = Duration::from_millis(1250)),
         (&["--plugins", "/usr/lib/websocksy"], |c| {
             c.plugins = Some("/usr/lib/websocksy".into());
@@ -183,6 +187,9 @@ fn wrong_command_lines_are_named() {
             &["--max-per-address", "99999999999999999999"],
             "--max-per-address: '99999999999999999999' is not a number from 0 to 1048576",
         ),
+        (&["--log-format", "JSON"], "--log-format: 'JSON' is neither text nor json"),
+        (&["--log-query=yes"], "--log-query: takes no value"),
+        (&["--log-rate", "-1"], "--log-rate: '-1' is not a number from 0 to 1000000"),
         (&["--query-threads", "257"], "--query-threads: '257' is not a number from 1 to 256"),
         (&["-b", "a", "-b", "b"], "--backend: is given twice"),
         (&["-c", "host=a", "-c", "host=b"], "--config: host: is given twice"),
@@ -302,6 +309,7 @@ fn wrong_files_are_named_with_line_and_key() {
     let cases = [
         ("port = 1", "ws.conf:1: port: stands before any section; begin with [core] or [backend]"),
         ("[core]\nprot = 1", "ws.conf:2: prot: is not a key of [core]; is it port?"),
+        ("[core]\nlog-query = 1", "ws.conf:2: log-query: '1' is neither yes nor no"),
         ("[core]\nPort = 1", "ws.conf:2: Port: is not a key of [core]; is it port?"),
         (
             "[core]\nconfig = a=b",
@@ -414,6 +422,7 @@ fn sample(opt: &Opt) -> &'static str {
         Setting::Rate(_) => "7/7",
         Setting::Switch(_) => "yes",
         Setting::Listen | Setting::Backend => "name",
+        Setting::LogFormat => "json",
         Setting::Plugins => "/dir",
         Setting::AuthFile => "/users",
         Setting::Count(range, _) if !range.contains(&77) => "777",

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{BackendStep, Origin, PlacedStep};
-use crate::logging::Escaped;
+use crate::logging::{Escaped, Format};
 use crate::proto::origin::OriginPattern;
 
 /// What zero seconds mean.
@@ -69,6 +69,12 @@ fn decimal(value: &str) -> Option<Duration> {
     let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let seconds = (plain(whole) && plain(part)).then(|| value.parse().ok())??;
     Duration::try_from_secs_f64(seconds).ok()
+}
+
+pub(super) fn log_format(value: &str) -> Result<Format, String> {
+    let known = Format::NAMES.iter().find(|(name, _)| *name == value);
+    let known = known.map(|(_, format)| *format);
+    known.ok_or_else(|| format!("'{}' is neither text nor json", Escaped(value)))
 }
 
 pub(super) fn web_origin(value: &str) -> Result<OriginPattern, String> {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::traffic::Traffic;
 use crate::proto::frame::{Header, Opcode};
 
 /// Pieces shorter than this are copied together: beside the cost of one more `iovec` in a system
@@ -18,6 +19,8 @@ pub(super) struct Batch {
     staged: Vec<u8>,
     parts: Vec<Part>,
     length: usize,
+    /// The frames of data, until somebody takes the count.
+    pub(super) data: Traffic,
 }
 
 enum Part {
@@ -58,6 +61,12 @@ impl Batch {
             Some(Part::Staged(last)) => last.end = self.staged.len(),
             _ => self.parts.push(Part::Staged(start..self.staged.len())),
         }
+    }
+
+    /// Copies the header of a frame of data, and counts what follows.
+    pub(super) fn stage_header(&mut self, header: &Header) {
+        self.data.count(header.length, header.fin);
+        self.stage(header.encode().as_slice());
     }
 
     /// Adds a range of the turn's buffer: copied if it is short, lent if not.

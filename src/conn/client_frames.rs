@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::egress::Egress;
 use super::text::TextCheck;
 use super::to_peer::{ClientFault, Piece, ToPeer};
+use super::traffic::Traffic;
 use crate::proto::close::{self, CloseCode};
 use crate::proto::frame::{
     self, FrameError, Header, MAX_CONTROL, MAX_HEADER, Masking, Opcode, Sequence,
@@ -14,6 +15,8 @@ use crate::proto::mask;
 pub(super) struct Answers<'a> {
     pub(super) batch: &'a mut Batch,
     pub(super) client: &'a mut Egress,
+    /// The data of all clients.
+    pub(super) traffic: &'a mut Traffic,
     /// Our close frame did not go out yet: pongs may.
     pub(super) may_answer: bool,
 }
@@ -90,6 +93,7 @@ impl ClientFrames {
             } else {
                 let Frame { header, opcode, .. } = frame;
                 let last = complete && header.fin;
+                answers.traffic.count(n as u64, last);
                 if opcode == Opcode::Text {
                     self.text.piece(&input[range.clone()], last)?;
                 }

@@ -204,7 +204,9 @@ impl Connection {
     fn deliver_tail(&mut self, scratch: &mut Scratch) -> Result<(), PeerFault> {
         match self.lifecycle.bridge_mut() {
             Some(bridge) if self.peer.is_live() => {
-                bridge.to_client.end(&mut bridge.framer, &mut scratch.to_client)
+                let end = bridge.to_client.end(&mut bridge.framer, &mut scratch.to_client);
+                scratch.count_from_peer(&mut self.peer.messages);
+                end
             }
             _ => Ok(()),
         }

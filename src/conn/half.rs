@@ -26,12 +26,14 @@ pub(super) struct Half {
     pub(super) egress: Egress,
     /// Bytes read from this side since it was bridged.
     received: u64,
+    /// Its whole messages since then.
+    pub(super) messages: u64,
 }
 
 impl Half {
     /// A side that is listened to.
     pub(super) fn live(now: Instant) -> Self {
-        Self { intake: Intake::Live, egress: Egress::new(now), received: 0 }
+        Self { intake: Intake::Live, egress: Egress::new(now), received: 0, messages: 0 }
     }
 
     /// A side that is not there yet.

@@ -55,7 +55,7 @@ pub(super) struct Opening {
 pub(super) struct Lifecycle {
     phase: Phase,
     /// Set in [`Phase::Closing`], [`Phase::Refused`] and [`Phase::Over`], and in no other.
-    ending: Option<Ending>,
+    ending: Option<Box<Ending>>,
     phase_deadline: Option<Instant>,
 }
 
@@ -124,7 +124,7 @@ impl Lifecycle {
 
     /// Why it ended, once it does.
     pub(super) fn ending(&self) -> Option<&Ending> {
-        self.ending.as_ref()
+        self.ending.as_deref()
     }
 
     /// It ends. The first reason stands; what follows from it does not replace it.
@@ -132,7 +132,7 @@ impl Lifecycle {
         if self.ending.is_some() {
             return;
         }
-        self.ending = Some(ending);
+        self.ending = Some(Box::new(ending));
         self.phase_deadline = Some(deadline);
         self.phase = match std::mem::replace(&mut self.phase, Phase::Refused) {
             Phase::Open(bridge) => Phase::Closing(bridge),
@@ -145,7 +145,7 @@ impl Lifecycle {
 
     /// Nothing is left to do; `ending` says why if nothing did before.
     pub(super) fn finish(&mut self, ending: impl FnOnce() -> Ending) {
-        self.ending.get_or_insert_with(ending);
+        self.ending.get_or_insert_with(|| Box::new(ending()));
         self.cut_off();
     }
 

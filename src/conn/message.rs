@@ -44,7 +44,7 @@ impl Message {
             return self.stage((kind, text), bytes, last, to_client);
         }
         let kind = if text { Kind::Text } else { kind };
-        to_client.stage(self.header(kind, bytes, last)?.encode().as_slice());
+        to_client.stage_header(&self.header(kind, bytes, last)?);
         to_client.add(buffer, range);
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Message {
         } else {
             (kind, bytes)
         };
-        to_client.stage(self.header(kind, bytes, last)?.encode().as_slice());
+        to_client.stage_header(&self.header(kind, bytes, last)?);
         to_client.stage(bytes);
         Ok(())
     }

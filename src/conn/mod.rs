@@ -36,6 +36,7 @@ pub mod socket;
 mod text;
 mod to_client;
 mod to_peer;
+mod traffic;
 mod verifying;
 
 use std::rc::Rc;
@@ -48,12 +49,14 @@ use liveness::Liveness;
 pub use scratch::{Scratch, TURN_BYTES};
 pub use side::Side;
 use to_peer::PeerEncoding;
+pub use traffic::Traffic;
 
 use crate::access::NotAdmitted;
 use crate::backend::Target;
 use crate::config::Config;
 use crate::proto::basic::Credentials;
 use crate::proto::handshake::Upgrade;
+use crate::proto::summary::Summary;
 use crate::slab::Slot;
 use websocksy_abi::WS_MAX_LINE;
 
@@ -78,11 +81,14 @@ pub struct Connection {
     liveness: Liveness,
     client: Half,
     peer: Half,
-    action: Option<Action>,
     /// The response that opens the WebSocket only to say why it is closed.
     explanation: Option<Vec<u8>>,
     /// Why it is refused as soon as it is known what it asks for.
     condemned: Option<NotAdmitted>,
+    /// Boxed, for it is there in a few turns of all.
+    action: Option<Box<Action>>,
+    /// What the log says of the request, once there is one.
+    summary: Option<Summary>,
 }
 
 impl Connection {
@@ -98,6 +104,7 @@ impl Connection {
             action: None,
             explanation: None,
             condemned: None,
+            summary: None,
         }
     }
 
@@ -221,9 +228,21 @@ impl Connection {
         self.half(side).received()
     }
 
+    /// Whole messages of `side` while bridged.
+    #[must_use]
+    pub fn messages(&self, side: Side) -> u64 {
+        self.half(side).messages
+    }
+
+    /// What there is to say of the client's request.
+    #[must_use]
+    pub fn summary(&self) -> Option<&Summary> {
+        self.summary.as_ref()
+    }
+
     /// What the connection asks for, once.
     pub fn take_action(&mut self) -> Option<Action> {
-        self.action.take()
+        self.action.take().map(|action| *action)
     }
 
     fn half(&self, side: Side) -> &Half {

@@ -11,6 +11,7 @@ use crate::access::Barred;
 use crate::backend::{Answer, QueryError};
 use crate::framing::Framer;
 use crate::proto::handshake::{self, Upgrade};
+use crate::proto::summary::Summary;
 use crate::slab::Slot;
 
 impl Connection {
@@ -22,10 +23,16 @@ impl Connection {
             // Frames may have come behind it.
             Ok(Some(end)) => buffer.keep(end, length),
             Ok(None) => return buffer.clear(),
-            Err(error) => return self.refuse(Ending::Head(error), scratch),
+            Err(error) => {
+                let target = parser.target();
+                let shown = target.map(|path| Summary::of_target(path, self.config.log_query));
+                self.summary = shown;
+                return self.refuse(Ending::Head(error), scratch);
+            }
         }
         let Phase::Head(parser, slot) = self.lifecycle.leave() else { return };
         let head = parser.finish();
+        self.summary = Some(Summary::of(&head, self.config.log_query));
         self.prepare_explanation(&head);
         if let Some(why) = self.condemned {
             return self.refuse(Ending::NotAdmitted(why), scratch);
@@ -43,7 +50,7 @@ impl Connection {
     pub(super) fn ask(&mut self, upgrade: Box<Upgrade>, slot: Slot, scratch: &Scratch) {
         let deadline = scratch.now + self.config.deadlines.query;
         self.lifecycle.advance(Phase::Asking, Some(deadline));
-        self.action = Some(Action::Ask(upgrade, slot));
+        self.action = Some(Box::new(Action::Ask(upgrade, slot)));
     }
 
     /// The back end's answer to [`Action::Ask`], with the handshake it was asked about and the slot
@@ -59,7 +66,7 @@ impl Connection {
         let Phase::Asking = self.lifecycle.phase() else { return };
         match answer {
             Ok(answer) => {
-                self.action = Some(Action::Dial(answer.target.clone()));
+                self.action = Some(Box::new(Action::Dial(answer.target.clone())));
                 let opening = Box::new(Opening { upgrade, slot, answer });
                 let deadline = scratch.now + self.config.deadlines.connect;
                 self.lifecycle.advance(Phase::Dialling(opening), Some(deadline));
@@ -107,17 +114,19 @@ impl Connection {
         let early = slot.read_bytes().len();
         scratch.buffer[..early].copy_from_slice(slot.read_bytes());
         slot.read_buffer().clear();
-        let bridge = match Bridge::new(
-            &answer.target,
-            Framer::new(&answer.framing).with_longest(self.config.max_message),
-            slot,
-        ) {
+        let framer = Framer::new(&answer.framing).with_longest(self.config.max_message);
+        let framing = framer.name();
+        let bridge = match Bridge::new(&answer.target, framer, slot) {
             Ok(bridge) => bridge,
             Err(fault) => return self.refuse(Ending::Framing(fault), scratch),
         };
         self.explanation = None;
         let mut response = Vec::with_capacity(256);
         handshake::accept(&upgrade, answer.protocol, &mut response);
+        let agreed = answer.protocol.and_then(|index| upgrade.protocols().nth(index));
+        if let Some(summary) = &mut self.summary {
+            summary.agree(agreed.unwrap_or_default().to_bytes(), framing.as_bytes());
+        }
         scratch.to_client.stage(&response);
         self.open(bridge, scratch);
         if early > 0 {

@@ -113,7 +113,7 @@ impl PeerFrames {
                 if opcode == Opcode::Text {
                     self.text.piece(payload, header.fin).map_err(PeerFrameFault::Frame)?;
                 }
-                to_client.stage(header.encode().as_slice());
+                to_client.stage_header(header);
                 to_client.add(bytes, range);
             }
         }
@@ -143,7 +143,7 @@ impl PeerFrames {
         }
         let opcode = first.unwrap_or(Opcode::Continuation);
         let header = Header { fin, ..Header::whole(opcode, n as u64) };
-        to_client.stage(header.encode().as_slice());
+        to_client.stage_header(&header);
         to_client.add(bytes, at..at + n);
         Ok(n)
     }

@@ -7,7 +7,10 @@ use std::collections::VecDeque;
 /// It is filled by one turn only: while anything waits, the side that gave it is not read. So it
 /// holds at most what one turn made ([`super::TURN_BYTES`] and the frame headers around them).
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct Queue(Option<Box<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
     bytes: Vec<u8>,
     sent: usize,
     /// Lengths of the datagrams in `bytes`; unused for streams.
@@ -15,52 +18,65 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    fn waiting_mut(&mut self) -> &mut Waiting {
+        self.0.get_or_insert_default()
+    }
+
     /// Whether all was taken.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
-        self.sent == self.bytes.len() && self.datagrams.is_empty()
+        self.0.as_ref().is_none_or(|waiting| waiting.is_taken())
     }
 
     /// Bytes that wait.
     #[must_use]
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.sent
+        self.0.as_ref().map_or(0, |waiting| waiting.bytes.len() - waiting.sent)
     }
 
     /// What waits of a stream, or the first datagram.
     #[must_use]
     pub(super) fn front(&self) -> &[u8] {
-        let waiting = &self.bytes[self.sent..];
-        match self.datagrams.front() {
-            Some(&length) => &waiting[..length],
-            None => waiting,
+        let Self(Some(waiting)) = self else { return &[] };
+        let bytes = &waiting.bytes[waiting.sent..];
+        match waiting.datagrams.front() {
+            Some(&length) => &bytes[..length],
+            None => bytes,
         }
     }
 
     /// Adds bytes of a stream.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        self.waiting_mut().bytes.extend_from_slice(bytes);
     }
 
     /// Adds one datagram.
     pub(super) fn push_datagram(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        self.datagrams.push_back(bytes.len());
+        let waiting = self.waiting_mut();
+        waiting.bytes.extend_from_slice(bytes);
+        waiting.datagrams.push_back(bytes.len());
     }
 
     /// `n` bytes of [`front`](Self::front) were taken; a datagram goes whole.
     pub(super) fn sent(&mut self, n: usize) {
-        self.sent += self.datagrams.pop_front().unwrap_or(n);
-        if self.is_empty() {
-            *self = Self::default();
+        let Self(Some(waiting)) = self else { return };
+        waiting.sent += waiting.datagrams.pop_front().unwrap_or(n);
+        if waiting.is_taken() {
+            *self = Self(None);
         }
     }
 
     /// Forgets all; returns how many bytes that were.
     pub(super) fn discard(&mut self) -> usize {
         let lost = self.len();
-        *self = Self::default();
+        *self = Self(None);
         lost
+    }
+}
+
+impl Waiting {
+    fn is_taken(&self) -> bool {
+        self.sent == self.bytes.len() && self.datagrams.is_empty()
     }
 }
 
@@ -77,7 +93,7 @@ mod tests {
         assert_eq!(queue.front(), b"lo world");
         queue.sent(8);
         assert!(queue.is_empty());
-        assert_eq!(queue.bytes.capacity(), 0, "an empty queue gives its memory back");
+        assert!(queue.0.is_none(), "an empty queue gives its memory back");
     }
 
     #[test]

@@ -31,9 +31,11 @@ impl Connection {
 
     pub(super) fn client_received(&mut self, length: usize, scratch: &mut Scratch) {
         let Some(bridge) = self.lifecycle.bridge_mut() else { return };
+        let before = scratch.traffic[Side::Client as usize].messages;
         let mut answers = Answers {
             batch: &mut scratch.to_client,
             client: &mut self.client.egress,
+            traffic: &mut scratch.traffic[Side::Client as usize],
             may_answer: !bridge.close_sent,
         };
         let collected = bridge.collected.len();
@@ -45,6 +47,7 @@ impl Connection {
         };
         let input = &mut scratch.buffer[..length];
         let fed = bridge.client_frames.feed(input, &mut to_peer, &mut answers);
+        self.client.messages += scratch.traffic[Side::Client as usize].messages - before;
         if !scratch.to_peer.is_empty() || bridge.collected.len() > collected {
             self.liveness.data(scratch.now);
             // After the peer's end, or ours, the client may finish what it has begun.
@@ -93,6 +96,7 @@ impl Connection {
             }
             Err(fault) => self.drop_peer(Ending::PeerFault(fault), scratch),
         }
+        scratch.count_from_peer(&mut self.peer.messages);
     }
 
     /// A read from `side` found nothing: all that had arrived is with us.
@@ -102,6 +106,7 @@ impl Connection {
             && let Some(bridge) = self.lifecycle.bridge_mut()
         {
             bridge.to_client.no_more(&bridge.framer, &mut scratch.to_client);
+            scratch.count_from_peer(&mut self.peer.messages);
         }
         if self.half(side).egress.is_given_up() && self.half(side).is_read() {
             self.failed_side_is_empty(side, scratch);

@@ -4,6 +4,7 @@ use std::time::{Instant, SystemTime};
 
 use super::batch::Batch;
 use super::side::Side;
+use super::traffic::Traffic;
 use websocksy_abi::PEER_BUFFER_SIZE;
 
 /// The most bytes that one read takes: bytes per system call decide what bulk costs.
@@ -13,6 +14,8 @@ pub const TURN_BYTES: usize = 256 * 1024;
 pub struct Scratch {
     /// When this turn of the loop began: the clock is read once a wake-up.
     pub now: Instant,
+    /// Data of all clients, and of all peers, so far.
+    pub traffic: [Traffic; 2],
     /// Where reads go.
     pub(super) buffer: Box<[u8]>,
     /// What is to be written to the client.
@@ -30,6 +33,7 @@ impl Scratch {
     pub fn new(now: Instant) -> Self {
         Self {
             now,
+            traffic: [Traffic::default(); 2],
             buffer: vec![0; PEER_BUFFER_SIZE + TURN_BYTES + 1].into_boxed_slice(),
             to_client: Batch::default(),
             to_peer: Batch::default(),
@@ -41,6 +45,13 @@ impl Scratch {
     #[must_use]
     pub fn with_clock(self, clock: fn() -> SystemTime) -> Self {
         Self { clock: Some(clock), ..self }
+    }
+
+    /// Counts the data that is on its way to the client for the session and for all.
+    pub(super) fn count_from_peer(&mut self, messages: &mut u64) {
+        let data = std::mem::take(&mut self.to_client.data);
+        *messages += data.messages;
+        self.traffic[Side::Peer as usize].add(data);
     }
 
     pub(super) fn batch(&mut self, side: Side) -> &mut Batch {

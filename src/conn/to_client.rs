@@ -1,6 +1,6 @@
 //! Peer to client: the framing's verdict, a frame header in front, no copy of long pieces.
 
-use super::batch::{Batch, stage_frame};
+use super::batch::Batch;
 use super::message::{Message, NotText};
 use super::peer_frames::{ControlRequests, PeerFrameFault, PeerFrames};
 use super::scratch::TURN_BYTES;
@@ -104,7 +104,8 @@ impl ToClient {
     /// it goes out as it is.
     pub(super) fn no_more(&mut self, framer: &Framer, to_client: &mut Batch) {
         if framer.follows_reads() && !framer.rendering().text && !self.kept().is_empty() {
-            stage_frame(to_client, Opcode::Binary, self.kept());
+            to_client.stage_header(&Header::whole(Opcode::Binary, self.kept().len() as u64));
+            to_client.stage(self.kept());
             self.slot.peer_buffer().clear();
         }
     }
@@ -194,7 +195,7 @@ fn datagram(
     // In frames of RFC 6455 a datagram says nothing that it does not say without.
     if length == 0 || framer.is_two_way_frames() {
         let header = Header::whole(Opcode::Binary, length as u64);
-        to_client.stage(header.encode().as_slice());
+        to_client.stage_header(&header);
         to_client.add(buffer, 0..length);
         return Ok(());
     }

@@ -16,7 +16,7 @@ impl Connection {
                 let unverified = Box::new(Unverified { upgrade, slot, user });
                 let deadline = scratch.now + self.config.deadlines.query;
                 self.lifecycle.advance(Phase::Verifying(unverified), Some(deadline));
-                self.action = Some(Action::Verify(credentials));
+                self.action = Some(Box::new(Action::Verify(credentials)));
             }
             Err(why) => self.refuse(Ending::NotVerified(why), scratch),
         }

@@ -57,6 +57,10 @@ pub(super) struct Call {
 }
 
 impl Call {
+    pub(super) fn name(&self) -> String {
+        self.selection.known().name()
+    }
+
     pub(super) fn new(selection: &Selection) -> Self {
         Self { selection: selection.clone(), framing_data: ptr::null_mut() }
     }

@@ -56,6 +56,11 @@ impl Framer {
         Self { call: Call::new(selection), traits, rendering, longest: usize::MAX }
     }
 
+    /// The name that it was chosen by.
+    pub fn name(&self) -> String {
+        self.call.name()
+    }
+
     /// With messages of at most `bytes` where a message is what a read brought.
     #[must_use]
     pub fn with_longest(self, bytes: usize) -> Self {

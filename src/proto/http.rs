@@ -153,6 +153,12 @@ impl HeadParser {
         Head { text: self.text, target: self.target, fields: self.fields }
     }
 
+    /// Path and query of a head that is not complete or was refused; none if it did not come to
+    /// that, or is no `GET`.
+    pub fn target(&self) -> Option<&[u8]> {
+        (self.get && self.part > 0).then(|| c_str(&self.text, self.target).to_bytes())
+    }
+
     fn advance(&mut self, bytes: &[u8]) -> Result<Option<usize>, HttpError> {
         let allowed = bytes.get(..self.limits.head - self.seen).unwrap_or(bytes);
         self.text.reserve(allowed.len());

@@ -9,4 +9,5 @@ pub mod handshake;
 pub mod http;
 pub mod mask;
 pub mod origin;
+pub mod summary;
 pub mod utf8;

@@ -232,7 +232,7 @@ impl<S: System> Session<S> {
     fn open(&mut self, context: &mut Context<S>) {
         self.connection.connected(&mut context.scratch);
         if self.connection.was_open() {
-            self.log_start();
+            self.log_start(context.scratch.now);
         } else {
             self.peer = PeerState::None;
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use log::{info, warn};
+use log::warn;
 use mio::Token;
 
 use super::context::Context;
@@ -89,7 +89,10 @@ pub(super) struct Session<S: System> {
     pub(super) user: Option<Box<str>>,
     /// The query that is made for it.
     pub(super) query: Option<Ticket>,
-    announced: bool,
+    /// Whether its start is in the log.
+    pub(super) announced: bool,
+    /// When it was accepted, or its start announced.
+    pub(super) since: Instant,
     /// Whether the kernel probes the peer.
     probed: bool,
     /// Its place in the order of those whose request head is not complete.
@@ -104,6 +107,7 @@ impl<S: System> Session<S> {
         connection: Connection,
         (client, address): (S::Transport, SocketAddr),
         place: Option<Place>,
+        now: Instant,
     ) -> Self {
         Self {
             key,
@@ -122,6 +126,7 @@ impl<S: System> Session<S> {
             user: None,
             query: None,
             announced: false,
+            since: now,
             probed: false,
             unfinished: None,
             place,
@@ -275,30 +280,15 @@ impl<S: System> Session<S> {
         [self.connection.deadline(), dial].into_iter().flatten().min()
     }
 
-    /// The start of a bridged session, one line.
-    pub(super) fn log_start(&mut self) {
-        self.announced = true;
-        info!("{self}: started");
-    }
-
-    /// Its end, or why it was refused, one line.
-    pub(super) fn log_end(&self) {
-        let Some(ending) = self.connection.ending() else { return };
-        match (self.announced, ending.status()) {
-            (true, _) => {
-                let from_client = self.connection.received_bytes(Side::Client);
-                let from_peer = self.connection.received_bytes(Side::Peer);
-                info!("{self}: ended: {ending}; {from_client} bytes in, {from_peer} bytes out");
-            }
-            (false, Some(status)) => info!("{self}: refused with {}: {ending}", status.code()),
-            (false, None) => info!("{self}: {ending}"),
-        }
+    /// The client's address, for people.
+    pub(super) fn client_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address.ip().to_canonical(), self.address.port())
     }
 }
 
 impl<S: System> fmt::Display for Session<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let client = SocketAddr::new(self.address.ip().to_canonical(), self.address.port());
+        let client = self.client_address();
         write!(f, "{client}")?;
         if let Some(user) = &self.user {
             write!(f, " ({})", Escaped(user.as_bytes()))?;

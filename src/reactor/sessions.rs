@@ -117,7 +117,7 @@ impl<S: System> Sessions<S> {
                 let slot = slab.claim(key.index)?;
                 let connection = Connection::new(Rc::clone(settings), slot, scratch.now);
                 let (client, place) = newcomer.take().ok_or(ErrorKind::NotFound)?;
-                Ok(Session::new(key, connection, (client, address), place))
+                Ok(Session::new(key, connection, (client, address), place, scratch.now))
             },
         );
         let key = match (key, newcomer) {
@@ -206,7 +206,7 @@ impl<S: System> Sessions<S> {
     pub(super) fn close(&mut self, key: Key, context: &mut Context<S>) {
         let Some(mut session) = self.slots.remove(key) else { return };
         session.stop_reaching(context);
-        session.log_end();
+        session.log_end(context.scratch.now);
         context.system.freed();
         session.unfinished.take().map(|arrival| self.unfinished.remove(&arrival));
         if let Some(place) = session.place.take() {

@@ -1,6 +1,6 @@
 //! Slots with generations: a key of a tenant that moved out finds nobody.
 
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 
 /// Finds one session, and after its end nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,9 +9,13 @@ pub struct Key {
     pub(super) generation: u32,
 }
 
-/// A vector whose free slots are used again, the latest first: its pages are warm.
+/// Slots that come in one piece. Nobody moves when more are needed, and no memory is left behind.
+const PIECE: usize = 64;
+
+/// A list whose free slots are used again, the latest first: its pages are warm.
 pub(super) struct Slots<T> {
-    slots: Vec<Slot<T>>,
+    /// All but the last are full.
+    pieces: Vec<Vec<Slot<T>>>,
     free: Vec<u32>,
 }
 
@@ -22,11 +26,35 @@ struct Slot<T> {
 
 impl<T> Slots<T> {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
+        Self { pieces: Vec::new(), free: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.places() - self.free.len()
+    }
+
+    /// How many slots there are, whether somebody is there or not.
+    fn places(&self) -> usize {
+        self.pieces.last().map_or(0, |last| (self.pieces.len() - 1) * PIECE + last.len())
+    }
+
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
+        self.pieces.get_mut(index as usize / PIECE)?.get_mut(index as usize % PIECE)
+    }
+
+    /// One more slot at the end.
+    fn grow(&mut self) -> u32 {
+        let index = self.places() as u32;
+        let slot = Slot { generation: 0, tenant: None };
+        match self.pieces.last_mut().filter(|last| last.len() < PIECE) {
+            Some(last) => last.push(slot),
+            None => {
+                let mut piece = Vec::with_capacity(PIECE);
+                piece.push(slot);
+                self.pieces.push(piece);
+            }
+        }
+        index
     }
 
     /// Lets a tenant in, who is told the key, where nobody is and `usable` says that nothing of an
@@ -40,11 +68,11 @@ impl<T> Slots<T> {
         tenant: impl FnOnce(Key) -> Result<T>,
     ) -> Result<Key> {
         let place = self.free.iter().rposition(|index| usable(*index));
-        let index = place.map(|place| self.free.remove(place)).unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, tenant: None });
-            (self.slots.len() - 1) as u32
-        });
-        let slot = &mut self.slots[index as usize];
+        let index = match place {
+            Some(place) => self.free.remove(place),
+            None => self.grow(),
+        };
+        let slot = self.slot_mut(index).ok_or(ErrorKind::NotFound)?;
         let key = Key { index, generation: slot.generation };
         match tenant(key) {
             Ok(tenant) => slot.tenant = Some(tenant),
@@ -57,12 +85,12 @@ impl<T> Slots<T> {
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let slot = self.slots.get_mut(key.index as usize)?;
+        let slot = self.slot_mut(key.index)?;
         if slot.generation == key.generation { slot.tenant.as_mut() } else { None }
     }
 
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
-        let slot = self.slots.get_mut(key.index as usize)?;
+        let slot = self.slot_mut(key.index)?;
         if slot.generation != key.generation {
             return None;
         }
@@ -73,7 +101,8 @@ impl<T> Slots<T> {
     }
 
     pub(super) fn keys(&self) -> Vec<Key> {
-        let occupied = self.slots.iter().enumerate().filter(|(_, slot)| slot.tenant.is_some());
+        let occupied =
+            self.pieces.iter().flatten().enumerate().filter(|(_, slot)| slot.tenant.is_some());
         occupied
             .map(|(index, slot)| Key { index: index as u32, generation: slot.generation })
             .collect()

@@ -1,0 +1,114 @@
+//! A session's lines in the log: its start, its end, or why it never began.
+//!
+//! The words are for people, the fields behind them for programs: docs/operations.md lists both.
+
+use std::fmt;
+use std::time::Instant;
+
+use log::kv::Value;
+use log::{Level, Record, log_enabled};
+
+use super::session::Session;
+use super::system::System;
+use crate::conn::Side;
+use crate::logging::Escaped;
+use crate::proto::summary::Summary;
+
+/// What a line has beside its words.
+type Fields<'a> = Vec<(&'static str, Value<'a>)>;
+
+impl<S: System> Session<S> {
+    /// The start of a bridged session.
+    pub(super) fn log_start(&mut self, now: Instant) {
+        self.announced = true;
+        self.since = now;
+        if !log_enabled!(Level::Info) {
+            return;
+        }
+        let (client, peer) = self.ends();
+        let user = self.user_shown();
+        let fields = vec![("event", Value::from("start")), ("client", client.as_str().into())];
+        log(format_args!("{self}: started"), with(fields, &[("user", &user), ("peer", &peer)]));
+    }
+
+    /// Its end, or why it was refused.
+    pub(super) fn log_end(&self, now: Instant) {
+        let Some(ending) = self.connection.ending() else { return };
+        if !log_enabled!(Level::Info) {
+            return;
+        }
+        let (client, peer) = self.ends();
+        let reason = ending.to_string();
+        let event = match (self.announced, ending.status()) {
+            (true, _) => "end",
+            (false, Some(_)) => "refused",
+            (false, None) => "left",
+        };
+        let fields = vec![("event", Value::from(event)), ("ending", ending.name().into())];
+        let user = self.user_shown();
+        let mut fields = with(fields, &[("reason", &reason), ("client", &client)]);
+        fields = with(fields, &[("user", &user), ("peer", &peer)]);
+        let [path, origin, offered, agreed, framing] =
+            self.connection.summary().map(said).unwrap_or_default();
+        fields = with(fields, &[("path", &path), ("origin", &origin), ("offered", &offered)]);
+        fields = with(fields, &[("agreed", &agreed), ("framing", &framing)]);
+        let time = now.saturating_duration_since(self.since);
+        fields.push(("seconds", Value::from(time.as_millis() as f64 / 1000.0)));
+        match ending.status().filter(|_| !self.announced) {
+            Some(status) => {
+                fields.push(("status", Value::from(u64::from(status.code()))));
+                log(format_args!("{self}: refused with {}: {ending}", status.code()), fields);
+            }
+            None if self.announced => {
+                let read =
+                    [Side::Client, Side::Peer].map(|side| self.connection.received_bytes(side));
+                let [received, sent] =
+                    [Side::Client, Side::Peer].map(|side| self.connection.messages(side));
+                fields.extend([
+                    ("bytes_in", read[0].into()),
+                    ("bytes_out", read[1].into()),
+                    ("messages_in", received.into()),
+                    ("messages_out", sent.into()),
+                ]);
+                let [read, written] = read;
+                let words = format_args!("{read} bytes in, {written} bytes out");
+                log(format_args!("{self}: ended: {ending}; {words}"), fields);
+            }
+            None => log(format_args!("{self}: {ending}"), fields),
+        }
+    }
+
+    /// Who the client is; empty if nobody asked.
+    fn user_shown(&self) -> String {
+        self.user.as_ref().map_or_else(String::new, |user| Escaped(user.as_bytes()).to_string())
+    }
+
+    /// Client and peer; the latter is empty if none was named.
+    fn ends(&self) -> (String, String) {
+        let peer = self.target.as_ref().map_or_else(String::new, ToString::to_string);
+        (self.client_address().to_string(), peer)
+    }
+}
+
+/// The fields, and those of `more` that say something.
+fn with<'a>(mut fields: Fields<'a>, more: &[(&'static str, &'a String)]) -> Fields<'a> {
+    let said = more.iter().filter(|(_, text)| !text.is_empty());
+    fields.extend(said.map(|(name, text)| (*name, Value::from(text.as_str()))));
+    fields
+}
+
+/// What the client asked for and was given, safe to print.
+fn said(summary: &Summary) -> [String; 5] {
+    let request = [summary.path(), summary.origin(), summary.offered()];
+    let [path, origin, offered] = request.map(|part| Escaped(part).to_string());
+    let answer = [summary.agreed(), summary.framing()];
+    let [agreed, framing] = answer.map(|part| Escaped(part).to_string());
+    [path, origin, offered, agreed, framing]
+}
+
+fn log(words: fmt::Arguments<'_>, fields: Fields<'_>) {
+    let fields = fields.as_slice();
+    let mut record = Record::builder();
+    record.level(Level::Info).target(module_path!()).module_path_static(Some(module_path!()));
+    log::logger().log(&record.args(words).key_values(&fields).build());
+}
