@@ -89,9 +89,9 @@ impl Connection {
     /// When the kernel is to be asked what it still holds for `side`.
     #[must_use]
     pub fn look_at(&self, side: Side) -> Option<Instant> {
-        let interval = look_interval(&self.config.deadlines);
         let flow = &self.half(side).egress.flow;
-        self.kernel_counts(side).then(|| flow.look_at(interval))?
+        let matters = flow.may_hold() && self.kernel_counts(side);
+        matters.then(|| flow.look_at(look_interval(&self.config.deadlines)))?
     }
 
     /// The kernel still holds `held` bytes of what was written to `side`.

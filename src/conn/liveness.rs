@@ -9,8 +9,8 @@ use crate::config::Deadlines;
 const SLOWEST_LINK: u64 = 8 * 1024;
 /// The most bytes that may lie there: what the buffers of one or two sockets hold (tcp(7)).
 const MOST_HIDDEN: u64 = 8 * 1024 * 1024;
-/// The longest time between two questions to the kernel, what it still holds.
-const LONGEST_LOOK: Duration = Duration::from_secs(5);
+/// The longest time between two questions to the kernel, what it still holds; in microseconds.
+const LONGEST_LOOK: u64 = 5_000_000;
 
 /// The signs of life of a bridged session.
 pub(super) struct Liveness {
@@ -129,11 +129,13 @@ impl Liveness {
 }
 
 /// How often the kernel is asked what it still holds: often enough that no deadline is missed by
-/// much.
+/// much. In microseconds, since every turn asks for it and divides them at next to no cost.
 pub(super) fn look_interval(deadlines: &Deadlines) -> Duration {
-    let shares = [deadlines.write / 8, deadlines.close / 4, deadlines.ping / 2];
-    let shortest = shares.into_iter().filter(|share| !share.is_zero()).min();
-    shortest.map_or(LONGEST_LOOK, |share| share.min(LONGEST_LOOK))
+    let micros = |time: Duration| time.as_micros() as u64;
+    let shares =
+        [micros(deadlines.write) / 8, micros(deadlines.close) / 4, micros(deadlines.ping) / 2];
+    let shortest = shares.into_iter().filter(|share| *share > 0).fold(LONGEST_LOOK, u64::min);
+    Duration::from_micros(shortest)
 }
 
 /// Zero stands for "never".

@@ -267,11 +267,11 @@ mod tests {
         assert_eq!(offload.waited_for("a.test"), [7, 5, 4]);
     }
 
-    /// 50,000 clients that wait for one name and leave, in the order that they came in and in the
-    /// other: looked for one by one in a list, they stalled the loop for half a second.
+    /// 400,000 clients that wait for one name and leave, in the order that they came in and in the
+    /// other: looked for one by one in a list, they would stall the loop for a minute.
     #[test]
     fn a12_leaving_a_look_up_is_cheap_in_any_order() {
-        const CROWD: u32 = 50_000;
+        const CROWD: u32 = 400_000;
         let mut offload = offload();
         let (_, _end) = busy(&mut offload.workers().names);
         for backwards in [false, true] {
@@ -282,7 +282,7 @@ mod tests {
             }
             let start = Instant::now();
             places.iter().for_each(|place| offload.forget_name("a.test", *place));
-            assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+            assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
             assert!(offload.waiting.is_empty());
         }
     }
