@@ -179,7 +179,25 @@ impl fmt::Display for NotVerified {
 mod tests {
     use super::*;
 
-    /// "secret", of the least cost, by htpasswd -bnB -C 4; "$2b$" and "$2a$" mean the same.
+    /// What other programs made of passwords.
+    #[test]
+    fn hashes_of_others() {
+        let longest = "x".repeat(LONGEST_PASSWORD);
+        for (password, hash) in [
+            // htpasswd -bnB -C 4
+            ("secret", "$2y$04$.Car.WPmgQsf8xjKQczzQet42AF8SN84U./yKh9CqDPINpQbqnMO."),
+            // crypt(3), of libxcrypt
+            ("s\u{e9}cret", "$2b$04$abcdefghijklmnopqrstuuxgaAVrATsv2cxAkEB3ENsaS.NPyRuGO"),
+            ("s\u{e9}cret", "$2a$04$abcdefghijklmnopqrstuuxgaAVrATsv2cxAkEB3ENsaS.NPyRuGO"),
+            (&longest, "$2y$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i"),
+        ] {
+            let passwords = Passwords::parse(format!("alice:{hash}").as_bytes()).unwrap();
+            assert!(passwords.verify("alice", password), "{hash}");
+            assert!(!passwords.verify("alice", &password[1..]), "{hash}");
+        }
+    }
+
+    /// "secret", of the least cost.
     fn hash(kind: &str) -> String {
         let parts = bcrypt::hash_with_salt("secret", 4, [7; 16]).unwrap();
         parts.to_string().replace("$2b$", kind)
