@@ -53,11 +53,12 @@ impl Admission {
     ) -> Result<Place, NotAdmitted> {
         let address = counted_as(address);
         let from_here = self.per_address.get(&address).copied().unwrap_or_default();
-        if self.admitted >= limits.max_connections {
-            return Err(NotAdmitted::Full);
-        }
+        // First, since who is at its own limit must not displace others.
         if limits.max_per_address != 0 && from_here >= limits.max_per_address {
             return Err(NotAdmitted::FullForAddress);
+        }
+        if self.admitted >= limits.max_connections {
+            return Err(NotAdmitted::Full);
         }
         self.admitted += 1;
         self.per_address.insert(address, from_here + 1);
@@ -101,6 +102,7 @@ mod tests {
         assert_eq!(full, Some(NotAdmitted::FullForAddress));
         let third = admission.enter(there, &limits).ok().unwrap();
         assert_eq!(admission.enter(there, &limits).err(), Some(NotAdmitted::Full));
+        assert_eq!(admission.enter(here, &limits).err(), Some(NotAdmitted::FullForAddress));
         admission.leave(first);
         let fourth = admission.enter(here, &limits).ok().unwrap();
         assert_eq!((admission.admitted(), admission.addresses()), (3, 2));
