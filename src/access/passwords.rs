@@ -229,6 +229,21 @@ mod tests {
         assert!(!passwords.verify("a", &(longest + "y")));
     }
 
+    /// Each at its fastest, so that a busy machine makes no difference.
+    #[test]
+    fn unknown_users_cost_as_much_time() {
+        let hash = bcrypt::hash_with_salt("secret", 7, [7; 16]).unwrap().to_string();
+        let passwords = Passwords::parse(format!("alice:{hash}").as_bytes()).unwrap();
+        let time = |user| {
+            let start = Instant::now();
+            assert!(!passwords.verify(user, "wrong"));
+            start.elapsed()
+        };
+        let fastest = |user| (0..8).map(|_| time(user)).min().unwrap();
+        let (known, unknown) = (fastest("alice"), fastest("carol"));
+        assert!(unknown * 2 > known, "{unknown:?} and {known:?}");
+    }
+
     #[test]
     fn wrong_lines_are_named() {
         let good = hash("$2y$");
