@@ -299,7 +299,8 @@ impl Daemon {
 
 fn config(random: &mut Random) -> Config {
     let idle = Duration::from_secs(if random.one_in(4) { 45 } else { 0 });
-    let deadlines = Deadlines { idle, ..Deadlines::default() };
+    let session = Duration::from_secs(if random.one_in(4) { 20 } else { 0 });
+    let deadlines = Deadlines { idle, session, ..Deadlines::default() };
     let max_connections = if random.one_in(5) { 1 } else { 10 };
     Config { deadlines, max_connections, ..Config::default() }
 }

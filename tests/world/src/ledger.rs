@@ -245,8 +245,10 @@ impl Ledger {
         let ending = view.connection.ending();
         let ended = matches!(ending, Some(Ending::PeerEnded | Ending::PeerFailed(_)));
         // What was kept of a peer that is well goes out before the goodbye.
-        let goodbye =
-            matches!(ending, Some(Ending::Shutdown | Ending::Idle | Ending::Stalled(Side::Peer)));
+        let goodbye = matches!(
+            ending,
+            Some(Ending::Shutdown | Ending::Idle | Ending::Expired | Ending::Stalled(Side::Peer))
+        );
         let (least, most) = self.peer_sent.due(ended || goodbye).into_inner();
         let least = match ending {
             _ if !view.connection.was_open() => 0,
@@ -363,7 +365,8 @@ impl Ledger {
         let (client, peer) = (&self.client_sent, &self.peer_sent);
         let is_so = match ending {
             Ending::ClientFault(_) => client.broken || large,
-            Ending::PeerEnded | Ending::PeerFailed(_) | Ending::Shutdown | Ending::Idle => true,
+            Ending::PeerEnded | Ending::PeerFailed(_) | Ending::Shutdown => true,
+            Ending::Idle | Ending::Expired => true,
             Ending::Stalled(Side::Peer) | Ending::ClientFailed(_) => true,
             Ending::PeerClosed(code) => peer.closed == Some(code.get()),
             Ending::PeerFault(_) => peer.broken || peer.faults_at_end() || !peer.is_judged(),
