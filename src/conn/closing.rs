@@ -128,7 +128,7 @@ impl Connection {
             NotAdmitted::Unwatched | NotAdmitted::Displaced => false,
         };
         if may_wait && self.config.explain_refusals && self.awaits_head() {
-            self.condemned = Some(why);
+            self.condemn(why);
         } else {
             self.refuse(Ending::NotAdmitted(why), scratch);
         }

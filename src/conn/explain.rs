@@ -3,23 +3,35 @@
 
 use super::batch::stage_frame;
 use super::{Connection, Ending, Scratch};
+use crate::access::NotAdmitted;
 use crate::proto::close::{self, CloseCode};
 use crate::proto::frame::Opcode;
 use crate::proto::handshake::{self, Refusal, Status};
 use crate::proto::http::Head;
 
 impl Connection {
+    /// The client is refused once its handshake is there.
+    pub(super) fn condemn(&mut self, why: NotAdmitted) {
+        self.explanation.get_or_insert_default().condemned = Some(why);
+    }
+
+    /// Why it is refused now that its handshake is there, if it is.
+    pub(super) fn condemned(&self) -> Option<NotAdmitted> {
+        self.explanation.as_ref()?.condemned
+    }
+
     /// Keeps what opens this handshake, in case that it is refused later.
     pub(super) fn prepare_explanation(&mut self, head: &Head) {
         if self.config.explain_refusals {
-            self.explanation = handshake::open_at_once(head);
+            self.explanation.get_or_insert_default().response = handshake::open_at_once(head);
         }
     }
 
     /// Answers with a 101 and a close frame if there is one to answer with; returns whether it did.
     pub(super) fn explain(&mut self, ending: &Ending, scratch: &mut Scratch) -> bool {
         let Some(refusal) = ending.refusal() else { return false };
-        let Some(response) = self.explanation.take() else { return false };
+        let response = self.explanation.take().and_then(|explanation| explanation.response);
+        let Some(response) = response else { return false };
         let payload = close::payload(close_code(refusal.status), &words(&refusal));
         scratch.to_client.stage(&response);
         stage_frame(&mut scratch.to_client, Opcode::Close, payload.as_slice());

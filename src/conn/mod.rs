@@ -20,6 +20,7 @@ mod deadline;
 mod egress;
 mod ending;
 mod explain;
+mod explanation;
 mod flow;
 mod half;
 mod lifecycle;
@@ -43,6 +44,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub use ending::Ending;
+use explanation::Explanation;
 use half::Half;
 use lifecycle::{Lifecycle, Phase};
 use liveness::Liveness;
@@ -51,7 +53,6 @@ pub use side::Side;
 use to_peer::PeerEncoding;
 pub use traffic::Traffic;
 
-use crate::access::NotAdmitted;
 use crate::backend::Target;
 use crate::config::Config;
 use crate::proto::basic::Credentials;
@@ -81,14 +82,12 @@ pub struct Connection {
     liveness: Liveness,
     client: Half,
     peer: Half,
-    /// The response that opens the WebSocket only to say why it is closed.
-    explanation: Option<Vec<u8>>,
-    /// Why it is refused as soon as it is known what it asks for.
-    condemned: Option<NotAdmitted>,
     /// Boxed, for it is there in a few turns of all.
     action: Option<Box<Action>>,
     /// What the log says of the request, once there is one.
     summary: Option<Summary>,
+    /// What is needed to explain a refusal, if that is asked for; boxed, since few ask.
+    explanation: Option<Box<Explanation>>,
 }
 
 impl Connection {
@@ -103,7 +102,6 @@ impl Connection {
             peer: Half::absent(now),
             action: None,
             explanation: None,
-            condemned: None,
             summary: None,
         }
     }

@@ -34,7 +34,7 @@ impl Connection {
         let head = parser.finish();
         self.summary = Some(Summary::of(&head, self.config.log_query));
         self.prepare_explanation(&head);
-        if let Some(why) = self.condemned {
+        if let Some(why) = self.condemned() {
             return self.refuse(Ending::NotAdmitted(why), scratch);
         }
         match handshake::judge(head, &self.config.origins) {

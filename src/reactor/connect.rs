@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::context::Context;
 use super::dial::{self, Begun, Race, Standing};
-use super::session::{self, Next, PeerState, Session};
+use super::session::{self, Job, Next, PeerState, Session, User};
 use super::system::System;
 use crate::access::NotVerified;
 use crate::backend::{Answer, QueryError, Request, Target};
@@ -39,7 +39,7 @@ impl<S: System> Session<S> {
             Verification::Known => Ok(()),
             Verification::Refused => Err(NotVerified::Busy),
             Verification::Begun(ticket) => {
-                self.verification = Some(ticket);
+                self.job = Some(Job::Verification(ticket));
                 return;
             }
         };
@@ -48,7 +48,7 @@ impl<S: System> Session<S> {
 
     /// The turn in which its password was looked at.
     pub(super) fn verified(&mut self, right: bool, context: &mut Context<S>) -> Next {
-        self.verification = None;
+        self.job = None;
         let outcome = if right { Ok(()) } else { Err(NotVerified::Wrong) };
         self.connection.verified(outcome, &mut context.scratch);
         self.turn(context)
@@ -57,7 +57,7 @@ impl<S: System> Session<S> {
     /// Asks the back end: at once if it only looks into its settings, else on the offload, where it
     /// sees the session's slot.
     fn ask(&mut self, upgrade: Box<Upgrade>, slot: Slot, context: &mut Context<S>) {
-        self.user = upgrade.user().map(Into::into);
+        self.user = upgrade.user().map(|user| Box::new(User(user.into())));
         if let Some(answer) = context.offload.answer(&upgrade) {
             self.of_operator = true;
             return self.connection.answered(upgrade, slot, answer, &mut context.scratch);
@@ -67,7 +67,7 @@ impl<S: System> Session<S> {
             context.offload.query(self.key, request)
         });
         match asked {
-            Ok(ticket) => self.query = Some(ticket),
+            Ok(ticket) => self.job = Some(Job::Query(ticket)),
             Err(error) => self.connection.exhausted(error.to_string(), &mut context.scratch),
         }
     }
@@ -80,7 +80,7 @@ impl<S: System> Session<S> {
         answer: Result<Answer, QueryError>,
         context: &mut Context<S>,
     ) -> Next {
-        self.query = None;
+        self.job = None;
         self.connection.answered(upgrade, slot, answer, &mut context.scratch);
         self.turn(context)
     }
@@ -251,11 +251,10 @@ impl<S: System> Session<S> {
     /// Nobody waits for the session's peer any more: what was begun to find and reach it is given
     /// up, and what the offload has not begun is taken back.
     pub(super) fn stop_reaching(&mut self, context: &mut Context<S>) {
-        if let Some(ticket) = self.verification.take() {
-            context.offload.forget_verification(ticket);
-        }
-        if let Some(ticket) = self.query.take() {
-            context.offload.forget_query(ticket);
+        match self.job.take() {
+            Some(Job::Verification(ticket)) => context.offload.forget_verification(ticket),
+            Some(Job::Query(ticket)) => context.offload.forget_query(ticket),
+            None => {}
         }
         match (&self.peer, self.target.as_deref()) {
             (PeerState::None | PeerState::Connected(..), _) => return,

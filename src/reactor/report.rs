@@ -80,7 +80,7 @@ impl<S: System> Session<S> {
 
     /// Who the client is; empty if nobody asked.
     fn user_shown(&self) -> String {
-        self.user.as_ref().map_or_else(String::new, |user| Escaped(user.as_bytes()).to_string())
+        self.user.as_ref().map_or_else(String::new, |user| Escaped(&user.0).to_string())
     }
 
     /// Client and peer; the latter is empty if none was named.

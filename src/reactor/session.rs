@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::Instant;
 
 use log::warn;
@@ -64,9 +65,27 @@ pub(super) enum Next {
     Close,
 }
 
-/// When a client came, and which of those of that moment it is.
+/// A client's place in the order in which they came.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Arrival(pub(super) Instant, pub(super) u64);
+pub(super) struct Arrival(NonZeroU64);
+
+impl Arrival {
+    /// The one after `count` others.
+    pub(super) fn after(count: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(count))
+    }
+}
+
+/// Who is it? Boxed, since few are asked.
+pub(super) struct User(pub(super) String);
+
+/// What the offload does for a session.
+pub(super) enum Job {
+    /// Its password is looked at.
+    Verification(Ticket),
+    /// The back end is asked.
+    Query(Ticket),
+}
 
 pub(super) struct Session<S: System> {
     pub(super) key: Key,
@@ -83,12 +102,10 @@ pub(super) struct Session<S: System> {
     entered: Tick,
     /// Whether it is in the list of those that have more to do.
     pub(super) listed: bool,
-    /// Its password is looked at.
-    pub(super) verification: Option<Ticket>,
     /// Who it is, if that was asked.
-    pub(super) user: Option<Box<str>>,
-    /// The query that is made for it.
-    pub(super) query: Option<Ticket>,
+    pub(super) user: Option<Box<User>>,
+    /// What is done for it elsewhere.
+    pub(super) job: Option<Job>,
     /// Whether its start is in the log.
     pub(super) announced: bool,
     /// When it was accepted, or its start announced.
@@ -122,9 +139,8 @@ impl<S: System> Session<S> {
             peer_ready: Ready::default(),
             entered: 0,
             listed: false,
-            verification: None,
             user: None,
-            query: None,
+            job: None,
             announced: false,
             since: now,
             probed: false,
@@ -291,7 +307,7 @@ impl<S: System> fmt::Display for Session<S> {
         let client = self.client_address();
         write!(f, "{client}")?;
         if let Some(user) = &self.user {
-            write!(f, " ({})", Escaped(user.as_bytes()))?;
+            write!(f, " ({})", Escaped(&user.0))?;
         }
         match &self.target {
             Some(target) => write!(f, " -> {target}"),

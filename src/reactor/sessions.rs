@@ -31,7 +31,7 @@ pub(super) struct Sessions<S: System> {
     admission: Admission,
     hang_ups: HangUps,
     /// Clients that were let in and whose request head is not complete, the oldest first.
-    unfinished: BTreeMap<Arrival, Key>,
+    unfinished: BTreeMap<Arrival, (Key, Instant)>,
     arrivals: u64,
     /// Sessions with more to do at once.
     listed: Vec<Key>,
@@ -171,10 +171,11 @@ impl<S: System> Sessions<S> {
     /// there was one that has had its time.
     fn displace(&mut self, context: &mut Context<S>) -> bool {
         let Some(oldest) = self.unfinished.first_entry() else { return false };
-        if context.scratch.now.saturating_duration_since(oldest.key().0) < GRACE {
+        let (key, came) = *oldest.get();
+        if context.scratch.now.saturating_duration_since(came) < GRACE {
             return false;
         }
-        let key = oldest.remove();
+        oldest.remove();
         let (hang_up, mut place) = (self.are_many_told(), None);
         self.serve(key, context, |session, context| {
             place = session.place.take();
@@ -196,10 +197,10 @@ impl<S: System> Sessions<S> {
     fn note_arrival(&mut self, key: Key, now: Instant) {
         let Some(session) = self.slots.get_mut(key) else { return };
         if session.place.is_some() && session.connection.awaits_head() {
-            let arrival = Arrival(now, self.arrivals);
+            let arrival = Arrival::after(self.arrivals);
             self.arrivals += 1;
             session.unfinished = Some(arrival);
-            self.unfinished.insert(arrival, key);
+            self.unfinished.insert(arrival, (key, now));
         }
     }
 
