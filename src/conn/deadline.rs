@@ -133,3 +133,82 @@ impl Connection {
         self.lifecycle.is_open().then(idle_at)?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::backend::{Answer, Target};
+    use crate::config::{Config, Deadlines};
+    use crate::conn::Action;
+    use crate::framing;
+    use crate::slab::Slab;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Version: 13\r\n\r\n";
+
+    /// A session of a client and a TCP peer, pinged once a second.
+    fn bridged(slab: &Slab, scratch: &mut Scratch) -> Connection {
+        let deadlines = Deadlines { ping: SECOND, ..Deadlines::default() };
+        let config = Rc::new(Config { deadlines, ..Config::default() });
+        let mut connection = Connection::new(config, slab.claim(0).unwrap(), scratch.now);
+        let room = connection.room(Side::Client);
+        let (_, space) = connection.space(Side::Client, room, &mut scratch.buffer);
+        space[..HEAD.len()].copy_from_slice(HEAD);
+        connection.received(Side::Client, HEAD.len(), HEAD.len(), scratch);
+        let Some(Action::Ask(upgrade, slot)) = connection.take_action() else { panic!("no query") };
+        let answer = Answer {
+            target: Target::Tcp { host: "peer.test".into(), port: 1 },
+            framing: framing::by_name("binary").unwrap(),
+            protocol: None,
+        };
+        connection.answered(upgrade, slot, Ok(answer), scratch);
+        connection.connected(scratch);
+        assert!(connection.lifecycle.is_open());
+        connection
+    }
+
+    #[test]
+    fn silence_does_not_count_while_the_client_is_not_read() {
+        let start = Instant::now();
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+        let mut connection = bridged(&slab, &mut scratch);
+        assert_eq!(connection.ping_at(), Some(start + SECOND));
+        connection.queue(Side::Peer, [&b"late"[..]].into_iter(), start);
+        assert_eq!(connection.ping_at(), None, "bytes wait for the peer");
+        scratch.now = start + SECOND * 10;
+        connection.wrote(Side::Client, 1, scratch.now);
+        connection.sent(Side::Peer, 4, &mut scratch);
+        assert_eq!(connection.ping_at(), Some(start + SECOND * 11), "its silence was ours");
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_not_read_any_more() {
+        let start = Instant::now();
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+        let mut connection = bridged(&slab, &mut scratch);
+        connection.queue(Side::Peer, [&b"late"[..]].into_iter(), start);
+        scratch.now = start + Deadlines::default().write;
+        connection.expired(&mut scratch);
+        assert!(matches!(connection.ending(), Some(Ending::Stalled(Side::Peer))));
+        assert_eq!(connection.room(Side::Peer), 0, "what it sends can go nowhere");
+    }
+
+    #[test]
+    fn a_write_that_fails_gives_the_other_side_the_close_time_out() {
+        let start = Instant::now();
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+        let mut connection = bridged(&slab, &mut scratch);
+        let close = Deadlines::default().close;
+        connection.shut_down(&mut scratch);
+        assert_eq!(connection.lifecycle.phase_deadline(), Some(start + close));
+        scratch.now = start + SECOND / 2;
+        let error = std::io::ErrorKind::BrokenPipe;
+        connection.write_failed(Side::Client, error, &mut scratch);
+        assert_eq!(connection.lifecycle.phase_deadline(), Some(scratch.now + close));
+    }
+}
