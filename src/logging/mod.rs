@@ -19,9 +19,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use env_filter::Filter;
+use env_logger::{Builder, Target};
 use log::kv::{Key, Value};
-use log::{Level, LevelFilter, Metadata, Record};
+use log::{Level, LevelFilter, Record};
 
 pub use escape::{Escaped, OneLine, SHOWN};
 use format::Form;
@@ -98,10 +98,17 @@ pub fn init(settings: Settings) -> io::Result<Log> {
     })?;
     // Its own beginning is the last that a thread may fail at.
     running.recv().map_err(io::Error::other)?;
-    let (filter, complaint) = levels(env::var("RUST_LOG").ok().as_deref());
-    log::set_max_level(filter.filter());
-    let logger = Logger { filter, queue: Arc::clone(&queue) };
-    log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
+    let (mut builder, complaint) = levels(env::var("RUST_LOG").ok().as_deref());
+    let lines = Arc::clone(&queue);
+    builder.format(move |_, record| {
+        // Who asks for more than information wants all of it.
+        let kind = (record.level() <= Level::Info).then(|| kind(record));
+        lines.push_record(record, kind.as_deref());
+        Ok(())
+    });
+    // The queue has the line; what env_logger would write itself is empty.
+    builder.target(Target::Pipe(Box::new(io::sink())));
+    builder.try_init().map_err(io::Error::other)?;
     let _ = QUEUE.set(Arc::clone(&queue));
     if let Some(complaint) = complaint {
         log::warn!("RUST_LOG: {complaint}; logging at info");
@@ -116,38 +123,17 @@ impl Log {
     }
 }
 
-/// The levels of `spec`, and what is wrong with it: where the environment is read for us, a
-/// complaint goes to `eprintln!`, which panics when standard error fails.
-fn levels(spec: Option<&str>) -> (Filter, Option<String>) {
-    let mut builder = env_filter::Builder::new();
+/// A builder with the levels of `spec`, and what is wrong with it: `parse_filters` alone would
+/// complain by `eprintln!`, which panics when standard error fails.
+fn levels(spec: Option<&str>) -> (Builder, Option<String>) {
+    let mut builder = Builder::new();
     builder.filter_level(LevelFilter::Info);
-    let Some(spec) = spec.filter(|spec| !spec.is_empty()) else { return (builder.build(), None) };
-    let complaint = builder.try_parse(spec).err().map(|error| error.to_string());
-    (builder.build(), complaint)
-}
-
-struct Logger {
-    filter: Filter,
-    queue: Arc<Queue>,
-}
-
-impl log::Log for Logger {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.filter.enabled(metadata)
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if !self.filter.matches(record) {
-            return;
-        }
-        // Who asks for more than information wants all of it.
-        if record.level() > Level::Info {
-            return self.queue.push_record(record, None);
-        }
-        self.queue.push_record(record, Some(&kind(record)));
-    }
-
-    fn flush(&self) {}
+    let Some(spec) = spec.filter(|spec| !spec.is_empty()) else { return (builder, None) };
+    match env_filter::Builder::new().try_parse(spec) {
+        Ok(_) => builder.parse_filters(spec),
+        Err(error) => return (builder, Some(error.to_string())),
+    };
+    (builder, None)
 }
 
 /// What kind of line this is.
@@ -177,8 +163,8 @@ mod tests {
             (Some("websocksy=loud"), LevelFilter::Info, invalid),
         ];
         for (spec, expected, complaint) in cases {
-            let (filter, complained) = levels(spec);
-            assert_eq!(filter.filter(), expected, "{spec:?}");
+            let (mut builder, complained) = levels(spec);
+            assert_eq!(builder.build().filter(), expected, "{spec:?}");
             assert_eq!(complained.as_deref(), complaint, "{spec:?}");
         }
     }
