@@ -142,7 +142,7 @@ mod tests {
     use super::*;
     use crate::backend::{Answer, Target};
     use crate::config::{Config, Deadlines};
-    use crate::conn::Action;
+    use crate::conn::{Action, SocketEnd};
     use crate::framing;
     use crate::slab::Slab;
 
@@ -210,5 +210,15 @@ mod tests {
         let error = std::io::ErrorKind::BrokenPipe;
         connection.write_failed(Side::Client, error, &mut scratch);
         assert_eq!(connection.lifecycle.phase_deadline(), Some(scratch.now + close));
+    }
+
+    #[test]
+    fn a_peer_that_reset_its_connection_is_let_go_at_once() {
+        let start = Instant::now();
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+        let mut connection = bridged(&slab, &mut scratch);
+        connection.ended(Side::Peer, Some(std::io::ErrorKind::ConnectionReset), &mut scratch);
+        assert_eq!(connection.ending_of(Side::Peer), SocketEnd::Close);
+        assert!(connection.room(Side::Client) > 0, "its close frame is awaited");
     }
 }
