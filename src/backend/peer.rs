@@ -2,9 +2,11 @@
 
 use super::target::Target;
 use crate::framing::Selection;
+use crate::proto::client_addr::ClientAddr;
 use crate::proto::handshake::Upgrade;
 use crate::slab::Loan;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// All that a plug-in's query needs, to be sent to the thread that makes it and back.
 #[derive(Debug)]
@@ -14,6 +16,10 @@ pub struct Request {
     pub upgrade: Box<Upgrade>,
     /// The client's socket, a duplicate for the plug-in's eyes: closed when the query is over.
     pub socket: Option<OwnedFd>,
+    /// Who the client is.
+    pub client: ClientAddr,
+    /// The listener that it came in by, as the log names it.
+    pub listener: Arc<str>,
     /// The client's slot, where the plug-in sees all this.
     pub loan: Loan,
 }

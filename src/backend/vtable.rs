@@ -46,7 +46,7 @@ impl Vtable {
 
     /// Asks for a client's peer. The client's socket is closed and the loan empty afterwards.
     pub(super) fn query(&self, request: &mut Request) -> Result<Answer, QueryError> {
-        let Request { upgrade, socket, loan } = request;
+        let Request { upgrade, socket, loan, .. } = request;
         let socket = socket.take();
         let descriptor = socket.as_ref().map_or(-1, AsRawFd::as_raw_fd);
         let mut args = QueryArgs::new(upgrade, descriptor, loan);

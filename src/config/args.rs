@@ -94,28 +94,22 @@ fn configure(matches: &Matches) -> Result<Config, ConfigError> {
         config.peers.clear();
     }
     let access_of_file = std::mem::take(&mut config.access);
+    if matches.opt_present(LISTEN) {
+        config.listen.clear();
+    }
     for (flag, setting, value) in in_order(matches) {
         let origin = format!("--{flag}").into();
         let applied = setting.apply(&mut config, &value, &origin);
         applied.map_err(|problem| ConfigError::new(origin, problem))?;
     }
     config.access.append(access_of_file); // flags win over the file: they are asked first
-    one_port(matches)?;
+    listen::check(&config.listen, config.port)?;
+    if matches.opt_present(PORT) {
+        listen::check_port(&config.listen, config.port, format!("--{PORT}").into())?;
+    }
     let flags = std::mem::take(&mut config.backend);
     steps::join(&mut config, from_file.steps, flags, from_file.twice)?;
     Ok(config)
-}
-
-/// The port of `--port` and one in `--listen` are the same.
-fn one_port(matches: &Matches) -> Result<(), ConfigError> {
-    let (Some(listen), Some(port)) = (matches.opt_str(LISTEN), matches.opt_str(PORT)) else {
-        return Ok(());
-    };
-    match (listen::parse(&listen), port.parse()) {
-        (Ok((_, Some(own))), Ok(port)) => listen::one_port(own, port)
-            .map_err(|problem| ConfigError::new(format!("--{PORT}"), problem)),
-        _ => Ok(()),
-    }
 }
 
 /// The file of `-f`, or the one argument that is not a flag.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::nearest::nearest;
-use super::options::{CONFIG, LISTEN, OPTIONS, PORT, Setting};
+use super::options::{CONFIG, OPTIONS, PORT, Setting};
 use super::{BackendStep, Config, ConfigError, Origin, PlacedStep, listen, steps};
 use crate::logging::Escaped;
 
@@ -64,7 +64,11 @@ fn apply(path: &Path, bytes: &[u8], config: &mut Config) -> Result<FileSteps, Co
         reader.number += 1;
         reader.line(line)?;
     }
-    let Reader { mut backend, twice, .. } = reader;
+    let Reader { mut backend, twice, port, .. } = reader;
+    listen::check(&config.listen, config.port)?;
+    if let Some(origin) = port {
+        listen::check_port(&config.listen, config.port, origin)?;
+    }
     let mut steps = std::mem::take(&mut config.backend);
     steps.append(&mut backend);
     Ok(FileSteps { steps, twice })
@@ -88,8 +92,8 @@ struct Reader<'a> {
     section: Option<Section>,
     /// The single-valued keys so far, with their lines.
     seen: Vec<(&'static str, usize)>,
-    /// The ports that were read: in `listen`, and in `port`.
-    ports: (Option<u16>, Option<u16>),
+    /// Where the port stands.
+    port: Option<Origin>,
     /// The steps of `[backend]`, kept back: they follow the `backend` of `[core]` wherever it is.
     backend: Vec<PlacedStep>,
     /// The keys of `[backend]` so far, with their lines.
@@ -106,7 +110,7 @@ impl<'a> Reader<'a> {
             number: 0,
             section: None,
             seen: Vec::new(),
-            ports: (None, None),
+            port: None,
             backend: Vec::new(),
             keys: Vec::new(),
             twice: None,
@@ -156,20 +160,10 @@ impl<'a> Reader<'a> {
         steps::no_comment(value)?;
         setting.apply(self.config, value, origin)?;
         steps::no_quotes(value)?;
-        self.one_port(name, value)
-    }
-
-    /// The ports in `listen` and `port` are the same.
-    fn one_port(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match name {
-            LISTEN => self.ports.0 = listen::parse(value)?.1,
-            PORT => self.ports.1 = Some(self.config.port),
-            _ => return Ok(()),
+        if name == PORT {
+            self.port = Some(origin.clone());
         }
-        match self.ports {
-            (Some(own), Some(port)) => listen::one_port(own, port),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn once(&mut self, name: &'static str) -> Result<(), String> {

@@ -1,17 +1,156 @@
-//! Where to listen: an address or a name, perhaps with a port.
+//! Where to listen: an address, a name, a path or what was inherited, and words behind it.
 
-use std::net::Ipv6Addr;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
 
+use super::error::{ConfigError, Origin};
+use super::words::{self, ListenWords};
 use crate::logging::Escaped;
 
+/// A place to listen, and how its clients are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Where that is.
+    pub address: ListenAddress,
+    /// What the words behind it say.
+    pub words: ListenWords,
+    /// Where it was written; none for the default.
+    pub origin: Option<Origin>,
+}
+
+/// Where clients come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// All addresses of a host.
+    Tcp {
+        /// An address, without brackets, or a host name.
+        host: String,
+        /// The port, if one is written here; 0 lets the kernel choose.
+        port: Option<u16>,
+    },
+    /// A Unix stream socket.
+    Unix(PathBuf),
+    /// Sockets that a service manager hands over (sd_listen_fds(3)): those of this name, or all.
+    Systemd(Option<String>),
+}
+
+impl Default for Listen {
+    /// Everywhere.
+    fn default() -> Self {
+        let address = ListenAddress::Tcp { host: "::".into(), port: None };
+        Self { address, words: ListenWords::default(), origin: None }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => {
+                let brackets = if is_ipv6(host) { ("[", "]") } else { ("", "") };
+                write!(f, "{}{}{}", brackets.0, Escaped(host), brackets.1)?;
+                port.map_or(Ok(()), |port| write!(f, ":{port}"))
+            }
+            Self::Unix(path) => {
+                write!(f, "{UNIX}{}", Escaped(path.as_os_str().as_encoded_bytes()))
+            }
+            Self::Systemd(None) => f.write_str(SYSTEMD),
+            Self::Systemd(Some(name)) => write!(f, "{SYSTEMD}:{}", Escaped(name)),
+        }
+    }
+}
+
+const UNIX: &str = "unix:";
+const SYSTEMD: &str = "systemd";
+
+/// Reads an address and the words behind it.
+///
+/// # Errors
+/// What is wrong with it, and what would be right.
+pub(super) fn read(text: &str, origin: &Origin) -> Result<Listen, String> {
+    let mut parts = text.split_ascii_whitespace();
+    let address = address(parts.next().unwrap_or_default())?;
+    let words = words::read(parts, matches!(address, ListenAddress::Unix(_)))?;
+    Ok(Listen { address, words, origin: Some(origin.clone()) })
+}
+
+fn address(text: &str) -> Result<ListenAddress, String> {
+    if let Some(path) = text.strip_prefix(UNIX) {
+        if !path.starts_with('/') {
+            return Err(format!("'{}' has no absolute path: unix:/run/name.sock", Escaped(text)));
+        }
+        return Ok(ListenAddress::Unix(path.into()));
+    }
+    match text.strip_prefix(SYSTEMD) {
+        Some("") => return Ok(ListenAddress::Systemd(None)),
+        Some(":") => return Err(format!("'{text}' lacks the name behind the colon")),
+        Some(name) if name.starts_with(':') => {
+            return Ok(ListenAddress::Systemd(Some(name[1..].into())));
+        }
+        Some(_) | None => {}
+    }
+    parse(text).map(|(host, port)| ListenAddress::Tcp { host, port })
+}
+
+/// Looks at all that was written: no place twice, and a port that somebody needs.
+///
+/// # Errors
+/// What stands against it, and where.
+pub(super) fn check(listens: &[Listen], default_port: u16) -> Result<(), ConfigError> {
+    for (index, listen) in listens.iter().enumerate() {
+        let same = |other: &&Listen| place(other, default_port) == place(listen, default_port);
+        let Some(first) = listens[..index].iter().find(same) else { continue };
+        if let (Some(place), Some(origin)) = (place(first, default_port), &listen.origin) {
+            let other = first.origin.as_ref().map_or_else(String::new, Origin::to_string);
+            let problem = format!("is {place}, which {other} is already");
+            return Err(ConfigError::new(origin.clone(), problem));
+        }
+    }
+    Ok(())
+}
+
+/// Whether some listener has the port of `--port`.
+///
+/// # Errors
+/// None has: what was written there is for nobody.
+pub(super) fn check_port(listens: &[Listen], port: u16, origin: Origin) -> Result<(), ConfigError> {
+    let own = |listen: &Listen| match listen.address {
+        ListenAddress::Tcp { port: own_port, .. } => Some(own_port.unwrap_or(port)),
+        ListenAddress::Unix(_) | ListenAddress::Systemd(_) => None,
+    };
+    let ports: Vec<_> = listens.iter().map(own).collect();
+    if ports.contains(&Some(port)) {
+        return Ok(());
+    }
+    let problem = match ports[..] {
+        [Some(own)] => format!("is {port}, and listen says {own}; one of them is enough"),
+        _ => format!("is {port}, and no listen needs it; leave it out"),
+    };
+    Err(ConfigError::new(origin, problem))
+}
+
+/// A place that can be had only once; none for a port that the kernel chooses.
+fn place(listen: &Listen, default_port: u16) -> Option<String> {
+    match &listen.address {
+        ListenAddress::Tcp { host, port } => {
+            let port = port.unwrap_or(default_port);
+            // One address can be written in many ways.
+            let host = host.parse::<IpAddr>().map_or_else(|_| host.clone(), |ip| ip.to_string());
+            let address = ListenAddress::Tcp { host, port: Some(port) };
+            (port != 0).then(|| address.to_string())
+        }
+        address @ (ListenAddress::Unix(_) | ListenAddress::Systemd(_)) => Some(address.to_string()),
+    }
+}
+
 /// A host without brackets, and the port that stands behind it.
-pub(super) type Listen = (String, Option<u16>);
+type HostPort = (String, Option<u16>);
 
 /// Reads `HOST`, `HOST:PORT`, `[V6]`, `[V6]:PORT`, or an IPv6 address without brackets.
 ///
 /// # Errors
 /// What is wrong with it, and what would be right.
-pub(super) fn parse(text: &str) -> Result<Listen, String> {
+pub(super) fn parse(text: &str) -> Result<HostPort, String> {
     let wrong = |right: &str| format!("'{}' {right}", Escaped(text));
     if text.is_empty() {
         return Err("needs a value".into());
@@ -37,17 +176,6 @@ pub(super) fn parse(text: &str) -> Result<Listen, String> {
         }
         _ => Err(wrong("is not an address or a host name, nor one with a port: [::1]:8001")),
     }
-}
-
-/// A port that is written in two places is the same in both.
-///
-/// # Errors
-/// What is wrong with the other place.
-pub(super) fn one_port(in_listen: u16, port: u16) -> Result<(), String> {
-    if in_listen == port {
-        return Ok(());
-    }
-    Err(format!("is {port}, and listen says {in_listen}; one of them is enough"))
 }
 
 const PORT: &str = "has a port that is not a number from 0 to 65535";

@@ -6,6 +6,7 @@
 mod access;
 mod args;
 mod completions;
+mod error;
 mod file;
 mod help;
 mod listen;
@@ -15,8 +16,8 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod values;
+mod words;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,7 +25,10 @@ use crate::access::{AccessList, PeerList, Rate};
 use crate::logging;
 use crate::proto::origin::OriginPattern;
 pub use args::{Command, from_args};
+pub use error::{ConfigError, Origin};
 pub use file::{from_file, is_core_key};
+pub use listen::{Listen, ListenAddress};
+pub use words::ListenWords;
 
 /// A step of setting up the back end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,50 +48,12 @@ pub struct PlacedStep {
     pub origin: Origin,
 }
 
-/// Where a setting was written, as messages name it: `FILE:LINE: KEY` or `--flag`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin(String);
-
-impl<S: Into<String>> From<S> for Origin {
-    fn from(text: S) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A setting that cannot be: one line for the operator, and exit code 2.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    origin: Origin,
-    problem: String,
-}
-
-impl ConfigError {
-    /// Says that what was written at `origin` cannot be, and why.
-    pub fn new(origin: impl Into<Origin>, problem: impl Into<String>) -> Self {
-        Self { origin: origin.into(), problem: problem.into() }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.origin, self.problem)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 /// The configuration of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen: an address, without brackets, or a host name.
-    pub listen: String,
-    /// TCP port; 0 lets the kernel choose.
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// The TCP port where none is written; 0 lets the kernel choose.
     pub port: u16,
     /// Where plug-ins are looked for.
     pub plugins: Option<PathBuf>,
@@ -170,7 +136,7 @@ impl Default for Deadlines {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: "::".into(),
+            listen: vec![Listen::default()],
             port: 8001,
             // Packagers say at compile time where they install plug-ins.
             plugins: option_env!("PLUGINPATH").map(PathBuf::from),

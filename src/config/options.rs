@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::values::{
     Zero, filled, log_format, number, pair, seconds, seconds_text, switch, web_origin,
 };
-use super::{BackendStep, Config, Origin, PlacedStep, access, listen};
+use super::{BackendStep, Config, Listen, Origin, PlacedStep, access, listen};
 use crate::access::{Rate, Verdict};
 use crate::logging::Format;
 use crate::proto::origin::OriginPattern;
@@ -76,14 +76,15 @@ pub(super) const OPTIONS: &[Opt] = &[
         short: "p",
         long: PORT,
         hint: "PORT",
-        help: "Listen on this TCP port; 0 for one that the kernel chooses",
+        help: "The TCP port where --listen has none; 0 for one that the kernel chooses",
         setting: Some(Setting::Port(|c| &mut c.port)),
     },
     Opt {
         short: "l",
         long: LISTEN,
-        hint: "HOST[:PORT]",
-        help: "Listen on this address or host name; :: is IPv4 too",
+        hint: "ADDRESS",
+        help: "Listen on HOST[:PORT], unix:/PATH or systemd[:NAME]; words may follow in the same \
+               argument; repeatable; :: is IPv4 too",
         setting: Some(Setting::Listen),
     },
     Opt {
@@ -299,7 +300,14 @@ impl Opt {
 impl Setting {
     /// Whether the command line may give it more than once.
     pub(super) fn repeats(&self) -> bool {
-        matches!(self, Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::BackendPair)
+        matches!(
+            self,
+            Self::Listen
+                | Self::WebOrigin(_)
+                | Self::Access(_)
+                | Self::PeerAllow
+                | Self::BackendPair
+        )
     }
 
     /// Whether it is a key of the file's section `[core]`.
@@ -311,7 +319,7 @@ impl Setting {
     pub(super) fn default_value(&self) -> Option<String> {
         let mut config = Config::default();
         match self {
-            Self::Listen => Some(config.listen),
+            Self::Listen => config.listen.first().map(default_listen),
             Self::Plugins => config.plugins.as_ref().map(|dir| dir.display().to_string()),
             Self::Port(field) => Some(field(&mut config).to_string()),
             Self::MaxConnections => Some(config.max_connections.to_string()),
@@ -335,9 +343,9 @@ impl Setting {
     ) -> Result<(), String> {
         match self {
             Self::Listen => {
-                let (host, port) = listen::parse(value)?;
-                config.listen = host;
-                config.port = port.unwrap_or(config.port);
+                let listen = listen::read(value, origin)?;
+                config.listen.retain(|earlier| earlier.origin.is_some()); // not the default
+                config.listen.push(listen);
             }
             Self::Plugins => {
                 config.plugins = Some(filled(value)?.into());
@@ -368,4 +376,8 @@ impl Setting {
         }
         Ok(())
     }
+}
+
+fn default_listen(listen: &Listen) -> String {
+    listen.address.to_string().trim_matches(['[', ']']).into()
 }

@@ -57,6 +57,14 @@ impl Drop for Temporary {
     }
 }
 
+fn at(address: ListenAddress) -> Listen {
+    Listen { address, words: ListenWords::default(), origin: Some("--listen".into()) }
+}
+
+fn tcp(host: &str, port: Option<u16>) -> Listen {
+    at(ListenAddress::Tcp { host: host.into(), port })
+}
+
 type Change = fn(&mut Config);
 
 #[test]
@@ -68,11 +76,26 @@ fn flags_set_their_fields() {
         (&["-p0"], |c| c.port = 0),
         (&["--port=65535"], |c| c.port = 65535),
         (&["--port", "007"], |c| c.port = 7),
-        (&["-l", "127.0.0.1"], |c| c.listen = "127.0.0.1".into()),
+        (&["-l", "127.0.0.1"], |c| c.listen = vec![tcp("127.0.0.1", None)]),
         // O5
-        (&["-l", "[::1]"], |c| c.listen = "::1".into()),
-        (&["-l", "127.0.0.1:8055"], |c| (c.listen, c.port) = ("127.0.0.1".into(), 8055)),
-        (&["-p", "8055", "-l", "[::1]:8055"], |c| (c.listen, c.port) = ("::1".into(), 8055)),
+        (&["-l", "[::1]"], |c| c.listen = vec![tcp("::1", None)]),
+        (&["-l", "127.0.0.1:8055"], |c| c.listen = vec![tcp("127.0.0.1", Some(8055))]),
+        (&["-p", "8055", "-l", "[::1]:8055"], |c| {
+            (c.listen, c.port) = (vec![tcp("::1", Some(8055))], 8055);
+        }),
+        (&["-l", "[::1]:1", "-p", "2", "-l", "localhost"], |c| {
+            (c.listen, c.port) = (vec![tcp("::1", Some(1)), tcp("localhost", None)], 2);
+        }),
+        (&["-l", " unix:/run/x.sock \t mode=0660  group=www-data"], |c| {
+            c.listen = vec![at(ListenAddress::Unix("/run/x.sock".into()))];
+            c.listen[0].words.mode = Some(0o660);
+            c.listen[0].words.group = Some("www-data".into());
+        }),
+        (&["-l", "systemd", "-l", "systemd:web", "-l", "systemd-host"], |c| {
+            c.listen =
+                [None, Some("web".into())].map(|name| at(ListenAddress::Systemd(name))).into();
+            c.listen.push(tcp("systemd-host", None));
+        }),
         (&["-k", "0"], |c| c.deadlines.ping = Duration::ZERO),
         (&["--ping", "0.5"], |c| c.deadlines.ping = Duration::from_millis(500)),
         (&["--write-timeout", "0.0"], |c| c.deadlines.write = Duration::ZERO),
@@ -147,6 +170,16 @@ fn wrong_command_lines_are_named() {
         (&["--\x1b[m"], "--\\x1b[m: is not an option; see --help"),
         (&["--help=me"], "--help: takes no value"),
         (&["-l", ""], "--listen: needs a value"),
+        (&["-l", " "], "--listen: needs a value"),
+        (&["-l", "unix:run/x"], "--listen: 'unix:run/x' has no absolute path: unix:/run/name.sock"),
+        (&["-l", "systemd:"], "--listen: 'systemd:' lacks the name behind the colon"),
+        (&["-l", "::1 mode=0660"], "--listen: 'mode=0660' is for unix:/PATH only"),
+        (
+            &["-l", "[::1]:80", "-l", "localhost", "-l", "[0::1]:80"],
+            "--listen: is [::1]:80, which --listen is already",
+        ),
+        (&["-l", "::1", "-l", "[::1]:8001"], "--listen: is [::1]:8001, which --listen is already"),
+        (&["-l", "systemd", "-l", "systemd"], "--listen: is systemd, which --listen is already"),
         (&["-b", ""], "--backend: needs a value"),
         (&["--plugins="], "--plugins: needs a value"),
         (&["-c", "host"], "--config: 'host' is not KEY=VALUE"),
@@ -199,6 +232,7 @@ fn wrong_command_lines_are_named() {
              behind --backend, or leave it out",
         ),
         (&["-p", "1", "-l", "[::1]:2"], "--port: is 1, and listen says 2; one of them is enough"),
+        (&["-p", "1", "-l", "unix:/x"], "--port: is 1, and no listen needs it; leave it out"),
         (&["a.conf", "b.conf"], "'b.conf': is a second configuration file; only one is read"),
         (&["-f", "a.conf", "--", "-b"], "'-b': is a second configuration file; only one is read"),
         (&["/no/such.conf"], "/no/such.conf: No such file or directory (os error 2)"),
@@ -284,7 +318,8 @@ fn files_set_their_fields() {
         }),
         ("[core]\norigin = https://a.org\norigin = null\n[core]\nlisten = ::1", |c| {
             c.origins = vec![origin("https://a.org"), origin("null")];
-            c.listen = "::1".into();
+            c.listen = vec![tcp("::1", None)];
+            c.listen[0].origin = Some("ws.conf:5: listen".into());
         }),
         ("[backend]\na = 1\na = # = \"2\"\nB =\n[core]\nbackend = file\n[backend]\nc=;", |c| {
             c.backend = vec![
@@ -337,7 +372,11 @@ fn wrong_files_are_named_with_line_and_key() {
         ),
         (
             "[core]\nport=1\nlisten=[::]:2",
-            "ws.conf:3: listen: is 1, and listen says 2; one of them is enough",
+            "ws.conf:2: port: is 1, and listen says 2; one of them is enough",
+        ),
+        (
+            "[core]\nlisten=[::]:2\nlisten=unix:/x\n\nlisten=unix:/x mode=0600",
+            "ws.conf:5: listen: is unix:/x, which ws.conf:3: listen is already",
         ),
         ("[backend]\nhost=a\nhost=b", "ws.conf:3: host: was set in line 2 already"),
         (
@@ -374,14 +413,16 @@ fn a_line_may_be_64_kib() {
 
 #[test]
 fn flags_win_over_the_file() {
-    let file = "[core]\nport = 1\nping = 5\norigin = https://file\nbackend = f\n[backend]\na = 1\n";
+    let file = "[core]\nport = 1\nping = 5\norigin = https://file\nbackend = f\nlisten = ::2\n\
+                [backend]\na = 1\n";
     let file = Temporary::new("precedence.conf", file);
     let name = file.name();
-    let flags = ["-p", "2", "--origin", "null", "-b", "g", "-c", "a=2"];
+    let flags = ["-p", "2", "--origin", "null", "-b", "g", "-c", "a=2", "-l", "::3"];
     let mut expected = Config { port: 2, origins: vec![origin("null")], ..Config::default() };
     expected.deadlines.ping = Duration::from_secs(5);
     // The file's back end is not loaded: its keys mean nothing to another.
     expected.backend = vec![load("g", "--backend"), set("a", "2", "--config: a")];
+    expected.listen = vec![tcp("::3", None)];
     for place in 0..=flags.len() / 2 {
         let (before, after) = flags.split_at(2 * place);
         for named in [&["-f", name][..], &["--file", name], &[name]] {
@@ -436,6 +477,7 @@ fn sample(opt: &Opt) -> &'static str {
 fn every_option_is_a_flag_and_a_key() {
     let without_origins = |mut config: Config| {
         config.max_connections_origin = None;
+        config.listen.iter_mut().for_each(|listen| listen.origin = None);
         config.backend.iter_mut().for_each(|step| step.origin = "".into());
         config.plugins_origin = None;
         config.auth_file_origin = None;

@@ -91,10 +91,11 @@ impl Channel for Transport {
         }
     }
 
-    /// Of a TCP socket.
+    /// Of a client's: TCP, or Unix.
     fn duplicate(&self) -> Result<OwnedFd> {
         match self {
             Self::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
+            Self::Unix(socket) => socket.as_fd().try_clone_to_owned(),
             _ => Err(ErrorKind::Unsupported.into()),
         }
     }

@@ -3,6 +3,7 @@
 //! Nothing here knows a socket, a clock or a connection.
 
 pub mod basic;
+pub mod client_addr;
 pub mod close;
 pub mod frame;
 pub mod handshake;

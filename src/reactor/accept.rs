@@ -3,8 +3,7 @@
 use mio::Token;
 
 use super::event_loop::Reactor;
-use super::listen::tcp::{ACCEPTS, BACKLOG};
-use super::listen::{Accepted, Listener};
+use super::listen::{ACCEPTS, Accepted, BACKLOG, Listener};
 use super::system::System;
 
 impl<S: System> Reactor<S> {
@@ -51,7 +50,7 @@ impl<S: System> Reactor<S> {
         for _ in 0..most {
             match listener.accept(&mut context.system, context.scratch.now) {
                 Accepted::Client(client, address) => {
-                    sessions.admit(client, address, listener.settings(), context);
+                    sessions.admit(client, address, listener, context);
                 }
                 Accepted::Lost => {}
                 Accepted::Nobody => return false,

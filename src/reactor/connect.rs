@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::context::Context;
 use super::dial::{self, Begun, Race, Standing};
@@ -63,7 +64,13 @@ impl<S: System> Session<S> {
             return self.connection.answered(upgrade, slot, answer, &mut context.scratch);
         }
         let asked = self.client.duplicate().and_then(|socket| {
-            let request = Request { upgrade, socket: Some(socket), loan: slot.lend() };
+            let request = Request {
+                upgrade,
+                socket: Some(socket),
+                client: self.address,
+                listener: Arc::clone(&self.entrance.name),
+                loan: slot.lend(),
+            };
             context.offload.query(self.key, request)
         });
         match asked {

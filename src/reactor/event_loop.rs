@@ -9,7 +9,7 @@ use mio::Token;
 
 use super::context::Context;
 use super::dial::Backlogs;
-use super::listen::Listener;
+use super::listen::{Entrance, Listener};
 use super::session;
 use super::sessions::{Sessions, TOLD};
 use super::slots::Key;
@@ -90,10 +90,10 @@ impl<S: System> Reactor<S> {
     ///
     /// # Errors
     /// It cannot be watched.
-    pub fn listen(&mut self, mut socket: S::Listener) -> Result<()> {
+    pub fn listen(&mut self, mut socket: S::Listener, entrance: Entrance) -> Result<()> {
         let token = Token(FIRST_LISTENER - self.listeners.len());
         self.context.system.watch_listener(&mut socket, token)?;
-        self.listeners.push(Listener::new(socket, token, Rc::clone(&self.config)));
+        self.listeners.push(Listener::new(socket, token, entrance, Rc::clone(&self.config)));
         Ok(())
     }
 

@@ -5,18 +5,20 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::dial::{fifo, udp, unix};
+use super::listen::ListeningSocket;
 use super::slots::Key;
 use super::system::{Event, OFFLOAD, SIGNALS, Signal, System};
 use crate::memory::Trimmer;
 use crate::net::notify::Manager;
 use crate::net::{Readiness, Transport};
 use crate::offload::Threads;
+use crate::proto::client_addr::ClientAddr;
 
 /// Events taken at once.
 const EVENTS: usize = 1024;
@@ -70,7 +72,7 @@ impl Kernel {
 }
 
 impl System for Kernel {
-    type Listener = TcpListener;
+    type Listener = ListeningSocket;
     type Transport = Transport;
     type Workers = Threads<Key>;
     type Events = Events;
@@ -108,17 +110,16 @@ impl System for Kernel {
         self.manager.tell("STOPPING=1");
     }
 
-    fn watch_listener(&mut self, listener: &mut TcpListener, token: Token) -> Result<()> {
-        self.poll.registry().register(listener, token, Interest::READABLE)
+    fn watch_listener(&mut self, listener: &mut ListeningSocket, token: Token) -> Result<()> {
+        listener.register(self.poll.registry(), token)
     }
 
-    fn accept(&mut self, listener: &TcpListener) -> Result<(Transport, SocketAddr)> {
-        listener.accept().map(|(client, address)| (Transport::Tcp(client), address))
+    fn accept(&mut self, listener: &ListeningSocket) -> Result<(Transport, ClientAddr)> {
+        listener.accept()
     }
 
-    fn stop_listening(&mut self, mut listener: TcpListener) {
-        // Closing it takes it out of the poll too.
-        let _ = self.poll.registry().deregister(&mut listener);
+    fn stop_listening(&mut self, listener: ListeningSocket) {
+        drop(listener); // that takes it out of the poll too
     }
 
     fn watch(&mut self, transport: &mut Transport, token: Token) -> Result<()> {

@@ -32,6 +32,7 @@ mod timer_wheel;
 pub use crate::net::{Channel, Readiness};
 pub use crate::offload::{Done, LookedUp, Ticket, Workers};
 pub use event_loop::{Counts, Reactor};
+pub use listen::Entrance;
 pub use mio::Token;
 pub use setup::{Ended, StartError, Started, start};
 pub use slots::Key;

@@ -86,7 +86,7 @@ impl<S: System> Session<S> {
     /// Client and peer; the latter is empty if none was named.
     fn ends(&self) -> (String, String) {
         let peer = self.target.as_ref().map_or_else(String::new, ToString::to_string);
-        (self.client_address().to_string(), peer)
+        (self.address.to_string(), peer)
     }
 }
 

@@ -1,8 +1,8 @@
 //! A connection and its sockets.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::rc::Rc;
 use std::time::Instant;
 
 use log::warn;
@@ -10,7 +10,7 @@ use mio::Token;
 
 use super::context::Context;
 use super::dial::{self, Race};
-use super::listen::Place;
+use super::listen::{Entrance, Place};
 use super::slots::Key;
 use super::system::System;
 use super::timer_wheel::Tick;
@@ -21,6 +21,7 @@ use crate::conn::{Connection, Scratch, Side};
 use crate::logging::Escaped;
 use crate::net::{Channel, Readiness};
 use crate::offload::{self, Ticket};
+use crate::proto::client_addr::ClientAddr;
 
 /// Bits of a token that say which socket of a session it is: the client, or the attempt to reach
 /// the peer that won.
@@ -91,7 +92,9 @@ pub(super) struct Session<S: System> {
     pub(super) key: Key,
     pub(super) connection: Connection,
     pub(super) client: S::Transport,
-    pub(super) address: SocketAddr,
+    pub(super) address: ClientAddr,
+    /// The listener that it came in by.
+    pub(super) entrance: Rc<Entrance>,
     pub(super) peer: PeerState<S::Transport>,
     pub(super) target: Option<Box<Target>>,
     /// Whether the target is what the operator wrote, without a plug-in that chose it.
@@ -122,20 +125,23 @@ impl<S: System> Session<S> {
     pub(super) fn new(
         key: Key,
         connection: Connection,
-        (client, address): (S::Transport, SocketAddr),
+        (client, address): (S::Transport, ClientAddr),
+        entrance: Rc<Entrance>,
         place: Option<Place>,
         now: Instant,
     ) -> Self {
+        let reads_in_pieces = client.reads_in_pieces();
         Self {
             key,
             connection,
             client,
             address,
+            entrance,
             peer: PeerState::None,
             target: None,
             of_operator: false,
             // A fresh socket takes a write; what there is to read, its first event says.
-            client_ready: Ready { writable: true, ..Ready::default() },
+            client_ready: Ready { writable: true, reads_in_pieces, ..Ready::default() },
             peer_ready: Ready::default(),
             entered: 0,
             listed: false,
@@ -295,17 +301,11 @@ impl<S: System> Session<S> {
         };
         [self.connection.deadline(), dial].into_iter().flatten().min()
     }
-
-    /// The client's address, for people.
-    pub(super) fn client_address(&self) -> SocketAddr {
-        SocketAddr::new(self.address.ip().to_canonical(), self.address.port())
-    }
 }
 
 impl<S: System> fmt::Display for Session<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let client = self.client_address();
-        write!(f, "{client}")?;
+        write!(f, "{}", self.address)?;
         if let Some(user) = &self.user {
             write!(f, " ({})", Escaped(&user.0))?;
         }

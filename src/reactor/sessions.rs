@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, IoSlice};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
 use super::context::Context;
-use super::listen::{Admission, HangUps, Place};
+use super::listen::{Admission, HangUps, Listener, Place};
 use super::session::{self, Arrival, CLIENT, Next, Session};
 use super::slots::{Key, Slots};
 use super::system::System;
@@ -17,6 +16,7 @@ use crate::access::NotAdmitted;
 use crate::config::Config;
 use crate::conn::Connection;
 use crate::conn::socket::Socket;
+use crate::proto::client_addr::ClientAddr;
 use crate::proto::handshake::{self, Status};
 
 /// How many clients that are not let in are told so at once; more are just hung up on.
@@ -98,14 +98,15 @@ impl<S: System> Sessions<S> {
     pub(super) fn admit(
         &mut self,
         client: S::Transport,
-        address: SocketAddr,
-        settings: &Rc<Config>,
+        address: ClientAddr,
+        listener: &Listener<S>,
         context: &mut Context<S>,
     ) {
-        let (place, why) = match self.place(address, settings, context) {
+        let settings = listener.settings();
+        let (place, why) = match self.place(&address, settings, context) {
             Ok(place) => (Some(place), None),
             Err(why) if why == NotAdmitted::Denied || self.are_many_told() => {
-                return self.hang_ups.say(address, &why, context.scratch.now);
+                return self.hang_ups.say(&address, &why, context.scratch.now);
             }
             Err(why) => (None, Some(why)),
         };
@@ -117,7 +118,8 @@ impl<S: System> Sessions<S> {
                 let slot = slab.claim(key.index)?;
                 let connection = Connection::new(Rc::clone(settings), slot, scratch.now);
                 let (client, place) = newcomer.take().ok_or(ErrorKind::NotFound)?;
-                Ok(Session::new(key, connection, (client, address), place, scratch.now))
+                let entrance = Rc::clone(listener.entrance());
+                Ok(Session::new(key, connection, (client, address), entrance, place, scratch.now))
             },
         );
         let key = match (key, newcomer) {
@@ -150,18 +152,18 @@ impl<S: System> Sessions<S> {
         self.note_arrival(key, context.scratch.now);
     }
 
-    /// A place for a client from `address`, if need be that of the one that has been at its request
+    /// A place for a client, if need be that of the one that has been at its request
     /// head for longest: who is slow on purpose cannot hold the door.
     fn place(
         &mut self,
-        address: SocketAddr,
+        client: &ClientAddr,
         settings: &Config,
         context: &mut Context<S>,
     ) -> Result<Place, NotAdmitted> {
-        self.admission.judge(address.ip(), settings, context.scratch.now)?;
-        match self.admission.enter(address.ip(), settings) {
+        self.admission.judge(client, settings, context.scratch.now)?;
+        match self.admission.enter(client, settings) {
             Err(NotAdmitted::Full) if self.displace(context) => {
-                self.admission.enter(address.ip(), settings)
+                self.admission.enter(client, settings)
             }
             entered => entered,
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use log::{info, warn};
@@ -9,7 +10,7 @@ use log::{info, warn};
 use super::dial;
 use super::event_loop::Reactor;
 use super::kernel::Kernel;
-use super::listen::tcp;
+use super::listen::{self, Entrance, ListeningSocket, OpenError};
 use super::passwords;
 use crate::access::Passwords;
 use crate::backend::{self, Backend, ConfigureError};
@@ -68,9 +69,15 @@ pub fn start(mut config: Config) -> Result<Started, StartError> {
     fit_descriptors(&mut config)?;
     let started = backend.allow_threads(config.query_threads);
     started.map_err(|error| StartError::System("query threads".into(), error))?;
-    let reactor = set_up(config, backend, passwords)
-        .map_err(|(what, error)| StartError::System(what, error))?;
-    Ok(Started(reactor))
+    let sockets = listen::open(&config).map_err(|error| match error {
+        OpenError::Configuration(origin, problem) => match origin {
+            Some(origin) => refused(origin, &problem),
+            None => refused("--listen", &problem),
+        },
+        OpenError::System(what, error) => StartError::System(what, error),
+    })?;
+    let reactor = set_up(config, backend, passwords, sockets);
+    reactor.map(Started).map_err(|(what, error)| StartError::System(what, error))
 }
 
 impl Started {
@@ -203,6 +210,7 @@ fn set_up(
     config: Config,
     backend: Backend,
     passwords: Option<Passwords>,
+    sockets: Vec<(ListeningSocket, Entrance)>,
 ) -> Result<Reactor<Kernel>, (String, io::Error)> {
     let failed = |what: &str| {
         let what = what.to_owned();
@@ -210,9 +218,6 @@ fn set_up(
     };
     let kernel = Kernel::new().map_err(|(what, error)| (what.into(), error))?;
     let waker = kernel.waker().map_err(failed("eventfd"))?;
-    let listener = tcp::listen(&config.listen, config.port, config.deadlines.ping)
-        .map_err(failed(&format!("cannot listen on {} port {}", config.listen, config.port)))?;
-    let local = listener.local_addr().map_err(failed("listening socket"))?;
     let name = backend.name().to_owned();
     warn_of_open_door(&config, &backend);
     let looks_up = backend.only_target().is_none_or(|target| dial::needs_look_up(&target));
@@ -223,8 +228,11 @@ fn set_up(
     let mut reactor = reactor
         .map_err(failed("address space for so many sessions (max-connections)"))?
         .with_clock(SystemTime::now);
-    reactor.listen(listener).map_err(failed("listening socket"))?;
-    info!("listening on {local}, back end {name}");
+    for (socket, entrance) in sockets {
+        let place = Arc::clone(&entrance.name);
+        reactor.listen(socket, entrance).map_err(failed("listening socket"))?;
+        info!("listening on {place}, back end {name}");
+    }
     Ok(reactor)
 }
 

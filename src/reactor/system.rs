@@ -11,6 +11,7 @@ use mio::Token;
 use super::slots::Key;
 use crate::net::{Channel, Readiness};
 use crate::offload::Workers;
+use crate::proto::client_addr::ClientAddr;
 
 /// The event source of signals.
 pub const SIGNALS: Token = Token(usize::MAX);
@@ -77,7 +78,7 @@ pub trait System {
     ///
     /// # Errors
     /// Those of accept(2).
-    fn accept(&mut self, listener: &Self::Listener) -> Result<(Self::Transport, SocketAddr)>;
+    fn accept(&mut self, listener: &Self::Listener) -> Result<(Self::Transport, ClientAddr)>;
 
     /// Closes a listening socket.
     fn stop_listening(&mut self, listener: Self::Listener);

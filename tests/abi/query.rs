@@ -8,6 +8,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Mutex, OnceLock};
 use websocksy::backend::{AddressError, Answer, Backend, BadAnswer, QueryError, Request, Target};
 use websocksy::framing::{Framer, Kind, Verdict};
+use websocksy::proto::client_addr::{Address, ClientAddr};
 use websocksy::proto::handshake::{self, Upgrade};
 use websocksy::proto::http;
 use websocksy::slab::Slab;
@@ -32,7 +33,9 @@ impl Loaded {
         let mut slot = slab.claim(0).unwrap();
         slot.read_buffer().set(early);
         let Client { upgrade, socket } = client;
-        let request = Request { upgrade: Box::new(upgrade), socket, loan: slot.lend() };
+        let client = ClientAddr::new(Address::Unix);
+        let (upgrade, listener, loan) = (Box::new(upgrade), "test".into(), slot.lend());
+        let request = Request { upgrade, socket, client, listener, loan };
         let (then, answer) = channel();
         self.backend.lock().unwrap().ask(request, move |request, answer| {
             then.send((request, answer)).unwrap();

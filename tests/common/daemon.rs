@@ -3,6 +3,7 @@
 use super::{PATIENCE, Peer, eventually, kill, within};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -80,9 +81,22 @@ impl Daemon {
         daemon
     }
 
+    /// As [`Daemon::start`], and handed `socket` as a service manager would, under `name`.
+    pub(crate) fn handed(socket: OwnedFd, name: &str, arguments: &[&str]) -> Self {
+        let variables = format!("LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES={name}");
+        let mut command = in_shell(&format!("exec 3<&0 </dev/null && export {variables}"));
+        command.stdin(socket);
+        Self::run(command, arguments)
+    }
+
     fn launch(mut command: Command, arguments: &[&str]) -> Self {
+        command.stdin(Stdio::null());
+        Self::run(command, arguments)
+    }
+
+    fn run(mut command: Command, arguments: &[&str]) -> Self {
         command.args(["-p", "0", "-l", "127.0.0.1"]).args(arguments);
-        command.env("RUST_LOG", "info").stdin(Stdio::null()).stdout(Stdio::null());
+        command.env("RUST_LOG", "info").stdout(Stdio::null());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = keep_lines(child.stderr.take().unwrap());
         let mut port = None;

@@ -9,8 +9,8 @@
 use std::env;
 use std::time::Duration;
 
-use websocksy::config::{Config, Deadlines};
-use websocksy::reactor::{Reactor, Signal, System};
+use websocksy::config::{Config, Deadlines, ListenWords};
+use websocksy::reactor::{Entrance, Reactor, Signal, System};
 use websocksy_world::machine::{Limits, Machine, QUERY_THREADS, Summary};
 use websocksy_world::{Faults, Latencies, Random};
 
@@ -126,8 +126,9 @@ fn run(seed: u64) -> Summary {
         machine.signal(Duration::from_millis(random.below(3_000)), Signal::Hangup);
     }
     let began = machine.now();
+    let entrance = Entrance { name: "made up".into(), words: ListenWords::default() };
     let mut reactor = Reactor::new(config, machine.clone(), machine.clone()).expect("a reactor");
-    reactor.listen(()).expect("a listener");
+    reactor.listen((), entrance).expect("a listener");
     let mut events = machine.events();
     while !reactor.is_over() {
         reactor.turn(&mut events).expect("a turn");

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::access::{NotAdmitted, Rates, counted_as};
 use crate::config::Config;
+use crate::proto::client_addr::ClientAddr;
 
 /// Counts the clients that come and those that were let in.
 #[derive(Default)]
@@ -18,19 +19,21 @@ pub(in crate::reactor) struct Admission {
 
 /// A client's place among those that are counted; given back with [`Admission::leave`].
 #[must_use]
-pub(in crate::reactor) struct Place(IpAddr);
+pub(in crate::reactor) struct Place(Option<IpAddr>);
 
 impl Admission {
-    /// Whether a client from `address` may come now, if there is a place.
+    /// Whether `client` may come now, if there is a place. One on a Unix socket may, whose
+    /// permissions say who connects.
     ///
     /// # Errors
     /// Why it may not.
     pub(in crate::reactor) fn judge(
         &mut self,
-        address: IpAddr,
+        client: &ClientAddr,
         limits: &Config,
         now: Instant,
     ) -> Result<(), NotAdmitted> {
+        let Some(address) = client.address().ip() else { return Ok(()) };
         if !limits.access.admits(address) {
             return Err(NotAdmitted::Denied);
         }
@@ -42,17 +45,19 @@ impl Admission {
         })
     }
 
-    /// A place for a client from `address`, IPv6 by its /64.
+    /// A place for `client`, which counts by its IPv4 address or the /64 of its IPv6 address; on a
+    /// Unix socket it has none and counts in all only.
     ///
     /// # Errors
     /// Why there is none.
     pub(in crate::reactor) fn enter(
         &mut self,
-        address: IpAddr,
+        client: &ClientAddr,
         limits: &Config,
     ) -> Result<Place, NotAdmitted> {
-        let address = counted_as(address);
-        let from_here = self.per_address.get(&address).copied().unwrap_or_default();
+        let address = client.address().ip().map(counted_as);
+        let from_here = address.and_then(|address| self.per_address.get(&address).copied());
+        let from_here = from_here.unwrap_or_default();
         // First, since who is at its own limit must not displace others.
         if limits.max_per_address != 0 && from_here >= limits.max_per_address {
             return Err(NotAdmitted::FullForAddress);
@@ -61,13 +66,16 @@ impl Admission {
             return Err(NotAdmitted::Full);
         }
         self.admitted += 1;
-        self.per_address.insert(address, from_here + 1);
+        if let Some(address) = address {
+            self.per_address.insert(address, from_here + 1);
+        }
         Ok(Place(address))
     }
 
     /// A client is gone.
     pub(in crate::reactor) fn leave(&mut self, Place(address): Place) {
         self.admitted -= 1;
+        let Some(address) = address else { return };
         if let Entry::Occupied(mut count) = self.per_address.entry(address) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -90,21 +98,40 @@ impl Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::client_addr::Address;
+    use std::net::SocketAddr;
+
+    fn client(text: &str) -> ClientAddr {
+        ClientAddr::from(text.parse::<SocketAddr>().unwrap())
+    }
+
+    #[test]
+    fn unix_sockets_clients_count_in_all_only() {
+        let limits = Config { max_connections: 3, max_per_address: 1, ..Config::default() };
+        let mut admission = Admission::default();
+        let unix = ClientAddr::new(Address::Unix);
+        let places = [(); 3].map(|()| admission.enter(&unix, &limits).ok().unwrap());
+        assert_eq!(admission.enter(&unix, &limits).err(), Some(NotAdmitted::Full));
+        assert_eq!((admission.admitted(), admission.addresses()), (3, 0));
+        assert_eq!(admission.judge(&unix, &limits, Instant::now()), Ok(()));
+        places.into_iter().for_each(|place| admission.leave(place));
+        assert_eq!(admission.admitted(), 0);
+    }
 
     #[test]
     fn places_are_given_back() {
         let limits = Config { max_connections: 3, max_per_address: 2, ..Config::default() };
-        let [here, there] = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().unwrap());
+        let [here, there] = ["192.0.2.1:1", "[2001:db8::1]:1"].map(client);
         let mut admission = Admission::default();
-        let first = admission.enter(here, &limits).ok().unwrap();
-        let second = admission.enter(here, &limits).ok().unwrap();
-        let full = admission.enter(here, &limits).err();
+        let first = admission.enter(&here, &limits).ok().unwrap();
+        let second = admission.enter(&here, &limits).ok().unwrap();
+        let full = admission.enter(&here, &limits).err();
         assert_eq!(full, Some(NotAdmitted::FullForAddress));
-        let third = admission.enter(there, &limits).ok().unwrap();
-        assert_eq!(admission.enter(there, &limits).err(), Some(NotAdmitted::Full));
-        assert_eq!(admission.enter(here, &limits).err(), Some(NotAdmitted::FullForAddress));
+        let third = admission.enter(&there, &limits).ok().unwrap();
+        assert_eq!(admission.enter(&there, &limits).err(), Some(NotAdmitted::Full));
+        assert_eq!(admission.enter(&here, &limits).err(), Some(NotAdmitted::FullForAddress));
         admission.leave(first);
-        let fourth = admission.enter(here, &limits).ok().unwrap();
+        let fourth = admission.enter(&here, &limits).ok().unwrap();
         assert_eq!((admission.admitted(), admission.addresses()), (3, 2));
         [second, third, fourth].into_iter().for_each(|place| admission.leave(place));
         assert_eq!((admission.admitted(), admission.addresses()), (0, 0));

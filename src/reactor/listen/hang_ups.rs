@@ -1,10 +1,11 @@
 //! Clients that are hung up on, for the log: a flood of them is not a flood of lines.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use log::info;
+
+use crate::proto::client_addr::ClientAddr;
 
 /// The lines in a [`SPAN`]: enough to see who it is.
 const LINES: u32 = 20;
@@ -20,7 +21,7 @@ pub(in crate::reactor) struct HangUps {
 
 impl HangUps {
     /// Says that a client is hung up on, and why.
-    pub(in crate::reactor) fn say(&mut self, client: SocketAddr, why: &dyn Display, now: Instant) {
+    pub(in crate::reactor) fn say(&mut self, client: &ClientAddr, why: &dyn Display, now: Instant) {
         let is_old = |began| now.saturating_duration_since(began) >= SPAN;
         if self.began.is_none_or(is_old) {
             if self.unsaid > 0 {
@@ -33,7 +34,6 @@ impl HangUps {
             return;
         }
         self.said += 1;
-        let client = SocketAddr::new(client.ip().to_canonical(), client.port());
         info!("{client}: hung up on: {why}");
     }
 }
@@ -41,16 +41,17 @@ impl HangUps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     #[test]
     fn a_flood_is_counted_and_not_told_one_by_one() {
         let (mut hang_ups, start) = (HangUps::default(), Instant::now());
-        let client = SocketAddr::from(([192, 0, 2, 1], 1));
+        let client = ClientAddr::from(SocketAddr::from(([192, 0, 2, 1], 1)));
         for _ in 0..LINES + 5 {
-            hang_ups.say(client, &"denied", start);
+            hang_ups.say(&client, &"denied", start);
         }
         assert_eq!((hang_ups.said, hang_ups.unsaid), (LINES, 5));
-        hang_ups.say(client, &"denied", start + SPAN);
+        hang_ups.say(&client, &"denied", start + SPAN);
         assert_eq!((hang_ups.said, hang_ups.unsaid), (1, 0));
     }
 }

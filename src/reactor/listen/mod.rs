@@ -1,23 +1,35 @@
 //! Where clients come from, and how many there may be.
 
 mod admission;
+mod entrance;
 mod hang_ups;
+mod inherited;
+mod open;
 mod pause;
-pub(super) mod tcp;
+mod socket;
+mod tcp;
+mod unix;
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
 use mio::Token;
 
 pub(super) use admission::{Admission, Place};
+pub(super) use entrance::BACKLOG;
+pub use entrance::Entrance;
 pub(super) use hang_ups::HangUps;
+pub(super) use open::{OpenError, open};
 use pause::{Pause, is_one_clients};
+pub(super) use socket::ListeningSocket;
 
 use super::system::System;
 use crate::config::Config;
+use crate::proto::client_addr::ClientAddr;
+
+/// Clients accepted in one turn: those that are served must not wait for a crowd at the accept.
+pub(super) const ACCEPTS: usize = 64;
 
 /// Errors of one client each, in a row, after which they are taken for one of ours.
 const FAILURES: usize = 64;
@@ -26,6 +38,8 @@ const FAILURES: usize = 64;
 pub(super) struct Listener<S: System> {
     socket: S::Listener,
     token: Token,
+    /// What is known of it.
+    entrance: Rc<Entrance>,
     /// What its clients are served by.
     settings: Rc<Config>,
     pause: Pause,
@@ -35,7 +49,7 @@ pub(super) struct Listener<S: System> {
 
 /// What one accept gave.
 pub(super) enum Accepted<T> {
-    Client(T, SocketAddr),
+    Client(T, ClientAddr),
     /// A client that left, or whose network failed.
     Lost,
     /// Nobody waits, or nobody can be taken now.
@@ -43,8 +57,18 @@ pub(super) enum Accepted<T> {
 }
 
 impl<S: System> Listener<S> {
-    pub(super) fn new(socket: S::Listener, token: Token, settings: Rc<Config>) -> Self {
-        Self { socket, token, settings, pause: Pause::default(), failures: 0 }
+    pub(super) fn new(
+        socket: S::Listener,
+        token: Token,
+        entrance: Entrance,
+        settings: Rc<Config>,
+    ) -> Self {
+        let entrance = Rc::new(entrance);
+        Self { socket, token, entrance, settings, pause: Pause::default(), failures: 0 }
+    }
+
+    pub(super) fn entrance(&self) -> &Rc<Entrance> {
+        &self.entrance
     }
 
     pub(super) fn token(&self) -> Token {

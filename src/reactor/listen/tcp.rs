@@ -1,61 +1,101 @@
-//! The listening socket.
+//! Listening TCP sockets.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use log::warn;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::entrance::BACKLOG;
 use crate::net::liveness;
 
-/// Connections that the kernel holds until we accept them; it cuts the number to its own limit.
-pub(in crate::reactor) const BACKLOG: i32 = 4096;
-
-/// Clients accepted in one turn: those that are served must not wait for a crowd at the accept.
-pub(in crate::reactor) const ACCEPTS: usize = 64;
-
-/// Listens on `host`, the first of its addresses that works. Clients that are silent for `probe`
-/// are probed.
-pub(in crate::reactor) fn listen(
-    host: &str,
-    port: u16,
-    probe: Duration,
-) -> io::Result<TcpListener> {
-    let mut last = io::Error::new(ErrorKind::NotFound, "no such address");
-    for address in (host, port).to_socket_addrs()? {
-        match bind(address, probe) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+/// What all addresses of a listener have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Traits {
+    /// How long clients may be silent before the kernel probes them.
+    pub(super) probe: Duration,
+    /// Whether `::` leaves IPv4 to others; otherwise it is IPv4 too.
+    pub(super) only_v6: bool,
 }
 
-fn bind(address: SocketAddr, probe: Duration) -> io::Result<TcpListener> {
+/// The addresses of `host`, each once.
+///
+/// # Errors
+/// The resolver's.
+pub(super) fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses = Vec::new();
+    for address in (host, port).to_socket_addrs()? {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+/// Listens on all of `addresses`. Those that this machine does not have are passed over while there
+/// is one that it has: names have IPv6 addresses where there is no IPv6.
+///
+/// # Errors
+/// The first that is another one's, or none is there.
+pub(super) fn listen(addresses: &[SocketAddr], traits: Traits) -> io::Result<Vec<TcpListener>> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut missing = Err(io::Error::new(ErrorKind::NotFound, "no such address"));
+    for address in addresses {
+        let mut address = *address;
+        if let (0, Some(first)) = (address.port(), listeners.first()) {
+            address.set_port(first.local_addr()?.port()); // the one that the kernel chose
+        }
+        match bind(address, traits) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_missing(&error) => {
+                missing = Err(error);
+                if addresses.len() > 1 {
+                    warn!("not listening on {address}, which this machine does not have");
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if listeners.is_empty() { missing } else { Ok(listeners) }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT))
+}
+
+fn bind(address: SocketAddr, traits: Traits) -> io::Result<TcpListener> {
     let any = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    match socket(address, probe) {
+    match socket(address, traits) {
         // The default address on a machine without IPv6.
         Err(error) if any && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
             let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-            socket(any, probe)
+            socket(any, traits)
         }
         result => result,
     }
 }
 
-fn socket(address: SocketAddr, probe: Duration) -> io::Result<TcpListener> {
+fn socket(address: SocketAddr, traits: Traits) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        socket.set_only_v6(false)?;
+        socket.set_only_v6(traits.only_v6 && address.ip().is_unspecified())?;
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    // Accepted sockets inherit these (tcp(7) says which), and it is some calls less for each.
-    socket.set_tcp_nodelay(true)?;
-    liveness::keep_alive(&SockRef::from(&socket), probe)?;
-    liveness::stay_responsive(&SockRef::from(&socket))?;
+    prepare(&SockRef::from(&socket), traits.probe)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// What accepted sockets inherit (tcp(7) says which), and it is some calls less for each.
+///
+/// # Errors
+/// The system refuses.
+pub(super) fn prepare(socket: &SockRef<'_>, probe: Duration) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    liveness::keep_alive(socket, probe)?;
+    liveness::stay_responsive(socket)
 }

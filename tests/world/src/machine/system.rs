@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use websocksy::conn::Side;
+use websocksy::proto::client_addr::ClientAddr;
 use websocksy::reactor::{Event, Signal, System, Token};
 
 use super::wire::{Connect, Handle};
@@ -65,7 +66,7 @@ impl System for Machine {
         Ok(())
     }
 
-    fn accept(&mut self, (): &()) -> Result<(Handle, SocketAddr)> {
+    fn accept(&mut self, (): &()) -> Result<(Handle, ClientAddr)> {
         let mut guard = self.state();
         let state = &mut *guard;
         let Some(&client) = state.backlog.front() else {
@@ -92,7 +93,7 @@ impl System for Machine {
         state.enter(Duration::ZERO, Due::Client(client));
         let address = SocketAddr::new(state.clients[client].address, 1);
         drop(state);
-        Ok((handle, address))
+        Ok((handle, address.into()))
     }
 
     fn stop_listening(&mut self, (): ()) {
