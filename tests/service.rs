@@ -85,8 +85,7 @@ fn a_manager_that_is_not_there_is_named() {
     let output = command.args(["-p", "0"]).env("NOTIFY_SOCKET", "/no/such").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    let last = said.lines().last().unwrap();
-    assert_eq!(last, "websocksy: NOTIFY_SOCKET: No such file or directory (os error 2)");
+    assert_eq!(said, "websocksy: NOTIFY_SOCKET: No such file or directory (os error 2)\n");
 }
 
 /// What bash offers for the last of `words`.

@@ -66,7 +66,7 @@ pub struct Ended {
 pub fn start(mut config: Config) -> Result<Started, StartError> {
     let mut backend = set_up_backend(&config)?;
     let passwords = read_passwords(&config)?;
-    fit_descriptors(&mut config)?;
+    let remark = fit_descriptors(&mut config)?;
     let started = backend.allow_threads(config.query_threads);
     started.map_err(|error| StartError::System("query threads".into(), error))?;
     let sockets = listen::open(&config).map_err(|error| match error {
@@ -77,7 +77,11 @@ pub fn start(mut config: Config) -> Result<Started, StartError> {
         OpenError::System(what, error) => StartError::System(what, error),
     })?;
     let reactor = set_up(config, backend, passwords, sockets);
-    reactor.map(Started).map_err(|(what, error)| StartError::System(what, error))
+    let reactor = reactor.map_err(|(what, error)| StartError::System(what, error))?;
+    if let Some(remark) = remark {
+        warn!("{remark}");
+    }
+    Ok(Started(reactor))
 }
 
 impl Started {
@@ -101,22 +105,22 @@ const RESERVED: usize = 32;
 const A_SESSION: usize = 2;
 
 /// Lets no more clients come than there are descriptors for: one more would wait until somebody goes,
-/// and never learn why.
+/// and never learn why. Returns what to remark on once all is well: who is told of an error is told of
+/// nothing else.
 ///
 /// # Errors
 /// The operator wrote a number that is too high.
-fn fit_descriptors(config: &mut Config) -> Result<(), StartError> {
+fn fit_descriptors(config: &mut Config) -> Result<Option<String>, StartError> {
     let limit = match limits::raise_descriptor_limit() {
         Ok(limit) => limit,
         Err(error) => {
-            warn!("the limit on open descriptors stays as it is: {error}");
-            return Ok(());
+            return Ok(Some(format!("the limit on open descriptors stays as it is: {error}")));
         }
     };
     let most = (limit.saturating_sub(RESERVED) / A_SESSION).max(1);
     let wanted = config.max_connections;
     if wanted <= most {
-        return Ok(());
+        return Ok(None);
     }
     let needed = wanted.saturating_mul(A_SESSION).saturating_add(RESERVED);
     let few = format!(
@@ -126,9 +130,8 @@ fn fit_descriptors(config: &mut Config) -> Result<(), StartError> {
     match &config.max_connections_origin {
         Some(origin) => Err(refused(origin, &few)),
         None => {
-            warn!("max-connections is lowered to {most}: {few}");
             config.max_connections = most;
-            Ok(())
+            Ok(Some(format!("max-connections is lowered to {most}: {few}")))
         }
     }
 }
