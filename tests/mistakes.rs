@@ -96,6 +96,8 @@ fn another_bridges_arguments() {
         flags(&["6080", "localhost:5900"], "", &["-p 6080", "-c host=tcp://localhost:5900"]),
         flags(&["[::1]:6080", "localhost:5900"], "", &["-c host=tcp://localhost:5900"]),
         flags(&["tcp://localhost:5900"], "'tcp://localhost:5900'", &["-c host=tcp://localhost"]),
+        flags(&["ws://localhost:80"], "'ws://localhost:80'", &["-c host=tcp://localhost:80"]),
+        flags(&["99999", "localhost:5900"], "", &["second configuration file"]),
     ]);
 }
 

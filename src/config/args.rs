@@ -11,6 +11,7 @@ use super::options::{
     FILE, GENERATE, HELP, LISTEN, OPTIONS, ORIGIN, PEER_ALLOW, PORT, Setting, VERSION,
 };
 use super::{Config, ConfigError, completions, help, listen, steps};
+use crate::backend;
 use crate::logging::Escaped;
 
 /// What the command line asks for.
@@ -140,10 +141,17 @@ fn another_bridges(arguments: &[String]) -> Option<ConfigError> {
     if Path::new(peer).exists() || peer.contains(char::is_control) {
         return None;
     }
+    let is_ours = |name: &str| {
+        let prefix = format!("{name}://");
+        backend::SCHEMES.iter().any(|scheme| scheme.form.starts_with(&prefix))
+    };
     let host = match peer.split_once("://") {
-        Some(_) => peer.clone(),
-        None => match listen::parse(peer) {
-            Ok((_, Some(_))) => format!("tcp://{peer}"),
+        Some((scheme, _)) if is_ours(scheme) => peer.clone(),
+        // Other bridges have schemes that no peer of ours speaks: `ws`, `http`.
+        other => match other.map_or(peer.as_str(), |(_, address)| address) {
+            address if matches!(listen::parse(address), Ok((_, Some(_)))) => {
+                format!("tcp://{address}")
+            }
             _ => return None,
         },
     };
@@ -163,7 +171,8 @@ fn listen_flags(place: &str) -> Option<String> {
     if place.parse::<u16>().is_ok() {
         return Some(format!("-p {place}"));
     }
-    listen::parse(place).ok().map(|_| format!("-l {place}"))
+    let is_number = place.bytes().all(|byte| byte.is_ascii_digit());
+    listen::parse(place).ok().filter(|_| !is_number).map(|_| format!("-l {place}"))
 }
 
 /// The settings as they were written: each `--config` goes to the `--backend` before it.
