@@ -79,7 +79,7 @@ pub fn start(mut config: Config) -> Result<Started, StartError> {
     let reactor = set_up(config, backend, passwords, sockets);
     let reactor = reactor.map_err(|(what, error)| StartError::System(what, error))?;
     if let Some(remark) = remark {
-        warn!("{remark}");
+        info!("{remark}");
     }
     Ok(Started(reactor))
 }

@@ -163,7 +163,9 @@ class Run:
             except subprocess.TimeoutExpired:
                 status = "none in time"
             lines = log.read_text(errors="replace").splitlines()
-            loud = [line for line in lines if " WARN " in line or "panicked" in line]
+            # Who has a peer on this machine and keeps nobody out is told so, as in many a recipe.
+            loud = [line for line in lines if "panicked" in line
+                    or " WARN " in line and "whoever reaches this port" not in line]
             self.equal(f"{script.block}: the daemon ends with 0 on SIGTERM", status, 0)
             self.equal(f"{script.block}: it warned of nothing", loud, [])
 

@@ -4,6 +4,7 @@ import sys
 
 from harness import HERE, recipe
 from rfb import desktop_name
+from websockets.exceptions import WebSocketException
 
 NOVNC = "1.0", "1.1", "1.7"
 
@@ -76,3 +77,26 @@ def file(run):
     run.equal("alice's desktop", desktop_name("ws://localhost:8001/alice"), "of alice")
     run.equal("bob's desktop", desktop_name("ws://localhost:8001/bob"), "of bob")
     run.equal("nobody's desktop", desktop_name("ws://localhost:8001/carol"), 404)
+
+
+@recipe("access", "access")
+def access(run):
+    for address in "192.0.2.1", "192.0.2.7":
+        run.prepare("ip", "address", "add", f"{address}/32", "dev", "lo")
+    vnc_server(run, 5900, "guarded")
+    run.daemon("access")
+
+    def seen(user, source="192.0.2.1", origin="https://desk.example.org"):
+        """What a client from `source` gets: the desktop's name, a status, or nothing."""
+        try:
+            return desktop_name(f"ws://{user}192.0.2.1:8001", origin=origin,
+                                source_address=(source, 0))
+        except (WebSocketException, EOFError, OSError) as error:
+            return type(error).__name__
+
+    run.equal("alice is let in", seen("alice:correct%20horse@"), "guarded")
+    run.equal("nobody else is", seen("alice:wrong@"), 401)
+    run.equal("nor is who says no name", seen(""), 401)
+    run.equal("another site's page is refused", seen("alice:correct%20horse@", origin="https://b.example"), 403)
+    denied = seen("alice:correct%20horse@", source="192.0.2.7")
+    run.check("a denied address is hung up on", not isinstance(denied, int) and denied != "guarded", denied)
