@@ -122,7 +122,7 @@ fn a18_memory_of_a_flood_is_given_back() {
     allow_many_descriptors();
     let peer = Flooder::start();
     let host = format!("host=unix://{}", peer.path.display());
-    let limits = ["--write-timeout", "5", "--close-timeout", "1"];
+    let limits = ["--write-timeout", "15", "--close-timeout", "1"];
     let daemon = Daemon::start(&[&["-c", &host, "-c", "framing=binary"], &limits[..]].concat());
     drop(connect(daemon.port()));
     daemon.settle();
