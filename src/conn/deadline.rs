@@ -120,12 +120,15 @@ impl Connection {
     }
 
     fn ping(&mut self, scratch: &mut Scratch) {
-        if self.liveness.is_pinged() {
+        let progress = self.client.egress.flow.progress();
+        if self.liveness.is_gone(progress, &self.config.deadlines, scratch.now) {
             return self.give_up_client(Ending::Silent, scratch.now);
         }
         stage_frame(&mut scratch.to_client, Opcode::Ping, &[]);
-        let end = self.client.egress.flow.written() + scratch.to_client.len() as u64;
-        self.liveness.pinged(end, scratch.now);
+        if !self.liveness.is_pinged() {
+            let end = self.client.egress.flow.written() + scratch.to_client.len() as u64;
+            self.liveness.pinged(end, scratch.now);
+        }
     }
 
     fn idle_at(&self) -> Option<Instant> {

@@ -49,6 +49,22 @@ enum Taken {
     Since(Instant),
 }
 
+impl Ping {
+    /// When it is too late to answer it.
+    ///
+    /// A ping that the client has not taken cannot be answered: then it has until it took nothing for
+    /// two intervals. One that it took late, over a link that was down, can be from then on.
+    fn missed_at(self, progress: Instant, deadlines: &Deadlines) -> Instant {
+        match self.taken {
+            Taken::Unknown | Taken::No => self.sent.max(progress) + deadlines.ping * 2,
+            Taken::Since(since) => {
+                let read = self.sent + Duration::from_millis(self.behind * 1000 / SLOWEST_LINK);
+                read.max(since) + deadlines.ping
+            }
+        }
+    }
+}
+
 impl Liveness {
     pub(super) fn new(now: Instant) -> Self {
         Self { last_heard: now, last_sent: now, last_data: now, ping: None, unread: 0 }
@@ -106,20 +122,24 @@ impl Liveness {
     /// When a ping is due, or the client that did not answer the last one is given up. `progress` is
     /// when it was last seen to take anything.
     ///
-    /// A ping that it has not taken cannot be answered: then it has until it took nothing for two
-    /// intervals. One that it took late, over a link that was down, can be from then on.
+    /// While an answer may still lie behind what a proxy has taken, pings go on: a proxy, too, may give
+    /// up a server from which nothing comes.
     pub(super) fn ping_at(&self, progress: Instant, deadlines: &Deadlines) -> Option<Instant> {
-        let (since, wait) = match self.ping {
-            None => (self.last_heard.min(self.last_sent), deadlines.ping),
-            Some(Ping { sent, behind, taken, .. }) => match taken {
-                Taken::Unknown | Taken::No => (sent.max(progress), deadlines.ping * 2),
-                Taken::Since(since) => {
-                    let read = sent + Duration::from_millis(behind * 1000 / SLOWEST_LINK);
-                    (read.max(since), deadlines.ping)
+        let at = match self.ping {
+            None => self.last_heard.min(self.last_sent) + deadlines.ping,
+            Some(ping) => match ping.taken {
+                Taken::Unknown | Taken::No => ping.missed_at(progress, deadlines),
+                Taken::Since(_) => {
+                    ping.missed_at(progress, deadlines).min(self.last_sent + deadlines.ping)
                 }
             },
         };
-        (!deadlines.ping.is_zero()).then(|| since + wait)
+        (!deadlines.ping.is_zero()).then_some(at)
+    }
+
+    /// Whether the client did not answer a ping in time.
+    pub(super) fn is_gone(&self, progress: Instant, deadlines: &Deadlines, now: Instant) -> bool {
+        self.ping.is_some_and(|ping| ping.missed_at(progress, deadlines) <= now)
     }
 
     /// When the session has been without data for as long as the operator allows.
@@ -154,6 +174,7 @@ mod tests {
         let mut liveness = Liveness::new(start);
         liveness.sent(behind, start);
         liveness.pinged(behind as u64 + 2, start + SECOND);
+        liveness.sent(2, start + SECOND);
         (liveness, Deadlines { ping: SECOND, ..Deadlines::default() })
     }
 
@@ -179,7 +200,8 @@ mod tests {
         let progress = start + SECOND * 5 / 2;
         assert_eq!(liveness.ping_at(progress, &deadlines), Some(progress + SECOND * 2));
         liveness.looked(12, start + SECOND * 4);
-        assert_eq!(liveness.ping_at(progress, &deadlines), Some(start + SECOND * 5));
+        assert!(!liveness.is_gone(progress, &deadlines, start + SECOND * 49 / 10));
+        assert!(liveness.is_gone(progress, &deadlines, start + SECOND * 5));
     }
 
     #[test]
@@ -213,7 +235,14 @@ mod tests {
         let start = Instant::now();
         let (mut liveness, deadlines) = pinged(start, 8 * 8192);
         liveness.looked(8 * 8192 + 2, start + SECOND * 2);
-        assert_eq!(liveness.ping_at(start, &deadlines), Some(start + SECOND * 10));
+        // Meanwhile it is pinged on, for a proxy that counts silence.
+        for second in 2..10 {
+            let now = start + SECOND * second;
+            assert_eq!(liveness.ping_at(start, &deadlines), Some(now));
+            assert!(!liveness.is_gone(start, &deadlines, now));
+            liveness.sent(2, now);
+        }
+        assert!(liveness.is_gone(start, &deadlines, start + SECOND * 10));
         liveness.heard(start + SECOND * 3);
         liveness.ponged();
         liveness.pinged(1 << 20, start + SECOND * 4);
