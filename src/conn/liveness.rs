@@ -127,12 +127,15 @@ impl Liveness {
     pub(super) fn ping_at(&self, progress: Instant, deadlines: &Deadlines) -> Option<Instant> {
         let at = match self.ping {
             None => self.last_heard.min(self.last_sent) + deadlines.ping,
-            Some(ping) => match ping.taken {
-                Taken::Unknown | Taken::No => ping.missed_at(progress, deadlines),
-                Taken::Since(_) => {
-                    ping.missed_at(progress, deadlines).min(self.last_sent + deadlines.ping)
+            Some(ping) => {
+                let (missed, next) =
+                    (ping.missed_at(progress, deadlines), self.last_sent + deadlines.ping);
+                match ping.taken {
+                    // One that could not be answered in time is not sent.
+                    Taken::Since(_) if next + deadlines.ping / 2 <= missed => next,
+                    Taken::Since(_) | Taken::Unknown | Taken::No => missed,
                 }
-            },
+            }
         };
         (!deadlines.ping.is_zero()).then_some(at)
     }
@@ -202,6 +205,17 @@ mod tests {
         liveness.looked(12, start + SECOND * 4);
         assert!(!liveness.is_gone(progress, &deadlines, start + SECOND * 49 / 10));
         assert!(liveness.is_gone(progress, &deadlines, start + SECOND * 5));
+    }
+
+    #[test]
+    fn f03_a_silent_client_is_pinged_once_after_a_short_answer() {
+        let start = Instant::now();
+        let (mut liveness, deadlines) = pinged(start, 130);
+        liveness.looked(132, start + SECOND * 3 / 2);
+        let missed = start + SECOND * 2 + Duration::from_millis(15);
+        assert_eq!(liveness.ping_at(start, &deadlines), Some(missed));
+        assert!(!liveness.is_gone(start, &deadlines, start + SECOND * 2));
+        assert!(liveness.is_gone(start, &deadlines, missed));
     }
 
     #[test]
