@@ -37,10 +37,8 @@ pub fn refuse(refusal: &Refusal<'_>, date: Option<SystemTime>, out: &mut Vec<u8>
     let challenge = field("WWW-Authenticate", challenge.map(str::to_owned));
     let date = date.map_or_else(String::new, |now| format!("Date: {}\r\n", fmt_http_date(now)));
     let charset = if reason.is_some() { "; charset=utf-8" } else { "" };
-    let connection = match status {
-        Status::UpgradeRequired => "Upgrade, close",
-        _ => "close",
-    };
+    // RFC 9110 §7.8: who sends `Upgrade` names it here.
+    let connection = if status == Status::UpgradeRequired { "Upgrade, close" } else { "close" };
     let body = reason.map_or_else(|| explanation(status).into(), |reason| format!("{reason}\n"));
     let response = format!(
         "HTTP/1.1 {} {}\r\n\
@@ -65,7 +63,10 @@ fn required_fields(status: Status) -> &'static str {
         Status::MethodNotAllowed => "Allow: GET\r\n",
         // RFC 9110 §15.5.22, RFC 6455 §4.4.
         Status::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-        _ => "",
+        Status::BadRequest | Status::Unauthorized | Status::Forbidden | Status::NotFound => "",
+        Status::RequestTimeout | Status::TooManyRequests | Status::FieldsTooLarge => "",
+        Status::Internal | Status::BadGateway | Status::Unavailable => "",
+        Status::GatewayTimeout | Status::VersionNotSupported => "",
     }
 }
 
