@@ -7,9 +7,8 @@ use getopts::{Fail, HasArg, Matches, Occur, Options};
 
 use super::file::{self, FileSteps};
 use super::nearest::nearest;
-use super::options::{
-    FILE, GENERATE, HELP, LISTEN, OPTIONS, ORIGIN, PEER_ALLOW, PORT, Setting, VERSION,
-};
+use super::options::{FILE, GENERATE, HELP, LISTEN, OPTIONS, ORIGIN, PEER_ALLOW, PORT, VERSION};
+use super::setting::Setting;
 use super::{Config, ConfigError, completions, help, listen, steps};
 use crate::backend;
 use crate::logging::Escaped;

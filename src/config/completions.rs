@@ -84,7 +84,7 @@ fn zsh() -> String {
             Value::Directory => ":DIR:_files -/".into(),
             Value::Other => format!(":{}: ", opt.hint.replace(['[', ']'], "").replace(':', "\\:")),
         };
-        let repeats = opt.setting.as_ref().is_some_and(super::options::Setting::repeats);
+        let repeats = opt.setting.as_ref().is_some_and(super::setting::Setting::repeats);
         let star = if repeats { "*" } else { "" };
         for flag in flags(opt) {
             text.push_str(&format!("    '{star}{flag}[{help}]{value}' \\\n"));

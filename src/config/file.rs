@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::nearest::nearest;
-use super::options::{CONFIG, OPTIONS, PORT, Setting};
+use super::options::{CONFIG, OPTIONS, PORT};
+use super::setting::Setting;
 use super::{BackendStep, Config, ConfigError, Origin, PlacedStep, listen, steps};
 use crate::logging::Escaped;
 

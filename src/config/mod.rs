@@ -12,6 +12,7 @@ mod help;
 mod listen;
 mod nearest;
 mod options;
+mod setting;
 mod steps;
 #[cfg(test)]
 mod tests;

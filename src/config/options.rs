@@ -2,15 +2,10 @@
 //! all made from it.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
-use super::values::{
-    Zero, filled, log_format, number, pair, seconds, seconds_text, switch, web_origin,
-};
-use super::{BackendStep, Config, Listen, Origin, PlacedStep, access, listen};
-use crate::access::{Rate, Verdict};
-use crate::logging::Format;
-use crate::proto::origin::OriginPattern;
+use super::setting::{MAX_CLIENTS, Setting};
+use super::values::Zero;
+use crate::access::Verdict;
 
 /// An option of the daemon.
 pub(super) struct Opt {
@@ -26,27 +21,6 @@ pub(super) struct Opt {
     pub(super) setting: Option<Setting>,
 }
 
-/// What an option sets, and with it how its value is read.
-pub(super) enum Setting {
-    Listen,
-    Plugins,
-    Port(fn(&mut Config) -> &mut u16),
-    MaxConnections,
-    Count(RangeInclusive<usize>, fn(&mut Config) -> &mut usize),
-    Seconds(Zero, fn(&mut Config) -> &mut Duration),
-    LogFormat,
-    WebOrigin(fn(&mut Config) -> &mut Vec<OriginPattern>),
-    Access(Verdict),
-    PeerAllow,
-    AuthFile,
-    /// `yes` or `no`; on the command line the flag alone is `yes`.
-    Switch(fn(&mut Config) -> &mut bool),
-    Rate(fn(&mut Config) -> &mut Option<Rate>),
-    Backend,
-    /// `KEY=VALUE` for the back end. The file has the section `[backend]` for this.
-    BackendPair,
-}
-
 pub(super) const HELP: &str = "help";
 pub(super) const GENERATE: &str = "generate";
 pub(super) const VERSION: &str = "version";
@@ -56,10 +30,6 @@ pub(super) const PEER_ALLOW: &str = "peer-allow";
 pub(super) const LISTEN: &str = "listen";
 pub(super) const CONFIG: &str = "config";
 pub(super) const PORT: &str = "port";
-
-/// The kernel's own default ceiling of descriptors a process (`fs.nr_open`): no more clients than
-/// that can ever be.
-const MAX_CLIENTS: usize = 1 << 20;
 
 /// Each thread is a stack and a plug-in call that may hang: more is a slip of the finger.
 const MAX_QUERY_THREADS: usize = 256;
@@ -295,89 +265,4 @@ impl Opt {
             None => self.help.into(),
         }
     }
-}
-
-impl Setting {
-    /// Whether the command line may give it more than once.
-    pub(super) fn repeats(&self) -> bool {
-        matches!(
-            self,
-            Self::Listen
-                | Self::WebOrigin(_)
-                | Self::Access(_)
-                | Self::PeerAllow
-                | Self::BackendPair
-        )
-    }
-
-    /// Whether it is a key of the file's section `[core]`.
-    pub(super) fn is_core_key(&self) -> bool {
-        !matches!(self, Self::BackendPair)
-    }
-
-    /// The default as an operator would write it.
-    pub(super) fn default_value(&self) -> Option<String> {
-        let mut config = Config::default();
-        match self {
-            Self::Listen => config.listen.first().map(default_listen),
-            Self::Plugins => config.plugins.as_ref().map(|dir| dir.display().to_string()),
-            Self::Port(field) => Some(field(&mut config).to_string()),
-            Self::MaxConnections => Some(config.max_connections.to_string()),
-            Self::Count(_, field) => Some(field(&mut config).to_string()),
-            Self::LogFormat => {
-                let known = Format::NAMES.iter().find(|(_, format)| *format == config.log.format);
-                known.map(|(name, _)| (*name).into())
-            }
-            Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
-            Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
-            Self::Backend | Self::BackendPair | Self::Switch(_) | Self::AuthFile => None,
-        }
-    }
-
-    /// Reads `value` into `config`, or says what is wrong with it.
-    pub(super) fn apply(
-        &self,
-        config: &mut Config,
-        value: &str,
-        origin: &Origin,
-    ) -> Result<(), String> {
-        match self {
-            Self::Listen => {
-                let listen = listen::read(value, origin)?;
-                config.listen.retain(|earlier| earlier.origin.is_some()); // not the default
-                config.listen.push(listen);
-            }
-            Self::Plugins => {
-                config.plugins = Some(filled(value)?.into());
-                config.plugins_origin = Some(origin.clone());
-            }
-            Self::Port(field) => *field(config) = number(value, &(0..=u16::MAX))?,
-            Self::MaxConnections => {
-                config.max_connections = number(value, &(1..=MAX_CLIENTS))?;
-                config.max_connections_origin = Some(origin.clone());
-            }
-            Self::Count(range, field) => *field(config) = number(value, range)?,
-            Self::Seconds(zero, field) => *field(config) = seconds(value, *zero)?,
-            Self::LogFormat => config.log.format = log_format(value)?,
-            Self::WebOrigin(field) => field(config).push(web_origin(value)?),
-            Self::Access(verdict) => config.access.push(*verdict, access::network(value)?),
-            Self::AuthFile => {
-                config.auth_file = Some(filled(value)?.into());
-                config.auth_file_origin = Some(origin.clone());
-            }
-            Self::Switch(field) => *field(config) = switch(value)?,
-            Self::PeerAllow => config.peers.push(access::network(value)?),
-            Self::Rate(field) => *field(config) = Some(access::rate(value)?),
-            Self::Backend => {
-                let step = BackendStep::Load(filled(value)?.into());
-                config.backend.push(PlacedStep { step, origin: origin.clone() });
-            }
-            Self::BackendPair => config.backend.push(pair(value, origin)?),
-        }
-        Ok(())
-    }
-}
-
-fn default_listen(listen: &Listen) -> String {
-    listen.address.to_string().trim_matches(['[', ']']).into()
 }

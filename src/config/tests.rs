@@ -8,7 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use proptest::prelude::*;
 
-use super::options::{OPTIONS, Opt, Setting};
+use super::options::{OPTIONS, Opt};
+use super::setting::Setting;
 use super::*;
 use crate::access::Verdict;
 
