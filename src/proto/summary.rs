@@ -44,12 +44,14 @@ impl Summary {
 
     fn new(parts: [&[u8]; PARTS]) -> Self {
         let cut = parts.map(|part| part.get(..MOST).unwrap_or(part));
-        let ends = cut.iter().scan(ENDS, |end, part| {
-            *end += part.len();
-            Some(*end as u16) // five parts of at most `MOST`
-        });
-        let ends = ends.flat_map(u16::to_le_bytes);
-        Self(ends.chain(cut.iter().copied().flatten().copied()).collect())
+        let mut end = ENDS;
+        let mut bytes = Vec::with_capacity(ENDS + cut.iter().map(|part| part.len()).sum::<usize>());
+        for part in cut {
+            end += part.len();
+            bytes.extend_from_slice(&(end as u16).to_le_bytes()); // five parts of at most `MOST`
+        }
+        cut.iter().for_each(|part| bytes.extend_from_slice(part));
+        Self(bytes.into_boxed_slice())
     }
 
     /// The client is let in: with this subprotocol, or an empty one, and this framing.
