@@ -161,6 +161,13 @@ pub(super) fn look_interval(deadlines: &Deadlines) -> Duration {
     Duration::from_micros(shortest)
 }
 
+/// How soon what a turn of an open session begins may be due, at the earliest.
+#[must_use]
+pub fn respite(deadlines: &Deadlines) -> Duration {
+    let others = [deadlines.idle, deadlines.session].into_iter().filter(|time| !time.is_zero());
+    others.fold(look_interval(deadlines), Duration::min)
+}
+
 /// Zero stands for "never".
 pub(super) fn after(start: Instant, wait: Duration) -> Option<Instant> {
     (!wait.is_zero()).then(|| start + wait)
@@ -231,6 +238,16 @@ mod tests {
             Some(start + SECOND * 3 / 2),
             "it is silent"
         );
+    }
+
+    #[test]
+    fn the_respite_is_as_short_as_the_shortest_deadline() {
+        let deadlines = Deadlines::default();
+        assert_eq!(respite(&deadlines), deadlines.close / 4);
+        let idle = Deadlines { idle: SECOND, ..deadlines };
+        assert_eq!(respite(&idle), SECOND);
+        let session = Deadlines { session: SECOND / 2, ..idle };
+        assert_eq!(respite(&session), SECOND / 2);
     }
 
     #[test]

@@ -48,6 +48,7 @@ use explanation::Explanation;
 use half::Half;
 use lifecycle::{Lifecycle, Phase};
 use liveness::Liveness;
+pub use liveness::respite;
 pub use scratch::{Scratch, TURN_BYTES};
 pub use side::Side;
 use to_peer::PeerEncoding;
@@ -204,6 +205,12 @@ impl Connection {
     #[must_use]
     pub fn awaits_head(&self) -> bool {
         matches!(self.lifecycle.phase(), Phase::Head(..))
+    }
+
+    /// Whether it is bridged, and nothing ends it yet.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.lifecycle.is_open()
     }
 
     /// Whether the client was let in: bridged now or before its end.

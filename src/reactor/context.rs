@@ -3,7 +3,7 @@
 use super::dial::Backlogs;
 use super::slots::Key;
 use super::system::System;
-use super::timer_wheel::TimerWheel;
+use super::timer_wheel::{Tick, TimerWheel};
 use crate::conn::Scratch;
 use crate::offload::Offload;
 use crate::slab::Slab;
@@ -15,6 +15,8 @@ pub(super) struct Context<S: System> {
     /// The C structs, one at the index of each session.
     pub(super) slab: Slab,
     pub(super) wheel: TimerWheel,
+    /// What a turn of an open session begins is due after so many ticks, or later.
+    pub(super) respite: Tick,
     /// Who waits for room in a Unix peer's backlog.
     pub(super) backlogs: Backlogs<Key>,
     /// The loop's buffers, and its clock: read once a wake-up.

@@ -14,10 +14,10 @@ use super::session;
 use super::sessions::{Sessions, TOLD};
 use super::slots::Key;
 use super::system::{OFFLOAD, SIGNALS, Signal, System};
-use super::timer_wheel::{Tick, TimerWheel};
+use super::timer_wheel::{self, Tick, TimerWheel};
 use crate::backend::Request;
 use crate::config::Config;
-use crate::conn::Scratch;
+use crate::conn::{Scratch, respite};
 use crate::net::Readiness;
 use crate::offload::{Done, Offload};
 use crate::slab::Slab;
@@ -66,6 +66,7 @@ impl<S: System> Reactor<S> {
             offload: Offload::new(workers),
             slab: Slab::new(slots)?,
             wheel: TimerWheel::new(now),
+            respite: timer_wheel::whole_ticks(respite(&config.deadlines)),
             backlogs: Backlogs::new(),
             scratch: Scratch::new(now),
         };

@@ -36,10 +36,14 @@ impl TimerWheel {
         (self.ticks(at) + 1).clamp(self.next, self.next + BUCKETS - 1)
     }
 
+    /// Whether an entry at `tick` is served no later than one for `ticks` from now.
+    pub(super) fn is_within(&self, tick: Tick, ticks: Tick) -> bool {
+        tick <= self.next + ticks
+    }
+
     /// Whole ticks that have passed at `at`.
     fn ticks(&self, at: Instant) -> Tick {
-        let since = at.saturating_duration_since(self.start);
-        (since.as_secs() * 1000 + u64::from(since.subsec_millis())) / TICK_MILLIS
+        whole_ticks(at.saturating_duration_since(self.start))
     }
 
     pub(super) fn enter(&mut self, tick: Tick, key: Key) {
@@ -75,6 +79,11 @@ impl TimerWheel {
         self.earliest =
             upcoming.into_iter().find(|tick| !self.buckets[(tick % BUCKETS) as usize].is_empty());
     }
+}
+
+/// How many ticks fit into `time`.
+pub(super) fn whole_ticks(time: Duration) -> Tick {
+    (time.as_secs() * 1000 + u64::from(time.subsec_millis())) / TICK_MILLIS
 }
 
 #[cfg(test)]
@@ -114,6 +123,19 @@ mod tests {
         }
         assert_eq!(served(&mut wheel, start + TICK * 5000).len(), 3);
         assert_eq!(wheel.wake_up(), None);
+    }
+
+    #[test]
+    fn an_entry_within_a_time_is_served_before_what_begins_now_and_takes_it() {
+        let start = Instant::now();
+        let mut wheel = TimerWheel::new(start);
+        let (now, wait) = (start + TICK * 100 + TICK / 2, TICK * 9 + TICK / 2);
+        served(&mut wheel, now);
+        let begun = wheel.tick(now + wait);
+        let within: Vec<Tick> =
+            (1..200).filter(|tick| wheel.is_within(*tick, whole_ticks(wait))).collect();
+        assert_eq!(within.last(), Some(&(begun - 1)));
+        assert_eq!(within.len() as Tick, begun - 1);
     }
 
     #[test]
