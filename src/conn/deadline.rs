@@ -110,22 +110,32 @@ impl Connection {
         }
     }
 
-    /// Nothing is asked of a client that we do not listen or cannot write to.
+    /// Nothing is asked of a client that we cannot write to. One that we do not listen to, since the
+    /// peer is slower, is pinged for the sake of a proxy that counts our silence.
     fn ping_at(&self) -> Option<Instant> {
-        let flows = self.client.egress.is_drained() && self.peer.egress.is_drained();
-        if !self.lifecycle.is_open() || !flows {
+        if !self.lifecycle.is_open() || !self.client.egress.is_drained() {
             return None;
         }
-        self.liveness.ping_at(self.client.egress.flow.progress(), &self.config.deadlines)
+        let deadlines = &self.config.deadlines;
+        if self.is_heard() {
+            self.liveness.ping_at(self.client.egress.flow.progress(), deadlines)
+        } else {
+            self.liveness.next_ping_at(deadlines)
+        }
+    }
+
+    /// Whether the client's answers are read: not while bytes wait for the peer.
+    fn is_heard(&self) -> bool {
+        self.peer.egress.is_drained()
     }
 
     fn ping(&mut self, scratch: &mut Scratch) {
-        let progress = self.client.egress.flow.progress();
-        if self.liveness.is_gone(progress, &self.config.deadlines, scratch.now) {
+        let (progress, is_heard) = (self.client.egress.flow.progress(), self.is_heard());
+        if is_heard && self.liveness.is_gone(progress, &self.config.deadlines, scratch.now) {
             return self.give_up_client(Ending::Silent, scratch.now);
         }
         stage_frame(&mut scratch.to_client, Opcode::Ping, &[]);
-        if !self.liveness.is_pinged() {
+        if is_heard && !self.liveness.is_pinged() {
             let end = self.client.egress.flow.written() + scratch.to_client.len() as u64;
             self.liveness.pinged(end, scratch.now);
         }
@@ -176,17 +186,29 @@ mod tests {
     }
 
     #[test]
-    fn silence_does_not_count_while_the_client_is_not_read() {
+    fn f04_a_client_that_is_not_read_is_pinged_and_not_judged() {
         let start = Instant::now();
         let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
         let mut connection = bridged(&slab, &mut scratch);
         assert_eq!(connection.ping_at(), Some(start + SECOND));
         connection.queue(Side::Peer, [&b"late"[..]].into_iter(), start);
-        assert_eq!(connection.ping_at(), None, "bytes wait for the peer");
+        scratch.to_client.clear(); // the 101
+        for second in 1..10 {
+            scratch.now = start + SECOND * second;
+            assert_eq!(connection.ping_at(), Some(scratch.now), "a proxy hears from us");
+            connection.expired(&mut scratch);
+            assert_eq!(scratch.to_client.len(), 2, "a ping");
+            scratch.to_client.clear();
+            connection.wrote(Side::Client, 2, scratch.now);
+        }
+        assert!(connection.lifecycle.is_open(), "its answers are not read");
         scratch.now = start + SECOND * 10;
-        connection.wrote(Side::Client, 1, scratch.now);
         connection.sent(Side::Peer, 4, &mut scratch);
-        assert_eq!(connection.ping_at(), Some(start + SECOND * 11), "its silence was ours");
+        assert_eq!(connection.ping_at(), Some(start + SECOND * 10), "nothing went to it since");
+        connection.expired(&mut scratch);
+        connection.wrote(Side::Client, 2, scratch.now);
+        connection.looked(Side::Client, 0, scratch.now);
+        assert!(connection.ping_at() >= Some(start + SECOND * 11), "its silence was ours");
     }
 
     #[test]

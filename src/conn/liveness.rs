@@ -140,6 +140,11 @@ impl Liveness {
         (!deadlines.ping.is_zero()).then_some(at)
     }
 
+    /// When a ping is due to a client whose answers are not read.
+    pub(super) fn next_ping_at(&self, deadlines: &Deadlines) -> Option<Instant> {
+        after(self.last_sent, deadlines.ping)
+    }
+
     /// Whether the client did not answer a ping in time.
     pub(super) fn is_gone(&self, progress: Instant, deadlines: &Deadlines, now: Instant) -> bool {
         self.ping.is_some_and(|ping| ping.missed_at(progress, deadlines) <= now)
