@@ -9,7 +9,7 @@ use common::{
     upgrade, within,
 };
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Shutdown, SocketAddr, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{self, UnixDatagram, UnixListener};
@@ -901,11 +901,40 @@ fn a_unix_datagram_peer_that_takes_nothing_is_1011() {
                 drop(peer);
                 None
             }
-            "shut down" => Some(peer.shutdown(std::net::Shutdown::Both).map(|()| peer).unwrap()),
+            "shut down" => Some(peer.shutdown(Shutdown::Both).map(|()| peer).unwrap()),
             _ => Some(peer.connect_addr(&other).map(|()| peer).unwrap()),
         };
         (0..3).for_each(|_| client.frame(0x81, b"anybody?"));
         assert_eq!(client.end(), Some(1011), "{row}");
+    }
+}
+
+/// F2 for peers on this machine: who reads lives, however slowly, and who does not is given up,
+/// though their buffers show little of it.
+#[test]
+fn f02_a_slow_reader_lives_on_a_unix_socket_and_a_fifo() {
+    let scratch = Scratch::new("trickle");
+    let (socket, fifo) = (scratch.path("s"), scratch.fifo("p"));
+    let listener = UnixListener::bind(&socket).unwrap();
+    // Bytes of each read, five a second: one KiB a second is to suffice, or any byte.
+    for (scheme, path, piece) in [("unix", &socket, 2048), ("fifotx", &fifo, 10)] {
+        let waiting = (scheme == "fifotx").then(|| reader(&fifo));
+        let daemon = before_path(scheme, path, &["--write-timeout", "1", "-c", "framing=binary"]);
+        let mut client = Client::connect(daemon.port());
+        let mut peer: Box<dyn Read> = match waiting {
+            Some(fifo) => Box::new(fifo),
+            None => Box::new(listener.accept().unwrap().0),
+        };
+        let mut sending = client.stream().try_clone().unwrap();
+        let _sender = std::thread::spawn(move || sending.write_all(&frame(0x82, &[7; 2 << 20])));
+        std::thread::sleep(A_WHILE * 2); // the buffer is full by then
+        for read in 0..12 {
+            peer.read_exact(&mut vec![0; piece]).unwrap();
+            assert!(client.silent_for(A_WHILE), "{scheme}, {read}: {:?}", client.event());
+        }
+        assert_eq!(client.closed(), Some(1011), "{scheme}: it reads no more");
+        client.stream().shutdown(Shutdown::Both).unwrap();
+        daemon.wait_for_log("peer stopped reading");
     }
 }
 

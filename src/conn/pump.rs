@@ -84,7 +84,7 @@ impl<'a, S: Socket> Pump<'a, S> {
             }
             let Some(way) = self.way(side) else { continue };
             // A socket that was reset keeps its number for good, and it means nothing.
-            let held = if way.ready.failed { 0 } else { way.socket.unacknowledged() };
+            let held = if way.ready.failed { 0 } else { way.held() };
             way.connection.looked(side, held, way.scratch.now);
         }
     }
@@ -149,6 +149,13 @@ struct Way<'a, S> {
 }
 
 impl<S: Socket> Way<'_, S> {
+    /// What the kernel holds of what was written. What is safe there counts only while more waits
+    /// for it.
+    fn held(&self) -> usize {
+        let unread = || self.connection.waiting(self.side).map_or(0, |_| self.socket.unread());
+        self.socket.unacknowledged().max(unread())
+    }
+
     /// Shuts down or closes the socket if that is due.
     fn end(&mut self) {
         match self.connection.ending_of(self.side) {

@@ -45,6 +45,11 @@ pub trait Socket {
     /// Bytes written that the other end has not acknowledged: they would be lost by a reset, and
     /// while their number falls the other end lives. Zero where the system does not say.
     fn unacknowledged(&self) -> usize;
+    /// Bytes written that are safe whatever happens, and not read yet: while their number falls, the
+    /// other end lives. Zero where the system does not say.
+    fn unread(&self) -> usize {
+        0
+    }
     /// Whether a read that no event announced tells the truth. A FIFO without a writer reads like
     /// one at its end.
     fn reads_unasked(&self) -> bool;

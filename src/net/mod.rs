@@ -4,6 +4,7 @@ mod channel;
 pub(crate) mod limits;
 pub(crate) mod liveness;
 pub(crate) mod notify;
+mod pieces;
 mod transport;
 mod unacked;
 

@@ -14,7 +14,8 @@ use socket2::SockRef;
 
 use super::channel::Channel;
 use super::liveness;
-use super::unacked::unacknowledged;
+use super::pieces::Pieces;
+use super::unacked::{unacknowledged, unread};
 use crate::conn::socket::{DATAGRAM_TOO_BIG, Socket};
 
 /// All there is to know of a socket, once: readiness is remembered, never asked for again.
@@ -23,7 +24,7 @@ const ALL: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::P
 /// One end of a connection, as the pump sees it.
 pub(crate) enum Transport {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Unix(UnixStream, Pieces),
     Udp(UdpSocket),
     UnixDatagram(UnixDatagram),
     FifoTx(File),
@@ -32,11 +33,16 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    /// A Unix socket that is connected, or will be.
+    pub(crate) fn unix(socket: UnixStream) -> Self {
+        Self::Unix(socket, Pieces::new())
+    }
+
     /// Registers it for [`ALL`].
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> Result<()> {
         match self {
             Self::Tcp(socket) => socket.register(registry, token, ALL),
-            Self::Unix(socket) => socket.register(registry, token, ALL),
+            Self::Unix(socket, _) => socket.register(registry, token, ALL),
             Self::Udp(socket) => socket.register(registry, token, ALL),
             Self::UnixDatagram(socket) => socket.register(registry, token, ALL),
             Self::FifoTx(file) | Self::FifoRx(file) => {
@@ -52,7 +58,7 @@ impl Channel for Transport {
     /// FIFO in packet mode (pipe(2)). TCP does so at urgent data only, which has an event of its
     /// own.
     fn reads_in_pieces(&self) -> bool {
-        matches!(self, Self::Unix(_) | Self::FifoRx(_))
+        matches!(self, Self::Unix(..) | Self::FifoRx(_))
     }
 
     fn connect_outcome(&self) -> Option<Result<()>> {
@@ -95,7 +101,7 @@ impl Channel for Transport {
     fn duplicate(&self) -> Result<OwnedFd> {
         match self {
             Self::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
-            Self::Unix(socket) => socket.as_fd().try_clone_to_owned(),
+            Self::Unix(socket, _) => socket.as_fd().try_clone_to_owned(),
             _ => Err(ErrorKind::Unsupported.into()),
         }
     }
@@ -105,7 +111,7 @@ impl Socket for Transport {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         match self {
             Self::Tcp(socket) => socket.read(buffer),
-            Self::Unix(socket) => socket.read(buffer),
+            Self::Unix(socket, _) => socket.read(buffer),
             // An ICMP message about the path says that an earlier datagram was too long for it; the
             // kernel cuts the later ones up.
             Self::Udp(socket) => match socket.recv(buffer).map_err(datagram_error) {
@@ -123,7 +129,7 @@ impl Socket for Transport {
         match self {
             Self::Tcp(socket) if last => write_last(socket, parts),
             Self::Tcp(socket) => write_parts(socket, parts),
-            Self::Unix(socket) => write_parts(socket, parts),
+            Self::Unix(socket, pieces) => pieces.write(socket, parts),
             Self::FifoTx(file) => write_parts(file, parts),
             Self::FifoRx(_) | Self::Udp(_) | Self::UnixDatagram(_) => {
                 Err(ErrorKind::Unsupported.into())
@@ -144,7 +150,7 @@ impl Socket for Transport {
     fn shutdown(&mut self) -> Result<()> {
         match self {
             Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
-            Self::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Self::Unix(socket, _) => socket.shutdown(Shutdown::Write),
             // A FIFO has no half-close, and a datagram socket no end to send.
             _ => {
                 self.close();
@@ -165,8 +171,16 @@ impl Socket for Transport {
     fn unacknowledged(&self) -> usize {
         match self {
             Self::Tcp(socket) => unacknowledged(socket),
-            Self::Unix(_) | Self::Udp(_) | Self::UnixDatagram(_) => 0,
+            Self::Unix(..) | Self::Udp(_) | Self::UnixDatagram(_) => 0,
             Self::FifoTx(_) | Self::FifoRx(_) | Self::Closed => 0,
+        }
+    }
+
+    fn unread(&self) -> usize {
+        match self {
+            Self::FifoTx(file) => unread(file),
+            Self::Tcp(_) | Self::Unix(..) | Self::Udp(_) | Self::UnixDatagram(_) => 0,
+            Self::FifoRx(_) | Self::Closed => 0,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::net::Transport;
 
 /// A stream socket, connected at once or not at all (unix(7)).
 pub(in crate::reactor) fn stream(path: &Path) -> io::Result<Transport> {
-    UnixStream::connect_addr(&address(path)?).map(Transport::Unix)
+    UnixStream::connect_addr(&address(path)?).map(Transport::unix)
 }
 
 /// The socket at `path`; `@NAME` is the one of that name in the abstract namespace (unix(7)).

@@ -29,7 +29,7 @@ impl ListeningSocket {
             }
             Self::Unix(listener, _) => listener
                 .accept()
-                .map(|(client, _)| (Transport::Unix(client), ClientAddr::new(Address::Unix))),
+                .map(|(client, _)| (Transport::unix(client), ClientAddr::new(Address::Unix))),
         }
     }
 
