@@ -149,42 +149,15 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
     use std::time::Duration;
 
+    use super::super::SocketEnd;
+    use super::super::tests::bridged;
     use super::*;
-    use crate::backend::{Answer, Target};
-    use crate::config::{Config, Deadlines};
-    use crate::conn::{Action, SocketEnd};
-    use crate::framing;
+    use crate::config::Deadlines;
     use crate::slab::Slab;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n\
-        Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-        Sec-WebSocket-Version: 13\r\n\r\n";
-
-    /// A session of a client and a TCP peer, pinged once a second.
-    fn bridged(slab: &Slab, scratch: &mut Scratch) -> Connection {
-        let deadlines = Deadlines { ping: SECOND, ..Deadlines::default() };
-        let config = Rc::new(Config { deadlines, ..Config::default() });
-        let mut connection = Connection::new(config, slab.claim(0).unwrap(), scratch.now);
-        let room = connection.room(Side::Client);
-        let (_, space) = connection.space(Side::Client, room, &mut scratch.buffer);
-        space[..HEAD.len()].copy_from_slice(HEAD);
-        connection.received(Side::Client, HEAD.len(), HEAD.len(), scratch);
-        let Some(Action::Ask(upgrade, slot)) = connection.take_action() else { panic!("no query") };
-        let answer = Answer {
-            target: Target::Tcp { host: "peer.test".into(), port: 1 },
-            framing: framing::by_name("binary").unwrap(),
-            protocol: None,
-        };
-        connection.answered(upgrade, slot, Ok(answer), scratch);
-        connection.connected(scratch);
-        assert!(connection.lifecycle.is_open());
-        connection
-    }
-
     #[test]
     fn f04_a_client_that_is_not_read_is_pinged_and_not_judged() {
         let start = Instant::now();
@@ -209,6 +182,29 @@ mod tests {
         connection.wrote(Side::Client, 2, scratch.now);
         connection.looked(Side::Client, 0, scratch.now);
         assert!(connection.ping_at() >= Some(start + SECOND * 11), "its silence was ours");
+    }
+
+    #[test]
+    fn nothing_is_overdue_before_its_time() {
+        let start = Instant::now();
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+        let connection = bridged(&slab, &mut scratch);
+        assert!(!connection.is_overdue(start + SECOND - Duration::from_nanos(1)));
+        assert!(connection.is_overdue(start + SECOND), "a ping is due");
+    }
+
+    #[test]
+    fn that_the_kernel_takes_bytes_is_no_sign_of_life_of_a_stream() {
+        let start = Instant::now();
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+        let mut connection = bridged(&slab, &mut scratch);
+        connection.queue(Side::Peer, [&b"late"[..]].into_iter(), start);
+        for second in 1..3 {
+            scratch.now = start + SECOND * second;
+            connection.sent(Side::Peer, 1, &mut scratch);
+        }
+        let write = Deadlines::default().write;
+        assert_eq!(connection.stalled_at(Side::Peer), Some(start + SECOND + write));
     }
 
     #[test]

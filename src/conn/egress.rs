@@ -200,4 +200,35 @@ mod tests {
         egress.sent(4);
         assert_eq!(egress.room(), SLOW_CREDIT);
     }
+
+    #[test]
+    fn a_side_that_was_given_up_stays_so_and_nothing_waits_for_it() {
+        let now = Instant::now();
+        let mut egress = Egress::new(now);
+        egress.flow.wrote(10, now);
+        egress.queue([&b"late"[..]].into_iter(), false, now);
+        egress.give_up();
+        assert!(egress.is_given_up() && egress.close_due());
+        assert!(egress.is_drained() && !egress.flow.may_hold());
+        egress.shut();
+        assert!(egress.is_given_up() && !egress.close_due(), "its socket is gone");
+    }
+
+    #[test]
+    fn a_pong_waits_for_older_bytes_and_does_not_follow_the_end() {
+        let mut egress = Egress::new(Instant::now());
+        let mut batch = Batch::default();
+        egress.queue([&b"old"[..]].into_iter(), false, Instant::now());
+        egress.pong(&mut batch, b"1");
+        egress.late_pong(&mut batch);
+        assert!(batch.is_empty(), "older bytes wait");
+        egress.sent(3);
+        egress.late_pong(&mut batch);
+        assert_eq!(batch.parts(&[]).collect::<Vec<_>>(), [b"\x8a\x011"]);
+        egress.keep_pong(b"2");
+        egress.finish();
+        batch.clear();
+        egress.late_pong(&mut batch);
+        assert!(batch.is_empty(), "its end is due");
+    }
 }

@@ -34,6 +34,8 @@ mod relay;
 mod scratch;
 mod side;
 pub mod socket;
+#[cfg(test)]
+mod tests;
 mod text;
 mod to_client;
 mod to_peer;
@@ -153,9 +155,8 @@ impl Connection {
             _ => 0,
         };
         match self.lifecycle.phase_mut() {
-            Phase::Head(_, slot) if live && side == Side::Client => {
-                (0, slot.read_buffer().into_space())
-            }
+            // Nobody but the client is read then.
+            Phase::Head(_, slot) => (0, slot.read_buffer().into_space()),
             _ => (kept, &mut buffer[kept..kept + room]),
         }
     }

@@ -241,6 +241,7 @@ mod tests {
     use super::*;
     use crate::framing;
     use crate::proto::close::CloseCode;
+    use crate::proto::frame::{MAX_HEADER, Masking, decode};
     use crate::slab::Slab;
 
     fn to_client(two_way_frames: bool) -> ToClient {
@@ -342,5 +343,54 @@ mod tests {
         let requests = to_client.feed(&mut framer, &mut buffer, length, false, &mut batch).unwrap();
         assert_eq!(requests.close, Some(CloseCode::NORMAL));
         assert!(to_client.kept().is_empty());
+    }
+
+    #[test]
+    fn a_message_that_was_begun_is_ended_with_its_stream() {
+        let mut framer = Framer::new(&framing::by_name("binary").unwrap());
+        let (mut to_client, mut batch) = (to_client(false), Batch::default());
+        let Mode::Stream(message) = &mut to_client.mode else { panic!("no stream") };
+        let rendering = framer.rendering();
+        message.add(rendering, Kind::Binary, b"abc", 0..3, false, &mut batch).unwrap();
+        to_client.end(&mut framer, &mut batch).unwrap();
+        let sent: Vec<u8> = batch.parts(b"abc").flatten().copied().collect();
+        assert_eq!(sent, b"\x02\x03abc\x80\x00");
+    }
+
+    #[test]
+    fn a_datagram_is_a_message_however_long() {
+        let mut framer = Framer::new(&framing::check("newline", Some("lf")).unwrap());
+        let longest = framer.largest_view();
+        let line = [vec![b'a'; longest + 1000], b"\n".to_vec()].concat();
+        let rest = vec![b'b'; 2 * longest];
+        let mut buffer = [&line[..], &rest[..], b"x"].concat();
+        let (length, mut batch) = (buffer.len() - 1, Batch::default());
+        datagram(&mut framer, &mut buffer, length, &mut batch).unwrap();
+        let sent: Vec<u8> = batch.parts(&buffer).flatten().copied().collect();
+        let (mut messages, mut at) = (vec![Vec::new()], 0);
+        while let Some((header, n)) = decode(&sent[at..], Masking::Forbidden).unwrap() {
+            let payload = &sent[at + n..at + n + header.length as usize];
+            messages.last_mut().unwrap().extend_from_slice(payload);
+            if header.fin {
+                messages.push(Vec::new());
+            }
+            at += n + header.length as usize;
+        }
+        assert_eq!(at, sent.len());
+        assert!(messages == [line, rest, vec![]]);
+    }
+
+    #[test]
+    fn a_frame_that_can_be_kept_goes_out_whole() {
+        let longest = PEER_BUFFER_SIZE - MAX_HEADER;
+        for (length, whole) in [(longest, true), (longest + 1, false)] {
+            let mut framer = Framer::new(&framing::by_name("rfc6455").unwrap());
+            let (mut to_client, mut batch) = (to_client(true), Batch::default());
+            let header = Header::whole(Opcode::Binary, length as u64).encode();
+            let mut buffer = [header.as_slice(), &vec![7; length - 1], b"x"].concat();
+            let read = buffer.len() - 1;
+            to_client.feed(&mut framer, &mut buffer, read, false, &mut batch).unwrap();
+            assert_eq!(batch.is_empty(), whole, "{length} bytes");
+        }
     }
 }

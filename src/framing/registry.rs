@@ -328,3 +328,14 @@ pub unsafe extern "C" fn xstr_lower(text: *mut c_char) -> *mut c_char {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plug_in_is_told_that_it_registered_nothing() {
+        assert_eq!(outcome("framing", "ours", Ok(())), 0);
+        assert_eq!(outcome("framing", "ours", Err("the name is taken")), 1);
+    }
+}

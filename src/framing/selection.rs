@@ -148,3 +148,34 @@ fn unknown(name: &str) -> ConfigFault {
     let builtins = registry::builtins().map(|(name, _)| name).collect();
     ConfigFault::Unknown { name: name.into(), builtins }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of address space that this process has.
+    fn address_space() -> usize {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split_whitespace().next().unwrap().parse::<usize>().unwrap() * 4096
+    }
+
+    #[test]
+    #[allow(unsafe_code)] // C's allocator
+    fn what_a_back_end_hands_over_is_freed() {
+        // Large, and never touched, so that other tests' memory is nothing beside it.
+        const LARGE: usize = 1 << 30;
+        let before = address_space();
+        for _ in 0..32 {
+            // SAFETY: memory of its own, which the function does not get to see.
+            let selection = unsafe {
+                let config = libc::malloc(LARGE).cast();
+                Selection::foreign(Selection::default().function(), config, true)
+            };
+            assert!(!selection.config().is_null());
+            let copy = selection.clone();
+            drop(selection);
+            assert!(!copy.config().is_null());
+        }
+        assert!(address_space() < before + 16 * LARGE);
+    }
+}

@@ -56,3 +56,8 @@ fn close_frames_to_send() {
         assert_eq!(parse(&sent), Ok(Some((CloseCode::GOING_AWAY, &reason[..kept]))));
     }
 }
+
+#[test]
+fn a_code_is_shown_as_its_number() {
+    assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001");
+}

@@ -455,3 +455,16 @@ proptest! {
         prop_assert_eq!(outcome.ok().flatten(), oracle(&bytes));
     }
 }
+
+#[test]
+fn a_head_that_is_not_complete_has_a_path_once_there_is_one() {
+    for (head, target) in [
+        ("GET /a", None),
+        ("GET /a?b HTTP/1.1\r\nHost:", Some("/a?b")),
+        ("POST /a HTTP/1.1\r\nHost:", None),
+    ] {
+        let mut parser = HeadParser::new();
+        let _ = parser.push(head.as_bytes());
+        assert_eq!(parser.target(), target.map(str::as_bytes), "{head}");
+    }
+}

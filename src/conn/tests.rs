@@ -1,0 +1,114 @@
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::access::NotAdmitted;
+use crate::backend::Answer;
+use crate::config::Deadlines;
+use crate::framing;
+use crate::slab::Slab;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
+
+/// The next bytes of `side`, in one read.
+fn gives(connection: &mut Connection, side: Side, bytes: &[u8], scratch: &mut Scratch) {
+    let room = connection.room(side);
+    let (kept, space) = connection.space(side, room, &mut scratch.buffer);
+    space[..bytes.len()].copy_from_slice(bytes);
+    connection.received(side, kept + bytes.len(), bytes.len(), scratch);
+}
+
+/// What there is to be written to the client.
+fn to_client(scratch: &Scratch) -> Vec<u8> {
+    scratch.to_client.parts(&scratch.buffer).flatten().copied().collect()
+}
+
+fn accepted(config: Config, slab: &Slab, scratch: &Scratch) -> Connection {
+    Connection::new(Rc::new(config), slab.claim(0).unwrap(), scratch.now)
+}
+
+/// A session of a client and a TCP peer.
+fn opened(config: Config, framing: &str, slab: &Slab, scratch: &mut Scratch) -> Connection {
+    let mut connection = accepted(config, slab, scratch);
+    gives(&mut connection, Side::Client, HEAD, scratch);
+    let Some(Action::Ask(upgrade, slot)) = connection.take_action() else { panic!("no query") };
+    let answer = Answer {
+        target: Target::Tcp { host: "peer.test".into(), port: 1 },
+        framing: framing::by_name(framing).unwrap(),
+        protocol: None,
+    };
+    connection.answered(upgrade, slot, Ok(answer), scratch);
+    connection.connected(scratch);
+    assert!(connection.is_open());
+    connection
+}
+
+fn pinging(ping: Duration) -> Config {
+    Config { deadlines: Deadlines { ping, ..Deadlines::default() }, ..Config::default() }
+}
+
+/// One that is pinged once a second.
+pub(super) fn bridged(slab: &Slab, scratch: &mut Scratch) -> Connection {
+    opened(pinging(SECOND), "binary", slab, scratch)
+}
+
+#[test]
+fn only_open_sessions_are_probed_and_only_if_pings_are_wanted() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let connection = accepted(pinging(SECOND), &slab, &scratch);
+    assert_eq!(connection.probe_interval(), None, "it has no peer");
+    drop(connection);
+    let connection = bridged(&slab, &mut scratch);
+    assert_eq!(connection.probe_interval(), Some(SECOND));
+    drop(connection);
+    let connection = opened(pinging(Duration::ZERO), "binary", &slab, &mut scratch);
+    assert_eq!(connection.probe_interval(), None, "no pings are wanted");
+}
+
+#[test]
+fn a_session_begins_to_be_silent_when_it_is_bridged() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let mut connection = accepted(pinging(SECOND), &slab, &scratch);
+    gives(&mut connection, Side::Client, HEAD, &mut scratch);
+    let Some(Action::Ask(upgrade, slot)) = connection.take_action() else { panic!("no query") };
+    scratch.now += SECOND * 5; // the back end takes its time
+    let answer = Answer {
+        target: Target::Tcp { host: "peer.test".into(), port: 1 },
+        framing: framing::by_name("binary").unwrap(),
+        protocol: None,
+    };
+    connection.answered(upgrade, slot, Ok(answer), &mut scratch);
+    connection.connected(&mut scratch);
+    assert_eq!(connection.deadline(), Some(scratch.now + SECOND));
+}
+
+#[test]
+fn half_a_character_goes_out_when_the_peer_is_found_empty() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let mut connection = opened(Config::default(), "auto", &slab, &mut scratch);
+    scratch.to_client.clear();
+    let full = connection.room(Side::Peer);
+    let text = [vec![b'a'; full - 1], b"\xc3".to_vec()].concat();
+    gives(&mut connection, Side::Peer, &text, &mut scratch);
+    scratch.to_client.clear();
+    connection.found_empty(Side::Client, &mut scratch);
+    assert!(to_client(&scratch).is_empty(), "the peer may have more");
+    connection.found_empty(Side::Peer, &mut scratch);
+    assert_eq!(to_client(&scratch), b"\x82\x01\xc3");
+}
+
+#[test]
+fn a_client_without_a_place_is_told_after_its_handshake() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let config = Config { explain_refusals: true, ..Config::default() };
+    let mut connection = accepted(config, &slab, &scratch);
+    connection.reject(NotAdmitted::Full, &mut scratch);
+    assert!(to_client(&scratch).is_empty() && connection.ending().is_none());
+    gives(&mut connection, Side::Client, HEAD, &mut scratch);
+    assert!(connection.take_action().is_none(), "nobody is asked for it");
+    assert!(matches!(connection.ending(), Some(Ending::NotAdmitted(NotAdmitted::Full))));
+    assert!(to_client(&scratch).starts_with(b"HTTP/1.1 101 "));
+}
