@@ -1,14 +1,16 @@
-//! Who may come and what may be reached: address lists, rates and passwords. Pure: addresses and the time in,
-//! verdicts out.
+//! Who may come, whose word is taken for it, and what may be reached: address lists, rates and
+//! passwords. Pure: addresses and the time in, verdicts out.
 
 mod lists;
 mod passwords;
 mod peers;
+mod proxies;
 mod rate;
 
 pub use lists::{AccessList, Verdict};
 pub use passwords::{LONGEST_PASSWORD, NotVerified, Passwords, Proof, Verified};
 pub use peers::{Barred, PeerList};
+pub use proxies::TrustedProxies;
 pub use rate::{Rate, Rates};
 
 use std::fmt;

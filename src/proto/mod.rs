@@ -5,10 +5,12 @@
 pub mod basic;
 pub mod client_addr;
 pub mod close;
+pub mod forwarded;
 pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod mask;
 pub mod origin;
+pub mod proxy;
 pub mod summary;
 pub mod utf8;
