@@ -8,8 +8,9 @@ use getopts::{Fail, HasArg, Matches, Occur, Options};
 use super::file::{self, FileSteps};
 use super::nearest::nearest;
 use super::options::{FILE, GENERATE, HELP, LISTEN, OPTIONS, ORIGIN, PEER_ALLOW, PORT, VERSION};
+use super::proxies::TRUSTED_PROXY;
 use super::setting::Setting;
-use super::{Config, ConfigError, completions, help, listen, steps};
+use super::{Config, ConfigError, completions, help, listen, proxies, steps};
 use crate::backend;
 use crate::logging::Escaped;
 
@@ -93,6 +94,9 @@ fn configure(matches: &Matches) -> Result<Config, ConfigError> {
     if matches.opt_present(PEER_ALLOW) {
         config.peers.clear();
     }
+    if matches.opt_present(TRUSTED_PROXY) {
+        config.proxies.clear();
+    }
     let access_of_file = std::mem::take(&mut config.access);
     if matches.opt_present(LISTEN) {
         config.listen.clear();
@@ -104,6 +108,7 @@ fn configure(matches: &Matches) -> Result<Config, ConfigError> {
     }
     config.access.append(access_of_file); // flags win over the file: they are asked first
     listen::check(&config.listen, config.port)?;
+    proxies::check(&config)?;
     if matches.opt_present(PORT) {
         listen::check_port(&config.listen, config.port, format!("--{PORT}").into())?;
     }

@@ -12,6 +12,7 @@ mod help;
 mod listen;
 mod nearest;
 mod options;
+mod proxies;
 mod setting;
 mod steps;
 #[cfg(test)]
@@ -22,8 +23,9 @@ mod words;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::access::{AccessList, PeerList, Rate};
+use crate::access::{AccessList, PeerList, Rate, TrustedProxies};
 use crate::logging;
+use crate::proto::forwarded::ForwardedHeader;
 use crate::proto::origin::OriginPattern;
 pub use args::{Command, from_args};
 pub use error::{ConfigError, Origin};
@@ -70,6 +72,12 @@ pub struct Config {
     pub rate: Option<Rate>,
     /// The addresses that peers may have.
     pub peers: PeerList,
+    /// The proxies that are believed who their clients are.
+    pub proxies: TrustedProxies,
+    /// The field of a request in which they say so.
+    pub forwarded_header: ForwardedHeader,
+    /// Where that was written; none for the default.
+    pub forwarded_header_origin: Option<Origin>,
     /// The users that may connect and the hashes of their passwords; none for everybody.
     pub auth_file: Option<PathBuf>,
     /// Where that was written.
@@ -147,6 +155,9 @@ impl Default for Config {
             access: AccessList::default(),
             rate: None,
             peers: PeerList::default(),
+            proxies: TrustedProxies::default(),
+            forwarded_header: ForwardedHeader::default(),
+            forwarded_header_origin: None,
             auth_file: None,
             auth_file_origin: None,
             explain_refusals: false,

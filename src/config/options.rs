@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::proxies::{FORWARDED_HEADER, TRUSTED_PROXY};
 use super::setting::{MAX_CLIENTS, Setting};
 use super::values::Zero;
 use crate::access::Verdict;
@@ -119,6 +120,20 @@ pub(super) const OPTIONS: &[Opt] = &[
         hint: "COUNT[/SECONDS]",
         help: "The most new sessions from one address in this time, 1 second if none is written",
         setting: Some(Setting::Rate(|c| &mut c.rate)),
+    },
+    Opt {
+        short: "",
+        long: TRUSTED_PROXY,
+        hint: "CIDR",
+        help: "Take a proxy's word for who its clients are, in this network, or unix; repeatable",
+        setting: Some(Setting::TrustedProxy),
+    },
+    Opt {
+        short: "",
+        long: FORWARDED_HEADER,
+        hint: "NAME",
+        help: "Where trusted proxies say so: X-Forwarded-For, Forwarded or X-Real-IP",
+        setting: Some(Setting::ForwardedHeader),
     },
     Opt {
         short: "",

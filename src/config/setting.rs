@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::values::{
     Zero, filled, log_format, number, pair, seconds, seconds_text, switch, web_origin,
 };
-use super::{BackendStep, Config, Listen, Origin, PlacedStep, access, listen};
+use super::{BackendStep, Config, Listen, Origin, PlacedStep, access, listen, proxies};
 use crate::access::{Rate, Verdict};
 use crate::logging::Format;
 use crate::proto::origin::OriginPattern;
@@ -27,6 +27,8 @@ pub(super) enum Setting {
     WebOrigin(fn(&mut Config) -> &mut Vec<OriginPattern>),
     Access(Verdict),
     PeerAllow,
+    TrustedProxy,
+    ForwardedHeader,
     AuthFile,
     /// `yes` or `no`; on the command line the flag alone is `yes`.
     Switch(fn(&mut Config) -> &mut bool),
@@ -45,6 +47,7 @@ impl Setting {
                 | Self::WebOrigin(_)
                 | Self::Access(_)
                 | Self::PeerAllow
+                | Self::TrustedProxy
                 | Self::BackendPair
         )
     }
@@ -68,7 +71,9 @@ impl Setting {
                 known.map(|(name, _)| (*name).into())
             }
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
+            Self::ForwardedHeader => Some(config.forwarded_header.name().into()),
             Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
+            Self::TrustedProxy => None,
             Self::Backend | Self::BackendPair | Self::Switch(_) | Self::AuthFile => None,
         }
     }
@@ -106,6 +111,8 @@ impl Setting {
             }
             Self::Switch(field) => *field(config) = switch(value)?,
             Self::PeerAllow => config.peers.push(access::network(value)?),
+            Self::TrustedProxy => proxies::trust(config, value)?,
+            Self::ForwardedHeader => proxies::read_header(config, value, origin)?,
             Self::Rate(field) => *field(config) = Some(access::rate(value)?),
             Self::Backend => {
                 let step = BackendStep::Load(filled(value)?.into());

@@ -466,6 +466,8 @@ fn sample(opt: &Opt) -> &'static str {
         Setting::Listen | Setting::Backend => "name",
         Setting::LogFormat => "json",
         Setting::Plugins => "/dir",
+        Setting::TrustedProxy => "192.0.2.1",
+        Setting::ForwardedHeader => "Forwarded",
         Setting::AuthFile => "/users",
         Setting::Count(range, _) if !range.contains(&77) => "777",
         Setting::Port(_) | Setting::MaxConnections | Setting::Count(..) | Setting::Seconds(..) => {
@@ -482,6 +484,7 @@ fn every_option_is_a_flag_and_a_key() {
         config.backend.iter_mut().for_each(|step| step.origin = "".into());
         config.plugins_origin = None;
         config.auth_file_origin = None;
+        config.forwarded_header_origin = None;
         config
     };
     let mut seen = HashSet::new();
@@ -490,11 +493,15 @@ fn every_option_is_a_flag_and_a_key() {
         let flag = format!("--{}", opt.long);
         let with_value = [flag.as_str(), value];
         let flag = if opt.hint.is_empty() { &with_value[..1] } else { &with_value[..] };
-        let by_flag = without_origins(run(flag));
+        // It would mean nothing without.
+        let needs_proxy = opt.long == "forwarded-header";
+        let more = if needs_proxy { &["--trusted-proxy", "::1"][..] } else { &[] };
+        let by_flag = without_origins(run(&[flag, more].concat()));
         let section = if opt.long == "config" { "backend" } else { "core" };
         let pair =
             if opt.long == "config" { value.into() } else { format!("{}={value}", opt.long) };
-        let by_file = without_origins(parse(&format!("[{section}]\n{pair}")).unwrap());
+        let more = if needs_proxy { "\ntrusted-proxy=::1" } else { "" };
+        let by_file = without_origins(parse(&format!("[{section}]\n{pair}{more}")).unwrap());
         assert_eq!(by_flag, by_file, "{}", opt.long);
         assert_ne!(by_flag, Config::default(), "{}", opt.long);
         assert!(seen.insert(format!("{by_flag:?}")), "{} sets another's field", opt.long);

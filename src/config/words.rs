@@ -12,6 +12,8 @@ pub struct ListenWords {
     pub user: Option<String>,
     /// The group of a Unix socket, a name or a number; none for this process's.
     pub group: Option<String>,
+    /// Whether its clients are a proxy's, which says of each who it is in a PROXY header.
+    pub proxy_protocol: bool,
 }
 
 /// A word, and what it does.
@@ -30,7 +32,11 @@ const WORDS: &[Word] = &[
     Word { name: "mode", hint: "OCTAL", unix_only: true, set: |w, value| mode(w, value) },
     Word { name: "user", hint: "NAME", unix_only: true, set: |w, v| name(&mut w.user, v) },
     Word { name: "group", hint: "NAME", unix_only: true, set: |w, v| name(&mut w.group, v) },
+    Word { name: PROXY_PROTOCOL, hint: "", unix_only: false, set: |w, _| proxied(w) },
 ];
+
+/// The word for a listener whose clients are a proxy's.
+pub(super) const PROXY_PROTOCOL: &str = "proxy-protocol";
 
 /// Reads the words behind an address, which is a Unix socket's or another.
 ///
@@ -81,6 +87,11 @@ fn mode(words: &mut ListenWords, value: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn proxied(words: &mut ListenWords) -> Result<(), String> {
+    words.proxy_protocol = true;
+    Ok(())
+}
+
 fn name(field: &mut Option<String>, value: &str) -> Result<(), String> {
     if value.is_empty() {
         return Err("needs a name or a number".into());
@@ -103,8 +114,9 @@ mod tests {
             mode: Some(0o660),
             user: Some("33".into()),
             group: Some("www-data".into()),
+            proxy_protocol: true,
         };
-        assert_eq!(of("mode=0660 user=33 group=www-data"), Ok(expected));
+        assert_eq!(of("mode=0660 user=33 proxy-protocol group=www-data"), Ok(expected));
         assert_eq!(of("mode=777").unwrap().mode, Some(0o777));
         assert_eq!(of(""), Ok(ListenWords::default()));
     }
@@ -123,6 +135,11 @@ mod tests {
             ("user=", "'user=' needs a name or a number"),
             ("group=a group=b", "'group=b' is its second value"),
             ("=0660", "'=0660' is not a word"),
+            (
+                "proxy_protocol",
+                "'proxy_protocol' is not a word for a listener (is it proxy-protocol?)",
+            ),
+            ("proxy-protocol=v2", "'proxy-protocol=v2' takes no value"),
         ] {
             let problem = of(text).unwrap_err();
             assert!(problem.contains(says), "{text}: {problem}");

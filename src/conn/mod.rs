@@ -59,7 +59,10 @@ pub use traffic::Traffic;
 use crate::backend::Target;
 use crate::config::Config;
 use crate::proto::basic::Credentials;
+use crate::proto::client_addr::Address;
+use crate::proto::forwarded::Located;
 use crate::proto::handshake::Upgrade;
+use crate::proto::http::Head;
 use crate::proto::summary::Summary;
 use crate::slab::Slot;
 use websocksy_abi::WS_MAX_LINE;
@@ -69,6 +72,8 @@ const ENVELOPE_TURN_BYTES: usize = 16 * 1024;
 
 /// What a connection asks of the world; taken with [`Connection::take_action`].
 pub enum Action {
+    /// Say whether this client of a proxy's may come; answer with [`Connection::admitted`].
+    Admit(Arrived),
     /// Verify this name and password; answer with [`Connection::verified`].
     Verify(Credentials),
     /// Ask the back end about this handshake, and show it the slot; answer with
@@ -76,6 +81,16 @@ pub enum Action {
     Ask(Box<Upgrade>, Slot),
     /// Reach this peer; answer with [`Connection::connected`] or [`Connection::not_connected`].
     Dial(Target),
+}
+
+/// A request by a trusted proxy, and whose it is.
+pub struct Arrived {
+    /// The request.
+    pub head: Head,
+    /// The session's slot.
+    pub slot: Slot,
+    /// Who the client is, as far as can be known.
+    pub located: Located,
 }
 
 /// One client and its peer.
@@ -91,6 +106,8 @@ pub struct Connection {
     summary: Option<Summary>,
     /// What is needed to explain a refusal, if that is asked for; boxed, since few ask.
     explanation: Option<Box<Explanation>>,
+    /// The proxy whose requests say who its clients are; boxed, since few come by one.
+    proxy: Option<Box<Address>>,
 }
 
 impl Connection {
@@ -105,8 +122,20 @@ impl Connection {
             peer: Half::absent(now),
             action: None,
             explanation: None,
+            proxy: None,
             summary: None,
         }
+    }
+
+    /// The client is a trusted proxy: its requests say who its own clients are.
+    pub fn behind(&mut self, proxy: Address) {
+        self.proxy = Some(Box::new(proxy));
+    }
+
+    /// What it is served by.
+    #[must_use]
+    pub fn config(&self) -> &Rc<Config> {
+        &self.config
     }
 
     /// How many bytes of `side` are wanted now.

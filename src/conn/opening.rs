@@ -6,11 +6,14 @@ use super::bridge::Bridge;
 use super::lifecycle::{Opening, Phase};
 use super::liveness::after;
 use super::to_peer::PeerEncoding;
-use super::{Action, Connection, Ending, Scratch};
-use crate::access::Barred;
+use super::{Action, Arrived, Connection, Ending, Scratch};
+use crate::access::{Barred, NotAdmitted};
 use crate::backend::{Answer, QueryError};
 use crate::framing::Framer;
+use crate::proto::client_addr::Address;
+use crate::proto::forwarded::{Located, locate};
 use crate::proto::handshake::{self, Upgrade};
+use crate::proto::http::Head;
 use crate::proto::summary::Summary;
 use crate::slab::Slot;
 
@@ -37,6 +40,43 @@ impl Connection {
         if let Some(why) = self.condemned() {
             return self.refuse(Ending::NotAdmitted(why), scratch);
         }
+        match self.located(&head) {
+            Some(located) => {
+                let arrived = Arrived { head, slot, located };
+                self.action = Some(Box::new(Action::Admit(arrived)));
+            }
+            None => self.judge(head, slot, scratch),
+        }
+    }
+
+    /// Whose request a trusted proxy sent; none if the client is no proxy.
+    fn located(&self, head: &Head) -> Option<Located> {
+        let proxy = *self.proxy.as_deref()?;
+        let header = self.config.forwarded_header;
+        let is_header = |name: &[u8]| name.eq_ignore_ascii_case(header.name().as_bytes());
+        let lines = head.fields().filter(|(name, _)| is_header(name));
+        let lines: Vec<_> = lines.map(|(_, value)| value).collect();
+        let trusts = |address: Address| self.config.proxies.trusts(address.ip());
+        Some(locate(header, lines.into_iter(), proxy, trusts))
+    }
+
+    /// The answer to [`Action::Admit`], with the request and the slot.
+    pub fn admitted(
+        &mut self,
+        head: Head,
+        slot: Slot,
+        outcome: Result<(), NotAdmitted>,
+        scratch: &mut Scratch,
+    ) {
+        // Otherwise it is too late: the client left.
+        let Phase::Asking = self.lifecycle.phase() else { return };
+        match outcome {
+            Ok(()) => self.judge(head, slot, scratch),
+            Err(why) => self.refuse(Ending::NotAdmitted(why), scratch),
+        }
+    }
+
+    fn judge(&mut self, head: Head, slot: Slot, scratch: &mut Scratch) {
         match handshake::judge(head, &self.config.origins) {
             Ok(upgrade) if self.config.auth_file.is_some() => {
                 self.identify(Box::new(upgrade), slot, scratch);

@@ -26,6 +26,7 @@ impl<S: System> Session<S> {
     /// Does what the connection asks for.
     pub(super) fn act(&mut self, action: Action, context: &mut Context<S>) {
         match action {
+            Action::Admit(arrived) => self.arrived(arrived, context),
             Action::Verify(credentials) => self.verify(credentials, context),
             Action::Ask(upgrade, slot) => self.ask(upgrade, slot, context),
             Action::Dial(target) => {

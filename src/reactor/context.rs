@@ -1,6 +1,7 @@
 //! What all sessions share while they have their turns.
 
 use super::dial::Backlogs;
+use super::listen::{Admission, HangUps};
 use super::slots::Key;
 use super::system::System;
 use super::timer_wheel::{Tick, TimerWheel};
@@ -17,6 +18,9 @@ pub(super) struct Context<S: System> {
     pub(super) wheel: TimerWheel,
     /// What a turn of an open session begins is due after so many ticks, or later.
     pub(super) respite: Tick,
+    /// Who is let in, and how many.
+    pub(super) admission: Admission,
+    pub(super) hang_ups: HangUps,
     /// Who waits for room in a Unix peer's backlog.
     pub(super) backlogs: Backlogs<Key>,
     /// The loop's buffers, and its clock: read once a wake-up.

@@ -9,7 +9,7 @@ use mio::Token;
 
 use super::context::Context;
 use super::dial::Backlogs;
-use super::listen::{Entrance, Listener};
+use super::listen::{Admission, Entrance, HangUps, Listener};
 use super::session;
 use super::sessions::{Sessions, TOLD};
 use super::slots::Key;
@@ -67,6 +67,8 @@ impl<S: System> Reactor<S> {
             slab: Slab::new(slots)?,
             wheel: TimerWheel::new(now),
             respite: timer_wheel::whole_ticks(respite(&config.deadlines)),
+            admission: Admission::default(),
+            hang_ups: HangUps::default(),
             backlogs: Backlogs::new(),
             scratch: Scratch::new(now),
         };
@@ -101,7 +103,7 @@ impl<S: System> Reactor<S> {
     /// What it holds now.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let (sessions, admission) = (self.sessions.len(), self.sessions.admission());
+        let (sessions, admission) = (self.sessions.len(), &self.context.admission);
         Counts { sessions, admitted: admission.admitted(), addresses: admission.addresses() }
     }
 

@@ -21,6 +21,7 @@ mod event_loop;
 mod kernel;
 mod listen;
 mod passwords;
+mod proxied;
 mod report;
 mod session;
 mod sessions;

@@ -10,7 +10,7 @@ use log::{Level, Record, log_enabled};
 
 use super::session::Session;
 use super::system::System;
-use crate::conn::Side;
+use crate::conn::{Ending, Side};
 use crate::logging::Escaped;
 use crate::proto::summary::Summary;
 
@@ -26,15 +26,17 @@ impl<S: System> Session<S> {
             return;
         }
         let (client, peer) = self.ends();
-        let user = self.user_shown();
+        let (user, proxy) = (self.user_shown(), self.proxy_shown());
         let fields = vec![("event", Value::from("start")), ("client", client.as_str().into())];
-        log(format_args!("{self}: started"), with(fields, &[("user", &user), ("peer", &peer)]));
+        let fields = with(fields, &[("proxy", &proxy), ("user", &user), ("peer", &peer)]);
+        log(format_args!("{self}: started"), fields);
     }
 
     /// Its end, or why it was refused.
     pub(super) fn log_end(&self, now: Instant) {
         let Some(ending) = self.connection.ending() else { return };
-        if !log_enabled!(Level::Info) {
+        let is_nothing = self.is_health_check() && matches!(ending, Ending::Left);
+        if is_nothing || !log_enabled!(Level::Info) {
             return;
         }
         let (client, peer) = self.ends();
@@ -45,9 +47,9 @@ impl<S: System> Session<S> {
             (false, None) => "left",
         };
         let fields = vec![("event", Value::from(event)), ("ending", ending.name().into())];
-        let user = self.user_shown();
+        let (user, proxy) = (self.user_shown(), self.proxy_shown());
         let mut fields = with(fields, &[("reason", &reason), ("client", &client)]);
-        fields = with(fields, &[("user", &user), ("peer", &peer)]);
+        fields = with(fields, &[("proxy", &proxy), ("user", &user), ("peer", &peer)]);
         let [path, origin, offered, agreed, framing] =
             self.connection.summary().map(said).unwrap_or_default();
         fields = with(fields, &[("path", &path), ("origin", &origin), ("offered", &offered)]);
@@ -81,6 +83,11 @@ impl<S: System> Session<S> {
     /// Who the client is; empty if nobody asked.
     fn user_shown(&self) -> String {
         self.user.as_ref().map_or_else(String::new, |user| Escaped(&user.0).to_string())
+    }
+
+    /// The proxy that the client came by; empty if that is no other.
+    fn proxy_shown(&self) -> String {
+        self.proxy().map_or_else(String::new, |proxy| proxy.to_string())
     }
 
     /// Client and peer; the latter is empty if none was named.

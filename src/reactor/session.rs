@@ -21,7 +21,7 @@ use crate::conn::{Connection, Scratch, Side};
 use crate::logging::Escaped;
 use crate::net::{Channel, Readiness};
 use crate::offload::{self, Ticket};
-use crate::proto::client_addr::ClientAddr;
+use crate::proto::client_addr::{Address, ClientAddr};
 
 /// Bits of a token that say which socket of a session it is: the client, or the attempt to reach
 /// the peer that won.
@@ -80,6 +80,18 @@ impl Arrival {
 /// Who is it? Boxed, since few are asked.
 pub(super) struct User(pub(super) String);
 
+/// What is known of a client that comes by a proxy. Boxed, since few do.
+pub(super) struct Proxied {
+    /// The proxy's end of the connection.
+    pub(super) proxy: ClientAddr,
+    /// What has come of the PROXY header, while more is to come.
+    pub(super) header: Option<Vec<u8>>,
+    /// The PROXY header says that this is nobody's connection but the proxy's.
+    pub(super) is_local: bool,
+    /// Where the client found the proxy.
+    pub(super) destination: Option<Address>,
+}
+
 /// What the offload does for a session.
 pub(super) enum Job {
     /// Its password is looked at.
@@ -92,14 +104,17 @@ pub(super) struct Session<S: System> {
     pub(super) key: Key,
     pub(super) connection: Connection,
     pub(super) client: S::Transport,
+    /// Who it is, or the proxy that it comes by while that is not known.
     pub(super) address: ClientAddr,
+    /// What is known of a client that comes by a proxy.
+    pub(super) proxied: Option<Box<Proxied>>,
     /// The listener that it came in by.
     pub(super) entrance: Rc<Entrance>,
     pub(super) peer: PeerState<S::Transport>,
     pub(super) target: Option<Box<Target>>,
     /// Whether the target is what the operator wrote, without a plug-in that chose it.
     pub(super) of_operator: bool,
-    client_ready: Ready,
+    pub(super) client_ready: Ready,
     peer_ready: Ready,
     /// The wheel's entry that counts, zero for none.
     entered: Tick,
@@ -136,6 +151,7 @@ impl<S: System> Session<S> {
             connection,
             client,
             address,
+            proxied: None,
             entrance,
             peer: PeerState::None,
             target: None,
@@ -157,6 +173,11 @@ impl<S: System> Session<S> {
 
     /// One turn, and what follows from it.
     pub(super) fn turn(&mut self, context: &mut Context<S>) -> Next {
+        if self.awaits_header()
+            && let Some(next) = self.hear_header(context)
+        {
+            return next;
+        }
         let waited = self.holds_something();
         let mut again = self.pump(context);
         while let (false, Some(action)) =
@@ -205,6 +226,9 @@ impl<S: System> Session<S> {
         self.entered = 0;
         let now = context.scratch.now;
         if self.connection.deadline().is_some_and(|at| at <= now) {
+            if self.awaits_header() {
+                return self.header_is_late(context);
+            }
             self.with(&mut context.scratch).deadline();
         }
         self.probe_peer();
@@ -228,6 +252,9 @@ impl<S: System> Session<S> {
 
     /// The turn in which the daemon ends.
     pub(super) fn shut_down(&mut self, context: &mut Context<S>) -> Next {
+        if self.awaits_header() {
+            return Next::Close;
+        }
         self.connection.shut_down(&mut context.scratch);
         self.turn(context)
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use super::context::Context;
-use super::listen::{Admission, HangUps, Listener, Place};
+use super::listen::{Admission, Listener, Place};
 use super::session::{self, Arrival, CLIENT, Next, Session};
 use super::slots::{Key, Slots};
 use super::system::System;
@@ -22,14 +22,15 @@ use crate::proto::handshake::{self, Status};
 /// How many clients that are not let in are told so at once; more are just hung up on.
 pub(super) const TOLD: usize = 256;
 
+/// Why a listener for proxies hangs up on others.
+const UNTRUSTED: &str = "it is no trusted proxy, and PROXY headers are taken of no others";
+
 /// How long a request head may be incomplete before its client has to make room for another: a
 /// head takes a round trip or two, on the slowest lines too.
 const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) struct Sessions<S: System> {
     slots: Slots<Session<S>>,
-    admission: Admission,
-    hang_ups: HangUps,
     /// Clients that were let in and whose request head is not complete, the oldest first.
     unfinished: BTreeMap<Arrival, (Key, Instant)>,
     arrivals: u64,
@@ -39,14 +40,7 @@ pub(super) struct Sessions<S: System> {
 
 impl<S: System> Sessions<S> {
     pub(super) fn new() -> Self {
-        Self {
-            slots: Slots::new(),
-            admission: Admission::default(),
-            hang_ups: HangUps::default(),
-            unfinished: BTreeMap::new(),
-            arrivals: 0,
-            listed: Vec::new(),
-        }
+        Self { slots: Slots::new(), unfinished: BTreeMap::new(), arrivals: 0, listed: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,10 +49,6 @@ impl<S: System> Sessions<S> {
 
     pub(super) fn keys(&self) -> Vec<Key> {
         self.slots.keys()
-    }
-
-    pub(super) fn admission(&self) -> &Admission {
-        &self.admission
     }
 
     /// Whether some have more to do at once.
@@ -102,15 +92,20 @@ impl<S: System> Sessions<S> {
         listener: &Listener<S>,
         context: &mut Context<S>,
     ) {
-        let settings = listener.settings();
-        let (place, why) = match self.place(&address, settings, context) {
+        let (settings, now) = (listener.settings(), context.scratch.now);
+        let with_header = listener.entrance().words.proxy_protocol;
+        let by_proxy = settings.proxies.trusts(address.address().ip());
+        if with_header && !by_proxy {
+            return context.hang_ups.say(&address, &UNTRUSTED, now);
+        }
+        let (place, why) = match self.place(&address, by_proxy, settings, context) {
             Ok(place) => (Some(place), None),
-            Err(why) if why == NotAdmitted::Denied || self.are_many_told() => {
-                return self.hang_ups.say(&address, &why, context.scratch.now);
+            Err(why) if self.is_not_told(why, with_header, context) => {
+                return context.hang_ups.say(&address, &why, now);
             }
             Err(why) => (None, Some(why)),
         };
-        let Context { slab, scratch, .. } = context;
+        let Context { slab, scratch, admission, .. } = context;
         let mut newcomer = Some((client, place));
         let key = self.slots.insert(
             |index| !slab.is_taken(index),
@@ -128,27 +123,13 @@ impl<S: System> Sessions<S> {
                 info!("{address}: refused with 503: no memory for a session: {error}");
                 if let Some((client, place)) = newcomer {
                     reject(client);
-                    place.into_iter().for_each(|place| self.admission.leave(place));
+                    place.into_iter().for_each(|place| admission.leave(place));
                 }
                 return;
             }
         };
-        self.serve(key, context, |session, context| {
-            let token = session::token(key, CLIENT);
-            if let Err(error) = context.system.watch(&mut session.client, token) {
-                warn!("{session}: cannot register with epoll: {error}");
-                // No event says what it sends: that is looked at now, and when its time is up.
-                session.take_for_ready();
-                session.connection.reject(NotAdmitted::Unwatched, &mut context.scratch);
-                return session.turn(context);
-            }
-            if let Some(why) = why {
-                session.connection.reject(why, &mut context.scratch);
-                return session.turn(context);
-            }
-            session.enter_deadline(context);
-            Next::Wait
-        });
+        let by_proxy = by_proxy.then_some(with_header);
+        self.serve(key, context, |session, context| begin(session, why, by_proxy, context));
         self.note_arrival(key, context.scratch.now);
     }
 
@@ -157,14 +138,19 @@ impl<S: System> Sessions<S> {
     fn place(
         &mut self,
         client: &ClientAddr,
+        by_proxy: bool,
         settings: &Config,
         context: &mut Context<S>,
     ) -> Result<Place, NotAdmitted> {
-        self.admission.judge(client, settings, context.scratch.now)?;
-        match self.admission.enter(client, settings) {
-            Err(NotAdmitted::Full) if self.displace(context) => {
-                self.admission.enter(client, settings)
-            }
+        if !by_proxy {
+            context.admission.judge(client, settings, context.scratch.now)?;
+        }
+        let enter = |admission: &mut Admission| match by_proxy {
+            true => admission.enter_unknown(settings),
+            false => admission.enter(client, settings),
+        };
+        match enter(&mut context.admission) {
+            Err(NotAdmitted::Full) if self.displace(context) => enter(&mut context.admission),
             entered => entered,
         }
     }
@@ -178,21 +164,30 @@ impl<S: System> Sessions<S> {
             return false;
         }
         oldest.remove();
-        let (hang_up, mut place) = (self.are_many_told(), None);
+        let (hang_up, mut place) = (self.are_many_told(context), None);
         self.serve(key, context, |session, context| {
             place = session.place.take();
+            if session.awaits_header() {
+                return session.hang_up(&NotAdmitted::Displaced, context);
+            }
             session.connection.reject(NotAdmitted::Displaced, &mut context.scratch);
             let next = session.turn(context);
             if hang_up { Next::Close } else { next }
         });
         let had_place = place.is_some();
-        place.into_iter().for_each(|place| self.admission.leave(place));
+        place.into_iter().for_each(|place| context.admission.leave(place));
         had_place
     }
 
+    /// Whether a client that is not let in is not told so either. Before its header is read a proxy
+    /// understands no answer.
+    fn is_not_told(&self, why: NotAdmitted, with_header: bool, context: &Context<S>) -> bool {
+        why == NotAdmitted::Denied || with_header || self.are_many_told(context)
+    }
+
     /// Whether so many are told to go that more are just hung up on.
-    fn are_many_told(&self) -> bool {
-        self.slots.len() - self.admission.admitted() >= TOLD
+    fn are_many_told(&self, context: &Context<S>) -> bool {
+        self.slots.len() - context.admission.admitted() >= TOLD
     }
 
     /// Remembers when a client came that was let in.
@@ -213,9 +208,36 @@ impl<S: System> Sessions<S> {
         context.system.freed();
         session.unfinished.take().map(|arrival| self.unfinished.remove(&arrival));
         if let Some(place) = session.place.take() {
-            self.admission.leave(place);
+            context.admission.leave(place);
         }
     }
+}
+
+/// The first turn of a session, which is refused for a reason, or comes by a proxy, with a PROXY header
+/// or without.
+fn begin<S: System>(
+    session: &mut Session<S>,
+    why: Option<NotAdmitted>,
+    by_proxy: Option<bool>,
+    context: &mut Context<S>,
+) -> Next {
+    let token = session::token(session.key, CLIENT);
+    if let Err(error) = context.system.watch(&mut session.client, token) {
+        warn!("{session}: cannot register with epoll: {error}");
+        // No event says what it sends: that is looked at now, and when its time is up.
+        session.take_for_ready();
+        session.connection.reject(NotAdmitted::Unwatched, &mut context.scratch);
+        return session.turn(context);
+    }
+    if let Some(why) = why {
+        session.connection.reject(why, &mut context.scratch);
+        return session.turn(context);
+    }
+    if let Some(with_header) = by_proxy {
+        session.comes_by_proxy(with_header);
+    }
+    session.enter_deadline(context);
+    Next::Wait
 }
 
 /// Answers a client for whom there is no session, as well as that goes at once: what it sends from now

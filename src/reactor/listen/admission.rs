@@ -45,6 +45,54 @@ impl Admission {
         })
     }
 
+    /// A place for a proxy's client, of which it is not known yet who it is: it counts in all only.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(in crate::reactor) fn enter_unknown(
+        &mut self,
+        limits: &Config,
+    ) -> Result<Place, NotAdmitted> {
+        if self.admitted >= limits.max_connections {
+            return Err(NotAdmitted::Full);
+        }
+        self.admitted += 1;
+        Ok(Place(None))
+    }
+
+    /// The proxy's client that has `place` is `client`, and may be another one with its next request:
+    /// it counts by its own address from now on.
+    ///
+    /// # Errors
+    /// Why it may not come.
+    pub(in crate::reactor) fn identify(
+        &mut self,
+        place: &mut Place,
+        client: &ClientAddr,
+        limits: &Config,
+        now: Instant,
+    ) -> Result<(), NotAdmitted> {
+        let address = client.address().ip().map(counted_as);
+        if address == place.0 {
+            // Of the same place, and perhaps not of the same network.
+            let admits = |address| limits.access.admits(address);
+            return match client.address().ip().is_none_or(admits) {
+                true => Ok(()),
+                false => Err(NotAdmitted::Denied),
+            };
+        }
+        self.judge(client, limits, now)?;
+        let Some(address) = address else { return Ok(()) };
+        let count = self.per_address.entry(address).or_default();
+        if limits.max_per_address != 0 && *count >= limits.max_per_address {
+            return Err(NotAdmitted::FullForAddress);
+        }
+        *count += 1;
+        let before = place.0.replace(address);
+        self.forget(before);
+        Ok(())
+    }
+
     /// A place for `client`, which counts by its IPv4 address or the /64 of its IPv6 address; on a
     /// Unix socket it has none and counts in all only.
     ///
@@ -75,6 +123,11 @@ impl Admission {
     /// A client is gone.
     pub(in crate::reactor) fn leave(&mut self, Place(address): Place) {
         self.admitted -= 1;
+        self.forget(address);
+    }
+
+    /// One client less has this address.
+    fn forget(&mut self, address: Option<IpAddr>) {
         let Some(address) = address else { return };
         if let Entry::Occupied(mut count) = self.per_address.entry(address) {
             *count.get_mut() -= 1;
@@ -116,6 +169,30 @@ mod tests {
         assert_eq!(admission.judge(&unix, &limits, Instant::now()), Ok(()));
         places.into_iter().for_each(|place| admission.leave(place));
         assert_eq!(admission.admitted(), 0);
+    }
+
+    #[test]
+    fn a_proxys_clients_count_by_their_own_addresses() {
+        let limits = Config { max_connections: 3, max_per_address: 1, ..Config::default() };
+        let now = Instant::now();
+        let [here, there] = ["192.0.2.1:1", "[2001:db8::1]:1"].map(client);
+        let mut admission = Admission::default();
+        let mut places = [(); 3].map(|()| admission.enter_unknown(&limits).ok().unwrap());
+        assert_eq!(admission.enter_unknown(&limits).err(), Some(NotAdmitted::Full));
+        assert_eq!((admission.admitted(), admission.addresses()), (3, 0));
+        let [first, second, third] = &mut places;
+        let mut identify = |place: &mut Place, client| {
+            let outcome = admission.identify(place, client, &limits, now);
+            (outcome, admission.addresses())
+        };
+        assert_eq!(identify(first, &here), (Ok(()), 1));
+        assert_eq!(identify(first, &here), (Ok(()), 1));
+        assert_eq!(identify(second, &here), (Err(NotAdmitted::FullForAddress), 1));
+        assert_eq!(identify(second, &there), (Ok(()), 2));
+        assert_eq!(identify(first, &there), (Err(NotAdmitted::FullForAddress), 2));
+        assert_eq!(identify(third, &ClientAddr::new(Address::Unix)), (Ok(()), 2));
+        places.into_iter().for_each(|place| admission.leave(place));
+        assert_eq!((admission.admitted(), admission.addresses()), (0, 0));
     }
 
     #[test]

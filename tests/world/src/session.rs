@@ -213,6 +213,7 @@ impl Session {
                 self.dials = true;
                 self.wanted = Some(Wanted::Peer(target));
             }
+            Some(Action::Admit(_)) => panic!("no proxy is trusted"),
             Some(Action::Verify(_)) => panic!("no password is asked for"),
             None => {}
         }

@@ -1,0 +1,164 @@
+//! Clients that come through a proxy: who are they?
+//!
+//! Until that is known a session counts in all only, is on no list, and takes its time from that
+//! for the request head.
+
+use std::fmt::Display;
+use std::io::ErrorKind;
+use std::rc::Rc;
+
+use log::{debug, info};
+
+use super::context::Context;
+use super::session::{Next, Proxied, Session};
+use super::system::System;
+use crate::access::NotAdmitted;
+use crate::conn::Arrived;
+use crate::conn::socket::Socket;
+use crate::logging::Escaped;
+use crate::proto::client_addr::ClientAddr;
+use crate::proto::forwarded::Located;
+use crate::proto::proxy::{self, Progress, ProxyError, Subject};
+
+impl<S: System> Session<S> {
+    /// Its client is a trusted proxy, which begins with a PROXY header or not.
+    pub(super) fn comes_by_proxy(&mut self, with_header: bool) {
+        let (proxy, header) = (self.address, with_header.then(Vec::new));
+        if !with_header {
+            self.connection.behind(proxy.address());
+        }
+        let proxied = Proxied { proxy, header, is_local: false, destination: None };
+        self.proxied = Some(Box::new(proxied));
+    }
+
+    /// Whether the PROXY header is not complete yet.
+    pub(super) fn awaits_header(&self) -> bool {
+        self.proxied.as_ref().is_some_and(|proxied| proxied.header.is_some())
+    }
+
+    /// The proxy that its client came by, if that is another.
+    pub(super) fn proxy(&self) -> Option<ClientAddr> {
+        let proxied = self.proxied.as_ref()?;
+        Some(proxied.proxy).filter(|proxy| *proxy != self.address)
+    }
+
+    /// Whether it is a proxy's look at our health.
+    pub(super) fn is_health_check(&self) -> bool {
+        self.proxied.as_ref().is_some_and(|proxied| proxied.is_local)
+    }
+
+    /// Reads the PROXY header and nothing behind it: TLS may follow. Returns nothing once it is there.
+    pub(super) fn hear_header(&mut self, context: &mut Context<S>) -> Option<Next> {
+        loop {
+            let header = self.proxied.as_mut().and_then(|proxied| proxied.header.as_mut())?;
+            let more = match proxy::parse(header) {
+                Ok(Progress::Whole(whole)) => return self.heard(whole.subject, context),
+                Ok(Progress::Needs(more)) => more,
+                Err(error) => {
+                    let begins = beginning(header).filter(|_| error == ProxyError::Missing);
+                    return Some(self.hang_up(&with(&error, begins), context));
+                }
+            };
+            if !self.client_ready.readable {
+                self.enter_deadline(context);
+                return Some(Next::Wait);
+            }
+            let so_far = header.len();
+            header.resize(so_far + more, 0);
+            let read = self.client.read(header.get_mut(so_far..).unwrap_or_default());
+            header.truncate(so_far + read.as_ref().map_or(0, |n| *n));
+            match read.map_err(|error| error.kind()) {
+                Ok(0) | Err(ErrorKind::ConnectionReset) if so_far == 0 => {
+                    // So some look whether somebody listens.
+                    debug!("{self}: left without a PROXY header");
+                    return Some(Next::Close);
+                }
+                Ok(0) => return Some(self.hang_up(&"its PROXY header is not complete", context)),
+                Ok(_) | Err(ErrorKind::Interrupted) => {}
+                Err(ErrorKind::WouldBlock) => self.client_ready.readable = false,
+                Err(kind) => return Some(self.hang_up(&kind, context)),
+            }
+        }
+    }
+
+    /// The time for the request head is over, and the PROXY header was not there at the last look.
+    pub(super) fn header_is_late(&mut self, context: &mut Context<S>) -> Next {
+        self.take_for_ready();
+        match self.hear_header(context) {
+            None => self.turn(context),
+            Some(Next::Wait) => self.hang_up(&"no complete PROXY header in time", context),
+            Some(next) => next,
+        }
+    }
+
+    fn heard(&mut self, subject: Subject, context: &mut Context<S>) -> Option<Next> {
+        let proxied = self.proxied.as_mut()?;
+        proxied.header = None;
+        match subject {
+            Subject::Client { source, destination } => {
+                proxied.destination = Some(destination);
+                self.address = ClientAddr::new(source);
+            }
+            Subject::Proxy => proxied.is_local = true,
+            Subject::Unknown => {}
+        }
+        if self.connection.config().proxies.trusts(self.address.address().ip()) {
+            // The request says who it is, or that it is the proxy itself.
+            self.connection.behind(self.address.address());
+            return None;
+        }
+        match self.identify(context) {
+            Ok(()) => None,
+            Err(NotAdmitted::Denied) => Some(self.hang_up(&NotAdmitted::Denied, context)),
+            Err(why) => {
+                self.connection.reject(why, &mut context.scratch);
+                None
+            }
+        }
+    }
+
+    /// The request of a proxy's client is there, which may say who that is.
+    pub(super) fn arrived(&mut self, arrived: Arrived, context: &mut Context<S>) {
+        let Arrived { head, slot, located: Located { address, unreadable } } = arrived;
+        if let Some(text) = unreadable {
+            let field = self.connection.config().forwarded_header.name();
+            info!("{self}: {field} says '{}', no address: it counts as {address}", Escaped(&text));
+        }
+        self.address = ClientAddr::new(address);
+        let outcome = self.identify(context);
+        self.connection.admitted(head, slot, outcome, &mut context.scratch);
+    }
+
+    /// It is known who the client is.
+    fn identify(&mut self, context: &mut Context<S>) -> Result<(), NotAdmitted> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        let config = Rc::clone(self.connection.config());
+        context.admission.identify(place, &self.address, &config, context.scratch.now)
+    }
+
+    /// Closes without an answer, which would not be understood, and says why.
+    pub(super) fn hang_up(&mut self, why: &dyn Display, context: &mut Context<S>) -> Next {
+        let now = context.scratch.now;
+        match self.proxy() {
+            Some(proxy) => {
+                context.hang_ups.say(&self.address, &format_args!("{why} (by {proxy})"), now);
+            }
+            None => context.hang_ups.say(&self.address, why, now),
+        }
+        Next::Close
+    }
+}
+
+/// What it looks like instead.
+fn beginning(bytes: &[u8]) -> Option<&'static str> {
+    const TLS_HANDSHAKE: u8 = 22; // RFC 8446 §5.1
+    match bytes.first() {
+        Some(&TLS_HANDSHAKE) => Some("a TLS hello"),
+        Some(byte) if byte.is_ascii_uppercase() => Some("what may be HTTP"),
+        Some(_) | None => None,
+    }
+}
+
+fn with(error: &ProxyError, begins: Option<&str>) -> String {
+    begins.map_or_else(|| error.to_string(), |begins| format!("{error}, but {begins}"))
+}
