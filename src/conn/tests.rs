@@ -1,6 +1,9 @@
+use std::io::{ErrorKind, IoSlice, Result};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::pump::Pump;
+use super::socket::{Endpoint, Ready, Socket};
 use super::*;
 use crate::access::NotAdmitted;
 use crate::backend::Answer;
@@ -111,4 +114,45 @@ fn a_client_without_a_place_is_told_after_its_handshake() {
     assert!(connection.take_action().is_none(), "nobody is asked for it");
     assert!(matches!(connection.ending(), Some(Ending::NotAdmitted(NotAdmitted::Full))));
     assert!(to_client(&scratch).starts_with(b"HTTP/1.1 101 "));
+}
+
+/// A socket on which nothing happens, with ten bytes that nobody acknowledges.
+struct Stuck;
+
+impl Socket for Stuck {
+    fn read(&mut self, _buffer: &mut [u8]) -> Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+    fn write(&mut self, _parts: &[IoSlice<'_>], _last: bool) -> Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+    fn send(&mut self, _datagram: &[u8]) -> Result<()> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+    fn shutdown(&mut self) -> Result<()> {
+        Ok(())
+    }
+    fn close(&mut self) {}
+    fn unacknowledged(&self) -> usize {
+        10
+    }
+    fn reads_unasked(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn what_the_kernel_says_of_a_socket_that_was_reset_counts_for_nothing() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    for failed in [false, true] {
+        let mut connection = bridged(&slab, &mut scratch);
+        scratch.to_client.clear();
+        connection.wrote(Side::Peer, 10, scratch.now);
+        scratch.now += SECOND / 2;
+        let (mut ready, mut reset) = (Ready::default(), Ready { failed, ..Ready::default() });
+        let client = Endpoint { socket: &mut Stuck, ready: &mut ready };
+        let peer = Some(Endpoint { socket: &mut Stuck, ready: &mut reset });
+        Pump { connection: &mut connection, client, peer, scratch: &mut scratch }.deadline();
+        assert_eq!(connection.look_at(Side::Peer).is_none(), failed);
+    }
 }
