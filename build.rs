@@ -2,9 +2,10 @@
 
 /// What plug-ins find in the executable that loads them; `backends/include/websocksy.h` has the
 /// prototypes.
-const EXPORTED: [&str; 11] = [
+const EXPORTED: [&str; 13] = [
     "client_connect",
     "client_register",
+    "core_client",
     "core_framing",
     "core_header",
     "core_header_at",
@@ -13,6 +14,7 @@ const EXPORTED: [&str; 11] = [
     "core_refuse",
     "core_register_encoder",
     "core_register_framing",
+    "core_send_proxy",
     "xstr_lower",
 ];
 

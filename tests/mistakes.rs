@@ -82,6 +82,12 @@ fn flags_and_their_values() {
             "--forwarded-header",
             &["'X-Client'", "X-Real-IP"],
         ),
+        flags(&["--send-proxy", "2"], "--send-proxy", &["'2'", "v1 or v2"]),
+        flags(
+            &["--send-proxy", "v2", "-c", "host=udp://h:1"],
+            "--send-proxy",
+            &["udp://h:1", "tcp://"],
+        ),
         flags(&["--forwarded-header", "Forwarded"], "--forwarded-header", &["--trusted-proxy"]),
         flags(&["-l", "::1 proxy_protocol"], "--listen", &["'proxy_protocol'", "proxy-protocol"]),
         flags(&["-l", "::1 proxy-protocol"], "--listen", &["--trusted-proxy CIDR"]),

@@ -340,3 +340,57 @@ fn headers_that_do_not_come_do_not_hold_the_door() {
     assert!(start.elapsed() < PATIENCE);
     daemon.wait_for_log("hung up on: too many clients, and its handshake was the oldest");
 }
+
+/// What a peer is sent before a client's `hello`, by the default.
+#[track_caller]
+fn introduced(arguments: &[&str], header: &[u8], request: &[u8]) -> Vec<u8> {
+    let (peer, received) = Peer::sink();
+    let (_daemon, port) = proxied(&peer, arguments);
+    let mut stream = open(port);
+    stream.write_all(header).unwrap();
+    stream.write_all(request).unwrap();
+    stream.write_all(&common::frame(0x82, b"hello")).unwrap();
+    common::read_upgrade(&mut stream);
+    Client::over(stream).close_now();
+    let head = received.recv_timeout(PATIENCE).unwrap().head;
+    head.strip_suffix(b"hello").unwrap().to_vec()
+}
+
+#[test]
+fn peers_are_told_who_the_client_is_by_a_line() {
+    for header in [line("192.0.2.7"), b"PROXY TCP6 2001:db8::7 ::1 1 2\r\n".to_vec()] {
+        let told = introduced(&["--send-proxy", "v1"], &header, BASE.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&told), String::from_utf8_lossy(&header));
+        assert!(ppp::v1::Header::try_from(&told[..]).is_ok());
+    }
+}
+
+#[test]
+fn peers_are_told_who_the_client_is_and_what_it_asked_for() {
+    let request = BASE.replace("Host: h", "Host: desk.example.org:8443");
+    let told = introduced(&["--send-proxy", "v2"], &line("192.0.2.7"), request.as_bytes());
+    let read = ppp::v2::Header::try_from(&told[..]).unwrap();
+    let expected = ppp::v2::IPv4::new([192, 0, 2, 7], [198, 51, 100, 1], 4711, 443);
+    assert_eq!(read.addresses, ppp::v2::Addresses::IPv4(expected));
+    let tlvs: Vec<_> = read.tlvs().map(Result::unwrap).collect();
+    let authority = ppp::v2::TypeLengthValue::new(ppp::v2::Type::Authority, b"desk.example.org");
+    assert_eq!(tlvs, [authority]);
+    assert_eq!(read.len(), told.len());
+}
+
+/// The client's address is in a field, and where it found the proxy nobody said: ours is told.
+#[test]
+fn peers_are_told_of_the_client_that_a_field_names() {
+    let (peer, received) = Peer::sink();
+    let arguments = ["--trusted-proxy", "127.0.0.1", "--send-proxy", "v1"];
+    let daemon = Daemon::before(&peer, "binary", &arguments);
+    for (value, expected) in [
+        ("192.0.2.7", "PROXY TCP4 192.0.2.7 127.0.0.1 0 "),
+        ("[2001:db8::7]:9", "PROXY TCP6 2001:db8::7 ::ffff:7f00:1 9 "),
+    ] {
+        let request = with_field("X-Forwarded-For", value);
+        Client::connect_with(daemon.port(), &request).close_now();
+        let head = received.recv_timeout(PATIENCE).unwrap().head;
+        assert_eq!(String::from_utf8_lossy(&head), format!("{expected}{}\r\n", daemon.port()));
+    }
+}

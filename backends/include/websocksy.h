@@ -299,6 +299,28 @@ char* core_header(websocket* ws, const char* name);
  */
 int core_refuse(websocket* ws, int status, const char* reason, unsigned retry_after);
 
+/*
+ * Ours: what is known of the client whose `query` runs with this `ws`, on any of its threads. Null for
+ * what is not known, for another name, and when no query runs with this `ws`. The string lives as long as
+ * those of `ws`.
+ *
+ *   address   Its IP address, as verified proxies say it; not known of a client on a Unix socket.
+ *   port      Its port.
+ *   proxy     The trusted proxy that it comes by: address and port, or "unix".
+ *   user      Its name, with --auth-file.
+ *   listener  Where it came in: "[::]:8001", "unix:/run/websocksy.sock".
+ */
+const char* core_client(websocket* ws, const char* name);
+
+/*
+ * Ours: the peer that this `query` returns is sent a PROXY header of this version, 1 or 2, before anything
+ * else, or with 0 none, whatever --send-proxy says. It means nothing to peers that are no servers over
+ * a stream. The last call holds.
+ *
+ * Returns 0; non-zero for another version, which is logged, and when no query runs with this `ws`.
+ */
+int core_send_proxy(websocket* ws, int version);
+
 /* Ours: what a line of the log is. */
 #define WS_LOG_ERROR 1
 #define WS_LOG_WARNING 2

@@ -3,7 +3,7 @@
 use super::address_error::AddressError;
 use super::error::{BadAnswer, ConfigureError, QueryError};
 use super::exports::heard;
-use super::peer::Answer;
+use super::peer::{Answer, SendProxy};
 use super::scheme::Scheme;
 use super::target::{self, Target};
 use crate::framing::{self, ConfigFault, Framer, Selection};
@@ -117,7 +117,8 @@ impl Settings {
                 (self.target().map_err(QueryError::Address)?, self.selection().map_err(bad)?)
             }
         };
-        Ok(Answer { target, framing, protocol: self.protocol(upgrade) })
+        let (protocol, send_proxy) = (self.protocol(upgrade), SendProxy::AsConfigured);
+        Ok(Answer { target, framing, protocol, send_proxy })
     }
 
     pub(super) fn target(&self) -> Result<Target, AddressError> {

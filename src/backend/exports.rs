@@ -2,9 +2,12 @@
 #![allow(unsafe_code)] // C functions, on pointers that C hands over
 
 use super::error::{Refusal, RefusalStatus};
+use super::peer::SendProxy;
+use crate::proto::proxy::Version;
 use libc::{c_char, c_int, c_uint, size_t};
 use log::Level;
 use std::cell::RefCell;
+use std::ffi::{CStr, CString};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,8 +25,12 @@ struct Entry {
     ws: usize,
     first: *mut ws_http_header,
     count: usize,
+    /// What is known of the client, by its name.
+    properties: Vec<(&'static str, CString)>,
     /// What the plug-in refuses the client with, once it does.
     refusal: Option<Refusal>,
+    /// What it says of the PROXY header.
+    send_proxy: SendProxy,
 }
 
 // SAFETY: fields are read under the lock of `SHOWN`, from any thread, and the query's own removes
@@ -43,16 +50,33 @@ pub(super) struct Shown(usize);
 
 impl Shown {
     /// `fields` stay where they are until this is dropped.
-    pub(super) fn new(ws: &mut websocket, fields: &mut [ws_http_header]) -> Self {
+    pub(super) fn new(
+        ws: &mut websocket,
+        fields: &mut [ws_http_header],
+        properties: Vec<(&'static str, String)>,
+    ) -> Self {
         let ws = ptr::from_mut(ws) as usize;
         let (first, count) = (fields.as_mut_ptr(), fields.len());
-        shown().push(Entry { ws, first, count, refusal: None });
+        // None of them has a zero byte.
+        let c_string = |(name, value)| Some((name, CString::new::<String>(value).ok()?));
+        let properties = properties.into_iter().filter_map(c_string).collect();
+        let send_proxy = SendProxy::AsConfigured;
+        shown().push(Entry { ws, first, count, properties, refusal: None, send_proxy });
         Self(ws)
     }
 
     /// What the plug-in refused the client with, if it did.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         shown().iter_mut().find(|entry| entry.ws == self.0)?.refusal.take()
+    }
+}
+
+impl Shown {
+    /// What the plug-in said of the PROXY header.
+    pub(super) fn send_proxy(&self) -> SendProxy {
+        let shown = shown();
+        let entry = shown.iter().find(|entry| entry.ws == self.0);
+        entry.map(|entry| entry.send_proxy).unwrap_or_default()
     }
 }
 
@@ -103,6 +127,46 @@ pub unsafe extern "C" fn core_header(ws: *mut websocket, name: *const c_char) ->
         };
         fields.iter_mut().find(named).map_or(ptr::null_mut(), |field| field.value)
     })
+}
+
+/// For back ends, ours: what is known of the client whose `query` runs with this `ws`, by one of the
+/// names that the header lists; null if it is not known. The string stays until `query` returns.
+///
+/// # Safety
+/// `name` is null or a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn core_client(ws: *mut websocket, name: *const c_char) -> *const c_char {
+    if name.is_null() {
+        return ptr::null();
+    }
+    // SAFETY: a C string, as the caller says.
+    let name = unsafe { CStr::from_ptr(name) }.to_bytes();
+    let shown = shown();
+    let entry = shown.iter().find(|entry| entry.ws == ws as usize);
+    let named = |entry: &Entry| {
+        let mut properties = entry.properties.iter();
+        properties.find(|(own, _)| own.as_bytes() == name).map(|(_, value)| value.as_ptr())
+    };
+    entry.and_then(named).unwrap_or(ptr::null())
+}
+
+/// For back ends, ours: the peer that `query`, which runs with this `ws`, returns is sent a PROXY
+/// header of this version first, or with 0 none. Returns 0, or -1 for what cannot be.
+#[unsafe(no_mangle)]
+pub extern "C" fn core_send_proxy(ws: *mut websocket, version: c_int) -> c_int {
+    let version = match version {
+        0 => None,
+        1 => Some(Version::V1),
+        2 => Some(Version::V2),
+        _ => {
+            log::warn!("a plug-in wants a PROXY header of version {version}: not one of 0, 1, 2");
+            return -1;
+        }
+    };
+    let mut shown = shown();
+    let Some(entry) = shown.iter_mut().find(|entry| entry.ws == ws as usize) else { return -1 };
+    entry.send_proxy = SendProxy::Chosen(version);
+    0
 }
 
 /// For back ends, ours: refuses the client whose `query` runs with this `ws`. Returns 0, or -1 for

@@ -23,10 +23,11 @@ pub use address_error::AddressError;
 pub use error::{BadAnswer, ConfigureError, LoadError, Mistrust, QueryError};
 pub use error::{Refusal, RefusalStatus};
 pub use exports::{client_connect, client_register, core_log, core_refuse};
+pub use exports::{core_client, core_send_proxy};
 pub use exports::{core_header, core_header_at, core_header_count};
 pub use keys::{KEYS, Key};
 pub use load::load_framings;
-pub use peer::{Answer, Request};
+pub use peer::{Answer, Request, SendProxy};
 pub use scheme::{SCHEMES, Scheme, SchemeForm};
 pub use target::Target;
 

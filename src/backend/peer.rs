@@ -4,6 +4,7 @@ use super::target::Target;
 use crate::framing::Selection;
 use crate::proto::client_addr::ClientAddr;
 use crate::proto::handshake::Upgrade;
+use crate::proto::proxy::Version;
 use crate::slab::Loan;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -18,10 +19,38 @@ pub struct Request {
     pub socket: Option<OwnedFd>,
     /// Who the client is.
     pub client: ClientAddr,
+    /// The trusted proxy that it comes by, if it does.
+    pub proxy: Option<ClientAddr>,
     /// The listener that it came in by, as the log names it.
     pub listener: Arc<str>,
     /// The client's slot, where the plug-in sees all this.
     pub loan: Loan,
+}
+
+/// What a back end says of the PROXY header in front of a peer's stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SendProxy {
+    /// Nothing: it is as the operator configured.
+    #[default]
+    AsConfigured,
+    /// This one, or none.
+    Chosen(Option<Version>),
+}
+
+impl Request {
+    /// What is known of the client, by the names of `core_client`.
+    pub(super) fn properties(&self) -> Vec<(&'static str, String)> {
+        let text = |value: Option<&dyn ToString>| value.map(ToString::to_string);
+        let address = self.client.address();
+        let properties = [
+            ("address", text(address.ip().as_ref().map(|ip| ip as _))),
+            ("port", text(address.port().as_ref().map(|port| port as _))),
+            ("proxy", text(self.proxy.as_ref().map(|proxy| proxy as _))),
+            ("user", self.upgrade.user().map(str::to_owned)),
+            ("listener", Some(self.listener.to_string())),
+        ];
+        properties.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
 }
 
 /// A client's peer.
@@ -33,4 +62,6 @@ pub struct Answer {
     pub framing: Selection,
     /// Which of the offered subprotocols the bridge speaks.
     pub protocol: Option<usize>,
+    /// Whether it is told first who the client is.
+    pub send_proxy: SendProxy,
 }

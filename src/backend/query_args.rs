@@ -3,6 +3,7 @@
 
 use super::error::Refusal;
 use super::exports::Shown;
+use super::peer::SendProxy;
 use crate::proto::handshake::Upgrade;
 use crate::proto::http::Field;
 use crate::slab::Loan;
@@ -32,7 +33,12 @@ pub(super) struct QueryArgs<'a> {
 }
 
 impl<'a> QueryArgs<'a> {
-    pub(super) fn new(upgrade: &Upgrade, socket: c_int, loan: &'a mut Loan) -> Self {
+    pub(super) fn new(
+        upgrade: &Upgrade,
+        socket: c_int,
+        loan: &'a mut Loan,
+        properties: Vec<(&'static str, String)>,
+    ) -> Self {
         let ws = loan.websocket();
         let bytes = upgrade.bytes();
         let mut text = if bytes.len() > PEER_BUFFER_SIZE { bytes.to_vec() } else { Vec::new() };
@@ -61,7 +67,7 @@ impl<'a> QueryArgs<'a> {
         if !protocols.is_empty() {
             ws.protocol = protocols.as_mut_ptr();
         }
-        let shown = Some(Shown::new(ws, &mut fields));
+        let shown = Some(Shown::new(ws, &mut fields, properties));
         Self { loan, endpoint, protocols, _fields: fields, _text: text, shown }
     }
 
@@ -77,6 +83,11 @@ impl<'a> QueryArgs<'a> {
     /// What the plug-in refused the client with, if it did.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         self.shown.as_ref()?.refusal()
+    }
+
+    /// What it said of the PROXY header.
+    pub(super) fn send_proxy(&self) -> SendProxy {
+        self.shown.as_ref().map(Shown::send_proxy).unwrap_or_default()
     }
 
     /// The struct: the other arguments are what it says at first.

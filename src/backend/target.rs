@@ -89,6 +89,15 @@ impl Target {
         }
     }
 
+    /// Whether it is a server over a stream, whose connections begin with what we say.
+    #[must_use]
+    pub fn is_stream_server(&self) -> bool {
+        match self {
+            Self::Tcp { .. } | Self::UnixStream(_) => true,
+            Self::Udp { .. } | Self::UnixDatagram(_) | Self::FifoTx(_) | Self::FifoRx(_) => false,
+        }
+    }
+
     /// Refuses a relative path: a daemon's working directory is nobody's choice.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use super::error::{BadAnswer, ConfigureError, QueryError};
 use super::exports::heard;
 use super::object::{self, Functions};
-use super::peer::{Answer, Request};
+use super::peer::{Answer, Request, SendProxy};
 use super::query_args::QueryArgs;
 use super::scheme::Scheme;
 use super::target::{self, Target};
@@ -46,10 +46,11 @@ impl Vtable {
 
     /// Asks for a client's peer. The client's socket is closed and the loan empty afterwards.
     pub(super) fn query(&self, request: &mut Request) -> Result<Answer, QueryError> {
+        let properties = request.properties();
         let Request { upgrade, socket, loan, .. } = request;
         let socket = socket.take();
         let descriptor = socket.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        let mut args = QueryArgs::new(upgrade, descriptor, loan);
+        let mut args = QueryArgs::new(upgrade, descriptor, loan, properties);
         let (endpoint, protocols) = (args.endpoint(), args.protocols());
         let ws = args.websocket();
         // SAFETY: what [`Functions`] promise; the arguments hold what these pointers point to until
@@ -58,13 +59,13 @@ impl Vtable {
             let (protocol, headers, header) = (ws.protocol, ws.headers, ws.header.as_mut_ptr());
             (self.0.table().query)(endpoint, protocols, protocol, headers, header, ws)
         };
-        let refusal = args.refusal();
+        let (refusal, send_proxy) = (args.refusal(), args.send_proxy());
         drop(args);
         let returned = Returned(info);
         match refusal {
             // Also where a peer is named: a client that was refused is not let in by a slip.
             Some(refusal) => Err(QueryError::Refused(refusal)),
-            None => returned.read(protocols),
+            None => returned.read(protocols).map(|answer| Answer { send_proxy, ..answer }),
         }
     }
 
@@ -109,7 +110,7 @@ impl Returned {
         }
         let framing = self.framing()?;
         let protocol = Some(self.0.protocol).filter(|index| *index < offered);
-        Ok(Answer { target, framing, protocol })
+        Ok(Answer { target, framing, protocol, send_proxy: SendProxy::AsConfigured })
     }
 
     /// A framing of ours gets a text; a plug-in's gets the back end's own pointer back, which is

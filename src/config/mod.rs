@@ -27,6 +27,7 @@ use crate::access::{AccessList, PeerList, Rate, TrustedProxies};
 use crate::logging;
 use crate::proto::forwarded::ForwardedHeader;
 use crate::proto::origin::OriginPattern;
+use crate::proto::proxy;
 pub use args::{Command, from_args};
 pub use error::{ConfigError, Origin};
 pub use file::{from_file, is_core_key};
@@ -78,6 +79,10 @@ pub struct Config {
     pub forwarded_header: ForwardedHeader,
     /// Where that was written; none for the default.
     pub forwarded_header_origin: Option<Origin>,
+    /// The PROXY header that peers are sent, unless the back end says otherwise; none for none.
+    pub send_proxy: Option<proxy::Version>,
+    /// Where that was written.
+    pub send_proxy_origin: Option<Origin>,
     /// The users that may connect and the hashes of their passwords; none for everybody.
     pub auth_file: Option<PathBuf>,
     /// Where that was written.
@@ -158,6 +163,8 @@ impl Default for Config {
             proxies: TrustedProxies::default(),
             forwarded_header: ForwardedHeader::default(),
             forwarded_header_origin: None,
+            send_proxy: None,
+            send_proxy_origin: None,
             auth_file: None,
             auth_file_origin: None,
             explain_refusals: false,

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::proxies::{FORWARDED_HEADER, TRUSTED_PROXY};
+use super::proxies::{FORWARDED_HEADER, SEND_PROXY, TRUSTED_PROXY};
 use super::setting::{MAX_CLIENTS, Setting};
 use super::values::Zero;
 use crate::access::Verdict;
@@ -134,6 +134,13 @@ pub(super) const OPTIONS: &[Opt] = &[
         hint: "NAME",
         help: "Where trusted proxies say so: X-Forwarded-For, Forwarded or X-Real-IP",
         setting: Some(Setting::ForwardedHeader),
+    },
+    Opt {
+        short: "",
+        long: SEND_PROXY,
+        hint: "VERSION",
+        help: "Begin peers' streams with a PROXY header, v1 or v2, that says who the client is",
+        setting: Some(Setting::SendProxy),
     },
     Opt {
         short: "",

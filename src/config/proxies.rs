@@ -5,9 +5,11 @@ use super::words::PROXY_PROTOCOL;
 use super::{Config, ConfigError, Listen, ListenAddress, Origin};
 use crate::logging::Escaped;
 use crate::proto::forwarded::ForwardedHeader;
+use crate::proto::proxy::Version;
 
 pub(super) const TRUSTED_PROXY: &str = "trusted-proxy";
 pub(super) const FORWARDED_HEADER: &str = "forwarded-header";
+pub(super) const SEND_PROXY: &str = "send-proxy";
 
 /// Proxies that connect over Unix sockets, as nginx calls them `unix:`.
 const UNIX: &str = "unix";
@@ -40,6 +42,18 @@ pub(super) fn read_header(config: &mut Config, value: &str, origin: &Origin) -> 
         format!("'{}' is not {first}, {second} or {third}", Escaped(value))
     })?;
     config.forwarded_header_origin = Some(origin.clone());
+    Ok(())
+}
+
+/// Takes in what peers are sent.
+///
+/// # Errors
+/// What is wrong with it, and what would be right.
+pub(super) fn send(config: &mut Config, value: &str, origin: &Origin) -> Result<(), String> {
+    let known = Version::NAMES.iter().find(|(name, _)| *name == value);
+    let (_, version) = known.ok_or_else(|| format!("'{}' is not v1 or v2", Escaped(value)))?;
+    config.send_proxy = Some(*version);
+    config.send_proxy_origin = Some(origin.clone());
     Ok(())
 }
 

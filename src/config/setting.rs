@@ -29,6 +29,7 @@ pub(super) enum Setting {
     PeerAllow,
     TrustedProxy,
     ForwardedHeader,
+    SendProxy,
     AuthFile,
     /// `yes` or `no`; on the command line the flag alone is `yes`.
     Switch(fn(&mut Config) -> &mut bool),
@@ -73,7 +74,7 @@ impl Setting {
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
             Self::ForwardedHeader => Some(config.forwarded_header.name().into()),
             Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
-            Self::TrustedProxy => None,
+            Self::TrustedProxy | Self::SendProxy => None,
             Self::Backend | Self::BackendPair | Self::Switch(_) | Self::AuthFile => None,
         }
     }
@@ -113,6 +114,7 @@ impl Setting {
             Self::PeerAllow => config.peers.push(access::network(value)?),
             Self::TrustedProxy => proxies::trust(config, value)?,
             Self::ForwardedHeader => proxies::read_header(config, value, origin)?,
+            Self::SendProxy => proxies::send(config, value, origin)?,
             Self::Rate(field) => *field(config) = Some(access::rate(value)?),
             Self::Backend => {
                 let step = BackendStep::Load(filled(value)?.into());

@@ -468,6 +468,7 @@ fn sample(opt: &Opt) -> &'static str {
         Setting::Plugins => "/dir",
         Setting::TrustedProxy => "192.0.2.1",
         Setting::ForwardedHeader => "Forwarded",
+        Setting::SendProxy => "v2",
         Setting::AuthFile => "/users",
         Setting::Count(range, _) if !range.contains(&77) => "777",
         Setting::Port(_) | Setting::MaxConnections | Setting::Count(..) | Setting::Seconds(..) => {
@@ -485,6 +486,7 @@ fn every_option_is_a_flag_and_a_key() {
         config.plugins_origin = None;
         config.auth_file_origin = None;
         config.forwarded_header_origin = None;
+        config.send_proxy_origin = None;
         config
     };
     let mut seen = HashSet::new();

@@ -8,12 +8,13 @@ use super::liveness::after;
 use super::to_peer::PeerEncoding;
 use super::{Action, Arrived, Connection, Ending, Scratch};
 use crate::access::{Barred, NotAdmitted};
-use crate::backend::{Answer, QueryError};
+use crate::backend::{Answer, QueryError, SendProxy};
 use crate::framing::Framer;
 use crate::proto::client_addr::Address;
 use crate::proto::forwarded::{Located, locate};
 use crate::proto::handshake::{self, Upgrade};
 use crate::proto::http::Head;
+use crate::proto::proxy::Version;
 use crate::proto::summary::Summary;
 use crate::slab::Slot;
 
@@ -132,6 +133,18 @@ impl Connection {
     /// Why not.
     pub fn check_peer(&self, address: IpAddr) -> Result<(), Barred> {
         self.config.peers.check(address)
+    }
+
+    /// The version of the PROXY header that the peer, which is about to be told of its client, is sent,
+    /// and the name of the host that the client asked for.
+    #[must_use]
+    pub fn introduction(&self) -> Option<(Version, Option<&str>)> {
+        let Phase::Dialling(opening) = self.lifecycle.phase() else { return None };
+        let version = match opening.answer.send_proxy {
+            SendProxy::AsConfigured => self.config.send_proxy,
+            SendProxy::Chosen(version) => version,
+        };
+        Some((version?, opening.upgrade.host_name()))
     }
 
     /// None of the peer's addresses may be dialled.

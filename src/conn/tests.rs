@@ -6,7 +6,7 @@ use super::pump::Pump;
 use super::socket::{Endpoint, Ready, Socket};
 use super::*;
 use crate::access::NotAdmitted;
-use crate::backend::Answer;
+use crate::backend::{Answer, SendProxy};
 use crate::config::Deadlines;
 use crate::framing;
 use crate::slab::Slab;
@@ -42,6 +42,7 @@ fn opened(config: Config, framing: &str, slab: &Slab, scratch: &mut Scratch) -> 
         target: Target::Tcp { host: "peer.test".into(), port: 1 },
         framing: framing::by_name(framing).unwrap(),
         protocol: None,
+        send_proxy: SendProxy::AsConfigured,
     };
     connection.answered(upgrade, slot, Ok(answer), scratch);
     connection.connected(scratch);
@@ -82,6 +83,7 @@ fn a_session_begins_to_be_silent_when_it_is_bridged() {
         target: Target::Tcp { host: "peer.test".into(), port: 1 },
         framing: framing::by_name("binary").unwrap(),
         protocol: None,
+        send_proxy: SendProxy::AsConfigured,
     };
     connection.answered(upgrade, slot, Ok(answer), &mut scratch);
     connection.connected(&mut scratch);

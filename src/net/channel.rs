@@ -34,6 +34,10 @@ pub trait Channel: Socket {
     /// # Errors
     /// The system refuses.
     fn keep_alive(&self, interval: Duration) -> Result<()>;
+    /// Where our end of a connection is, if it has an IP address.
+    fn local_address(&self) -> Option<SocketAddr> {
+        None
+    }
     /// A second descriptor of a client's socket.
     ///
     /// # Errors

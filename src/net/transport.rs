@@ -97,6 +97,13 @@ impl Channel for Transport {
         }
     }
 
+    fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok(),
+            _ => None,
+        }
+    }
+
     /// Of a client's: TCP, or Unix.
     fn duplicate(&self) -> Result<OwnedFd> {
         match self {

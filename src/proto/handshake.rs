@@ -7,6 +7,7 @@ mod tests;
 
 use std::ffi::CStr;
 use std::mem;
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use base64::Engine;
@@ -94,6 +95,17 @@ impl Upgrade {
     pub fn fields(&self) -> impl ExactSizeIterator<Item = (&CStr, &CStr)> {
         let text = &self.text;
         self.fields.iter().map(move |field| (c_str(text, field.name), c_str(text, field.value)))
+    }
+
+    /// The name of the host that the client asked for, without the port; none if it is an address.
+    pub fn host_name(&self) -> Option<&str> {
+        let is_host = |name: &CStr| name.to_bytes().eq_ignore_ascii_case(b"host");
+        let (_, value) = self.fields().find(|(name, _)| is_host(name))?;
+        let host = value.to_str().ok()?;
+        let name = host.split_once(':').map_or(host, |(name, _)| name);
+        let is_name =
+            !name.is_empty() && !name.starts_with('[') && name.parse::<Ipv4Addr>().is_err();
+        is_name.then_some(name)
     }
 
     /// The buffer behind all the strings.

@@ -3,6 +3,7 @@
 //! Both versions of HAProxy's `proxy-protocol.txt`, whose sections are meant here: version 1 is a
 //! line of text (§2.1), version 2 is binary (§2.2).
 
+mod encode;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::client_addr::Address;
+pub use encode::{AUTHORITY, Introduction, Version};
 
 /// The longest header that is taken, bytes, as nginx has it: one of version 2 with TLVs for all
 /// that is defined is a tenth of it. The protocol itself would allow 65,551.

@@ -69,6 +69,7 @@ impl<S: System> Session<S> {
                 upgrade,
                 socket: Some(socket),
                 client: self.address,
+                proxy: self.proxy(),
                 listener: Arc::clone(&self.entrance.name),
                 loan: slot.lend(),
             };
@@ -218,8 +219,8 @@ impl<S: System> Session<S> {
         }
     }
 
-    fn won(&mut self, peer: S::Transport, socket: usize, context: &mut Context<S>) {
-        if let Err(error) = peer.set_nodelay() {
+    fn won(&mut self, mut peer: S::Transport, socket: usize, context: &mut Context<S>) {
+        if let Err(error) = peer.set_nodelay().and_then(|()| self.introduce(&mut peer)) {
             return self.not_connected(&error, context);
         }
         self.set_peer(peer, socket);
@@ -229,7 +230,8 @@ impl<S: System> Session<S> {
     /// A peer that needs no race is there.
     fn connected(&mut self, mut peer: S::Transport, context: &mut Context<S>) {
         let token = session::token(self.key, FIRST_PEER);
-        if let Err(error) = context.system.watch(&mut peer, token) {
+        let watched = context.system.watch(&mut peer, token);
+        if let Err(error) = watched.and_then(|()| self.introduce(&mut peer)) {
             return self.not_connected(&error, context);
         }
         self.set_peer(peer, FIRST_PEER);

@@ -4,7 +4,7 @@
 //! for the request head.
 
 use std::fmt::Display;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 
 use log::{debug, info};
@@ -16,9 +16,10 @@ use crate::access::NotAdmitted;
 use crate::conn::Arrived;
 use crate::conn::socket::Socket;
 use crate::logging::Escaped;
-use crate::proto::client_addr::ClientAddr;
+use crate::net::Channel;
+use crate::proto::client_addr::{Address, ClientAddr};
 use crate::proto::forwarded::Located;
-use crate::proto::proxy::{self, Progress, ProxyError, Subject};
+use crate::proto::proxy::{self, Introduction, Progress, ProxyError, Subject};
 
 impl<S: System> Session<S> {
     /// Its client is a trusted proxy, which begins with a PROXY header or not.
@@ -134,6 +135,30 @@ impl<S: System> Session<S> {
         let Some(place) = &mut self.place else { return Ok(()) };
         let config = Rc::clone(self.connection.config());
         context.admission.identify(place, &self.address, &config, context.scratch.now)
+    }
+
+    /// Tells a peer who its client is before anything else, where the operator or the back end wants that.
+    ///
+    /// # Errors
+    /// The peer does not take it, in one piece: others may count on that (§2 of the protocol), and what
+    /// a fresh connection takes is more.
+    pub(super) fn introduce(&self, peer: &mut S::Transport) -> io::Result<()> {
+        let Some((version, host)) = self.connection.introduction() else { return Ok(()) };
+        if !self.target.as_ref().is_some_and(|target| target.is_stream_server()) {
+            info!("{self}: the peer takes no stream, and so no PROXY header");
+            return Ok(());
+        }
+        let found = self.proxied.as_ref().and_then(|proxied| proxied.destination);
+        let own = || self.client.local_address().map(Address::from);
+        let destination = found.or_else(own).unwrap_or(Address::Unix);
+        let authority = host.map(|host| (proxy::AUTHORITY, host.as_bytes()));
+        let source = self.address.address();
+        let introduction = Introduction { source, destination, tlvs: authority.as_slice() };
+        let header = introduction.encode(version);
+        match peer.write(&[IoSlice::new(&header)], false)? {
+            taken if taken == header.len() => Ok(()),
+            _ => Err(io::Error::new(ErrorKind::WriteZero, "it does not take the PROXY header")),
+        }
     }
 
     /// Closes without an answer, which would not be understood, and says why.

@@ -65,6 +65,7 @@ pub struct Ended {
 /// What keeps it from starting.
 pub fn start(mut config: Config) -> Result<Started, StartError> {
     let mut backend = set_up_backend(&config)?;
+    check_send_proxy(&config, &backend)?;
     let passwords = read_passwords(&config)?;
     let remark = fit_descriptors(&mut config)?;
     let started = backend.allow_threads(config.query_threads);
@@ -193,6 +194,18 @@ fn read_passwords(config: &Config) -> Result<Option<Passwords>, StartError> {
         None => StartError::Configuration(problem),
     })?;
     Ok(Some(read))
+}
+
+/// # Errors
+/// A PROXY header is to be sent, and the only peer there is takes no stream.
+fn check_send_proxy(config: &Config, backend: &Backend) -> Result<(), StartError> {
+    let target = backend.only_target().filter(|target| !target.is_stream_server());
+    match (&config.send_proxy_origin, target) {
+        (Some(origin), Some(target)) => Err(StartError::Configuration(format!(
+            "{origin}: {target} takes no PROXY header: that is for tcp:// and unix:// peers"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A server on loopback trusts who reaches it, as a rule; and any page in a browser reaches us.

@@ -10,6 +10,8 @@
  *   /thread    which thread this is
  *   /port      the peer at the service that was configured
  *   /log       with -DALL: lines for the daemon's log
+ *   /client    with -DALL: what is known of the client
+ *   /proxy/N   with -DALL: has the peer sent a PROXY header of this version
  *   /keep      nothing; what was kept of the connection before is looked at
  *   /slow      takes a second, and looks whether anybody else touched the connection meanwhile
  */
@@ -167,6 +169,29 @@ static void refuse(const char* how, websocket* ws) {
 }
 #endif
 
+#ifdef ALL
+static void say_client(websocket* ws) {
+	static websocket other;
+	static const char* const names[] = {"address", "port", "proxy", "user", "listener", "Address", ""};
+	char list[1024] = "";
+	size_t n;
+
+	for(n = 0; n < sizeof(names) / sizeof(*names); n++) {
+		const char* value = core_client(ws, names[n]);
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), " %s=%s", names[n],
+			value ? value : "(none)");
+	}
+	say("client other=%d null=%d kept=%d:%s", core_client(&other, "address") == NULL,
+		core_client(ws, NULL) == NULL, kept == ws || core_client(kept, "address") == NULL, list);
+}
+
+static void choose_proxy(const char* version, websocket* ws) {
+	static websocket other;
+
+	say("proxy outside=%d own=%d", core_send_proxy(&other, 1), core_send_proxy(ws, atoi(version)));
+}
+#endif
+
 static void take_time(char* endpoint, websocket* ws) {
 	websocket* before = malloc(sizeof(*before));
 
@@ -202,6 +227,12 @@ ws_peer_info query(char* endpoint, size_t protocols, char** protocol, size_t hea
 	}
 	if(!strncmp(endpoint, "/refuse/", 8)) {
 		refuse(endpoint + 8, ws);
+	}
+	if(!strcmp(endpoint, "/client")) {
+		say_client(ws);
+	}
+	if(!strncmp(endpoint, "/proxy/", 7)) {
+		choose_proxy(endpoint + 7, ws);
 	}
 	if(!strcmp(endpoint, "/log")) {
 		write_log();

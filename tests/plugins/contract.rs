@@ -125,6 +125,52 @@ fn back_ends_may_say_why() {
     assert_eq!(echo.dials(), 0);
 }
 
+/// Ours: who the client is, as a trusted proxy says it, and what else is known of it.
+#[test]
+fn back_ends_may_ask_who_the_client_is() {
+    let echo = Peer::echo();
+    let arguments = ["--trusted-proxy", "127.0.0.1"];
+    let daemon = contracted("client", &["-DALL".into()], &address(&echo), &arguments);
+    let (_, _session) = said(&daemon, "/thread", &[], "thread");
+    let (line, _) = said(&daemon, "/client", &[("X-Forwarded-For", "2001:db8::7")], "client");
+    let (before, after) = line.split_once(" proxy=127.0.0.1:").unwrap();
+    let expected = "contract: client other=1 null=1 kept=1: address=2001:db8::7 port=(none)";
+    assert_eq!(before, expected);
+    let listener =
+        format!(" user=(none) listener=127.0.0.1:{} Address=(none) =(none)", daemon.port());
+    assert_eq!(after.trim_start_matches(|c: char| c.is_ascii_digit()), listener);
+    let daemon = contracted("client-itself", &["-DALL".into()], &address(&echo), &[]);
+    let (_, _session) = said(&daemon, "/thread", &[], "thread");
+    let (line, _) = said(&daemon, "/client", &[("X-Forwarded-For", "2001:db8::7")], "client");
+    assert!(line.contains(": address=127.0.0.1 port="), "{line}");
+    assert!(line.contains(" proxy=(none) user=(none) "), "{line}");
+}
+
+/// Ours: a back end says which PROXY header a peer gets, whatever the operator's default is.
+#[test]
+fn back_ends_may_have_a_peer_told_who_the_client_is() {
+    let (peer, received) = Peer::sink();
+    let arguments = ["--send-proxy", "v1"];
+    let daemon = contracted("proxy", &["-DALL".into()], &address(&peer), &arguments);
+    for (endpoint, answer, header) in [
+        ("/", "", &b"PROXY TCP4 127.0.0.1 127.0.0.1 "[..]),
+        ("/proxy/0", "own=0", b""),
+        ("/proxy/1", "own=0", b"PROXY TCP4 127.0.0.1 127.0.0.1 "),
+        ("/proxy/2", "own=0", b"\r\n\r\n\0\r\nQUIT\n\x21\x11"),
+        ("/proxy/3", "own=-1", b"PROXY TCP4 127.0.0.1 127.0.0.1 "),
+    ] {
+        let mut client = connect(&daemon, &request(endpoint, &[]));
+        client.close_now();
+        let head = received.recv_timeout(PATIENCE).unwrap().head;
+        assert_eq!(&head[..header.len()], header, "{endpoint}");
+        assert_eq!(head.is_empty(), header.is_empty(), "{endpoint}");
+        if !answer.is_empty() {
+            daemon.wait_for_log(&format!("contract: proxy outside=-1 {answer}"));
+        }
+    }
+    daemon.wait_for_log("a plug-in wants a PROXY header of version 3: not one of 0, 1, 2");
+}
+
 #[test]
 fn a_back_end_refuses_with_no_other_status() {
     let echo = Peer::echo();

@@ -1,5 +1,6 @@
 //! Back ends: who is the peer of a client?
 
+use std::ffi::CStr;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::BorrowedFd;
@@ -41,6 +42,7 @@ pub struct Client<'a> {
     protocols: Vec<&'a [u8]>,
     headers: Vec<(&'a [u8], &'a [u8])>,
     socket: Option<BorrowedFd<'a>>,
+    properties: Vec<(Vec<u8>, &'a [u8])>,
     refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
@@ -56,6 +58,7 @@ impl<'a> Client<'a> {
             protocols: protocols.to_vec(),
             headers: headers.to_vec(),
             socket: None,
+            properties: Vec::new(),
             refusal: Arc::default(),
         }
     }
@@ -63,6 +66,21 @@ impl<'a> Client<'a> {
     /// The same client with its socket.
     pub(crate) fn with_socket(self, socket: Option<BorrowedFd<'a>>) -> Self {
         Self { socket, ..self }
+    }
+
+    /// The same client, of which something more is known; the core says it by itself.
+    #[must_use]
+    pub fn with_property(mut self, name: &CStr, value: &'a [u8]) -> Self {
+        self.properties.push((name.to_bytes().to_vec(), value));
+        self
+    }
+
+    /// What else is known of the client: its `address` and `port`, as verified proxies say them, the
+    /// `proxy` that it comes by, its name as a `user`, the `listener` where it came in. None for what is
+    /// not known, or where the core does not say.
+    pub fn property(&self, name: &str) -> Option<&'a [u8]> {
+        let mut properties = self.properties.iter();
+        properties.find(|(own, _)| own == name.as_bytes()).map(|(_, value)| *value)
     }
 
     /// The request target as sent, with its query string.
@@ -92,7 +110,8 @@ impl<'a> Client<'a> {
         pairs.filter_map(split_pair).find(|&(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// The client's address, as the kernel knows it: a proxy's, if there is one in between.
+    /// The client's address, as the kernel knows it: a proxy's, if there is one in between. Who the client
+    /// is then, [`property`](Self::property) says.
     ///
     /// # Errors
     /// The kernel's, or `NotConnected` where there is no socket, as in tests.
@@ -179,6 +198,7 @@ pub struct Peer {
     pub(crate) framing: Option<Vec<u8>>,
     pub(crate) framing_config: Option<Vec<u8>>,
     pub(crate) protocol: Option<usize>,
+    pub(crate) send_proxy: Option<u8>,
 }
 
 impl Peer {
@@ -191,6 +211,7 @@ impl Peer {
             framing: None,
             framing_config: None,
             protocol: None,
+            send_proxy: None,
         }
     }
 
@@ -211,6 +232,13 @@ impl Peer {
     #[must_use]
     pub fn framing_config(self, config: impl Into<Vec<u8>>) -> Self {
         Self { framing_config: Some(config.into()), ..self }
+    }
+
+    /// The version of the PROXY header, 1 or 2, that the peer is sent before anything else, or 0 for none,
+    /// whatever the operator's `--send-proxy` says.
+    #[must_use]
+    pub fn send_proxy(self, version: u8) -> Self {
+        Self { send_proxy: Some(version), ..self }
     }
 
     /// The subprotocol agreed on, as an index into [`Client::protocols`]; none when not given.
@@ -243,6 +271,13 @@ mod tests {
         client.clone().refuse(Refusal::too_many("slowly").retry_after(3));
         let expected = Refusal { status: 429, reason: "slowly".into(), retry_after: 3 };
         assert_eq!(client.refusal(), Some(expected));
+    }
+
+    #[test]
+    fn what_else_is_known() {
+        let client = Client::new(b"/", &[], &[]).with_property(c"address", b"192.0.2.1");
+        assert_eq!(client.property("address"), Some(&b"192.0.2.1"[..]));
+        assert_eq!((client.property("Address"), client.property("user")), (None, None));
     }
 
     #[test]

@@ -17,6 +17,8 @@ type CoreRegisterEncoder = unsafe extern "C" fn(*const c_char, ws_encoder) -> c_
 type CoreHeaderCount = unsafe extern "C" fn(*const websocket) -> usize;
 type CoreHeaderAt = unsafe extern "C" fn(*const websocket, usize) -> *const ws_http_header;
 type CoreRefuse = unsafe extern "C" fn(*const websocket, c_int, *const c_char, c_uint) -> c_int;
+type CoreClient = unsafe extern "C" fn(*const websocket, *const c_char) -> *const c_char;
+type CoreSendProxy = unsafe extern "C" fn(*const websocket, c_int) -> c_int;
 type CoreLog = unsafe extern "C" fn(c_int, *const c_char);
 
 /// Whether a framing function is registered under that name.
@@ -91,6 +93,34 @@ pub(crate) unsafe fn refuse(
     let Some(refuse) = refuse else { return false };
     // SAFETY: the caller's promise; the reason ends in NUL and is copied.
     unsafe { refuse(ws, status.into(), reason.as_ptr(), retry_after) == 0 }
+}
+
+/// What is known of the client that `query` was handed; null where the core does not know it, or does
+/// not say.
+///
+/// # Safety
+/// `ws` is what `query` was handed, and the call has not returned; nor has it while the string is read.
+pub(crate) unsafe fn client(ws: *const websocket, name: &CStr) -> *const c_char {
+    static CLIENT: OnceLock<Option<CoreClient>> = OnceLock::new();
+    // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
+    let client = CLIENT.get_or_init(|| symbol(c"core_client").map(|at| unsafe { transmute(at) }));
+    let Some(client) = client else { return null() };
+    // SAFETY: the caller's promise; the name ends in NUL and is not kept.
+    unsafe { client(ws, name.as_ptr()) }
+}
+
+/// Says which PROXY header the peer of the client that `query` was handed is sent; `false` where the core
+/// cannot send any.
+///
+/// # Safety
+/// `ws` is what `query` was handed, and the call has not returned.
+pub(crate) unsafe fn send_proxy(ws: *const websocket, version: c_int) -> bool {
+    static SEND: OnceLock<Option<CoreSendProxy>> = OnceLock::new();
+    // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
+    let send = SEND.get_or_init(|| symbol(c"core_send_proxy").map(|at| unsafe { transmute(at) }));
+    let Some(send) = send else { return false };
+    // SAFETY: the caller's promise.
+    unsafe { send(ws, version) == 0 }
 }
 
 /// Whether lines go to the core's log, and nowhere else.

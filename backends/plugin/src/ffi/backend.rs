@@ -16,6 +16,9 @@ use websocksy_abi::{
 /// Where a shared object keeps its one back end: read by `query`, written by the others.
 pub type Slot<B> = RwLock<Option<B>>;
 
+/// The names that the header lists at `core_client`.
+const PROPERTIES: [&CStr; 5] = [c"address", c"port", c"proxy", c"user", c"listener"];
+
 /// `configure`'s answer when a key was refused.
 const REFUSED: u64 = 1;
 
@@ -84,6 +87,13 @@ pub unsafe fn query<B: Backend>(
     let found = guarded(|| {
         let slot = slot.read().unwrap_or_else(PoisonError::into_inner);
         let peer = slot.as_ref()?.query(&client)?;
+        if let Some(version) = peer.send_proxy {
+            // SAFETY: `ws` is what the core handed us, and this call has not returned.
+            let will_be = unsafe { host::send_proxy(ws, version.into()) };
+            if !will_be && version != 0 {
+                log_for::<B>("this core sends no PROXY header");
+            }
+        }
         peer_info(&peer, protocols).map_err(|reason| log_for::<B>(&reason)).ok()
     });
     if let Some(refusal) = client.refusal() {
@@ -136,7 +146,15 @@ unsafe fn client<'a>(
     // SAFETY: the core keeps the socket open during the call.
     let socket = fd.map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
     // SAFETY: the endpoint ends in NUL.
-    Client::new(unsafe { bytes(endpoint) }, &protocols, &headers).with_socket(socket)
+    let client = Client::new(unsafe { bytes(endpoint) }, &protocols, &headers).with_socket(socket);
+    PROPERTIES.iter().fold(client, |client, name| {
+        // SAFETY: the caller's promise: `query` has not returned, nor will it while the client is there.
+        match unsafe { host::client(ws, name) } {
+            value if value.is_null() => client,
+            // SAFETY: the core's string, which ends in NUL and stays until `query` returns.
+            value => client.with_property(name, unsafe { bytes(value) }),
+        }
+    })
 }
 
 /// An array of the core; null is an empty one.

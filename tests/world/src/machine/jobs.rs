@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Result};
 use std::sync::Arc;
 
-use websocksy::backend::{Answer, QueryError, Request};
+use websocksy::backend::{Answer, QueryError, Request, SendProxy};
 use websocksy::framing;
 use websocksy::proto::handshake::Upgrade;
 use websocksy::reactor::{Done, Key, LookedUp, Ticket, Workers};
@@ -128,7 +128,7 @@ impl State {
         let target = self.target(client);
         self.clients[client].target = Some(target.clone());
         let framing = framing::by_name("binary").expect("a framing of ours");
-        Ok(Answer { target, framing, protocol: None })
+        Ok(Answer { target, framing, protocol: None, send_proxy: SendProxy::AsConfigured })
     }
 
     fn resolve(&mut self, name: &str) -> LookedUp {

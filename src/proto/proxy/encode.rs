@@ -1,0 +1,196 @@
+//! The header that a peer is sent.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use super::{FIXED, LONGEST, SIGNATURE, TCP4, TCP6, UNSPECIFIED};
+use crate::proto::client_addr::Address;
+
+/// How a header is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// A line of text (§2.1).
+    V1,
+    /// Binary, with TLVs (§2.2).
+    V2,
+}
+
+impl Version {
+    /// Both, and their names.
+    pub const NAMES: [(&'static str, Self); 2] = [("v1", Self::V1), ("v2", Self::V2)];
+}
+
+/// What a peer is told of a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Introduction<'a> {
+    /// Where the client is.
+    pub source: Address,
+    /// Where it connected to.
+    pub destination: Address,
+    /// What only version 2 says, by type (§2.2). One that would make the header longer than
+    /// [`LONGEST`] is left out.
+    pub tlvs: &'a [(u8, &'a [u8])],
+}
+
+/// The host that the client asked for (§2.2.2).
+pub const AUTHORITY: u8 = 0x02;
+/// The type of a TLV and its length, bytes.
+const TLV_HEAD: usize = 3;
+
+/// Version 2, and the command for a client's connection (§2.2).
+const PROXY: u8 = 0x21;
+
+impl Introduction<'_> {
+    /// The header.
+    #[must_use]
+    pub fn encode(&self, version: Version) -> Vec<u8> {
+        match version {
+            Version::V1 => self.line(),
+            Version::V2 => self.binary(),
+        }
+    }
+
+    fn line(&self) -> Vec<u8> {
+        let Some((source, destination)) = self.ends() else { return b"PROXY UNKNOWN\r\n".to_vec() };
+        let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
+        let [from, to] = [source, destination].map(|end| Text(end.ip()));
+        let (port, other) = (source.port(), destination.port());
+        format!("PROXY {family} {from} {to} {port} {other}\r\n").into_bytes()
+    }
+
+    fn binary(&self) -> Vec<u8> {
+        let mut header = SIGNATURE.to_vec();
+        header.push(PROXY);
+        let mut body = Vec::new();
+        match self.ends() {
+            None => header.push(UNSPECIFIED),
+            Some((source, destination)) => {
+                header.push(if source.is_ipv4() { TCP4 } else { TCP6 });
+                for end in [source, destination] {
+                    match end.ip() {
+                        IpAddr::V4(v4) => body.extend(v4.octets()),
+                        IpAddr::V6(v6) => body.extend(v6.octets()),
+                    }
+                }
+                body.extend([source, destination].iter().flat_map(|end| end.port().to_be_bytes()));
+            }
+        }
+        for (kind, value) in self.tlvs {
+            let Ok(length) = u16::try_from(value.len()) else { continue };
+            if FIXED + body.len() + TLV_HEAD + value.len() > LONGEST {
+                continue;
+            }
+            body.push(*kind);
+            body.extend(length.to_be_bytes());
+            body.extend(*value);
+        }
+        let length = u16::try_from(body.len()).unwrap_or(u16::MAX); // it has less than LONGEST
+        header.extend(length.to_be_bytes());
+        header.extend(body);
+        header
+    }
+
+    /// Both ends in one family, for a header has but one: IPv4 beside IPv6 is written in IPv6 form. None
+    /// of a client without an IP address; a destination without one is nowhere.
+    fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let Address::Tcp(source) = self.source else { return None };
+        let destination = match self.destination {
+            Address::Tcp(destination) => destination,
+            Address::Unix if source.is_ipv4() => SocketAddr::from(([0; 4], 0)),
+            Address::Unix => SocketAddr::from(([0_u16; 8], 0)),
+        };
+        if source.is_ipv4() == destination.is_ipv4() {
+            return Some((source, destination));
+        }
+        Some((mapped(source), mapped(destination)))
+    }
+}
+
+/// In IPv6 form (RFC 4291 §2.5.5.2).
+fn mapped(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    SocketAddr::new(ip.into(), address.port())
+}
+
+/// An address as a line has it. Of one in IPv6 form readers may expect hexadecimal digits only (§2.1).
+struct Text(IpAddr);
+
+impl std::fmt::Display for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let is_mapped = |v6: &Ipv6Addr| v6.to_ipv4_mapped().is_some();
+        match self.0 {
+            IpAddr::V6(v6) if is_mapped(&v6) => {
+                let [.., high, low] = v6.segments();
+                write!(f, "::ffff:{high:x}:{low:x}")
+            }
+            ip => ip.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Header, Progress, Subject, parse};
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        if text == "unix" { Address::Unix } else { text.parse::<SocketAddr>().unwrap().into() }
+    }
+
+    #[test]
+    fn lines() {
+        for (source, destination, line) in [
+            ("192.0.2.1:1", "198.51.100.2:443", "TCP4 192.0.2.1 198.51.100.2 1 443"),
+            ("[2001:db8::1]:1", "[::1]:2", "TCP6 2001:db8::1 ::1 1 2"),
+            ("192.0.2.1:1", "[::1]:2", "TCP6 ::ffff:c000:201 ::1 1 2"),
+            ("[::1]:1", "192.0.2.1:2", "TCP6 ::1 ::ffff:c000:201 1 2"),
+            ("192.0.2.1:0", "unix", "TCP4 192.0.2.1 0.0.0.0 0 0"),
+            ("[::1]:1", "unix", "TCP6 ::1 :: 1 0"),
+            ("unix", "192.0.2.1:2", "UNKNOWN"),
+        ] {
+            let [source, destination] = [source, destination].map(address);
+            let introduction = Introduction { source, destination, tlvs: &[(AUTHORITY, b"h")] };
+            let expected = format!("PROXY {line}\r\n");
+            assert_eq!(introduction.encode(Version::V1), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was_meant() {
+        let all = ["192.0.2.1:1", "[2001:db8::1]:65535", "unix", "192.0.2.7:0"].map(address);
+        for (source, destination) in all.iter().flat_map(|from| all.map(|to| (*from, to))) {
+            for version in [Version::V1, Version::V2] {
+                let introduction = Introduction { source, destination, tlvs: &[] };
+                let bytes = introduction.encode(version);
+                let Ok(Progress::Whole(Header { length, subject })) = parse(&bytes) else {
+                    panic!("{bytes:?}")
+                };
+                assert_eq!(length, bytes.len());
+                match (subject, source) {
+                    (Subject::Unknown, Address::Unix) => {}
+                    (Subject::Client { source: read, destination: to }, source) => {
+                        assert_eq!(read, source);
+                        assert!(to == destination || destination == Address::Unix);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tlvs_follow_the_addresses() {
+        let [source, destination] = ["192.0.2.1:1", "198.51.100.2:443"].map(address);
+        let long = [0; LONGEST];
+        let tlvs: &[(u8, &[u8])] = &[(AUTHORITY, b"here"), (9, &long), (0xe0, b"")];
+        let bytes = Introduction { source, destination, tlvs }.encode(Version::V2);
+        assert_eq!(bytes[14..16], [0, 12 + 7 + 3]);
+        assert_eq!(bytes[28..], *b"\x02\0\x04here\xe0\0\0");
+        let whole = Introduction { source, destination, tlvs: &[(9, &long[31..])] };
+        let bytes = whole.encode(Version::V2);
+        assert_eq!(bytes.len(), LONGEST);
+        assert!(matches!(parse(&bytes), Ok(Progress::Whole(_))));
+    }
+}
