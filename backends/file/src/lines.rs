@@ -1,4 +1,4 @@
-//! Lines of `peer subprotocol [framing [framing-config]]`.
+//! Lines of `peer [send-proxy=VERSION] subprotocol [framing [framing-config]]`.
 
 use websocksy_plugin::Peer;
 
@@ -6,6 +6,8 @@ use websocksy_plugin::Peer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Line<'a> {
     address: &'a [u8],
+    /// The value of the option `send-proxy`.
+    send_proxy: Option<&'a [u8]>,
     /// A subprotocol, `*` for whichever is offered first, or none.
     protocol: Option<&'a [u8]>,
     framing: Option<&'a [u8]>,
@@ -41,10 +43,27 @@ fn parse(line: &[u8]) -> Option<Line<'_>> {
     if address.starts_with(b"#") {
         return None;
     }
+    // No subprotocol has such a name: `=` is no character of a token (RFC 9110 §5.6.2).
+    let option =
+        field(rest).and_then(|(option, rest)| Some((option.strip_prefix(SEND_PROXY)?, rest)));
+    let (send_proxy, rest) = option.map_or((None, rest), |(value, rest)| (Some(value), rest));
     let (protocol, rest) = field(rest).unzip();
     let (framing, rest) = rest.and_then(field).unzip();
     let config = rest.map(trimmed).filter(|config| !config.is_empty());
-    Some(Line { address, protocol, framing, config })
+    Some(Line { address, send_proxy, protocol, framing, config })
+}
+
+/// The option of a peer, and what stands before its value.
+const SEND_PROXY: &[u8] = b"send-proxy=";
+
+/// The version of the PROXY header that a peer is sent; 0 for none.
+fn version(value: &[u8]) -> Option<u8> {
+    match value {
+        b"no" => Some(0),
+        b"v1" => Some(1),
+        b"v2" => Some(2),
+        _ => None,
+    }
 }
 
 /// The first field of a text, and what follows it.
@@ -85,6 +104,10 @@ impl<'a> Line<'a> {
             let name = String::from_utf8_lossy(name);
             return Some(format!("no framing function is called {name:?}"));
         }
+        if let Some(value) = self.send_proxy.filter(|value| version(value).is_none()) {
+            let value = String::from_utf8_lossy(value);
+            return Some(format!("send-proxy={value:?} is not v1, v2 or no"));
+        }
         let strings = [Some(self.address), self.config];
         let zero = strings.into_iter().flatten().any(|string| string.contains(&0));
         zero.then(|| "there is a zero byte in it".into())
@@ -92,6 +115,8 @@ impl<'a> Line<'a> {
 
     fn peer(&self, agreed: Option<usize>) -> Peer {
         let peer = Peer::new(self.address);
+        let send_proxy = self.send_proxy.and_then(version);
+        let peer = send_proxy.into_iter().fold(peer, Peer::send_proxy);
         let peer = self.framing.into_iter().fold(peer, Peer::framing);
         let peer = self.config.into_iter().fold(peer, Peer::framing_config);
         agreed.into_iter().fold(peer, Peer::protocol)
@@ -118,7 +143,7 @@ mod tests {
     #[test]
     fn the_fields_of_a_line() {
         let peer = || Peer::new("tcp://h:1");
-        let cases: [(&str, Option<Peer>); 20] = [
+        let cases: [(&str, Option<Peer>); 26] = [
             ("", None),
             ("  \t ", None),
             ("\r", None),
@@ -141,6 +166,12 @@ mod tests {
             ),
             ("tcp://h:1 a\u{c}b\rc auto", Some(peer().framing("auto"))), // no blanks
             ("tcp://h:1 # auto", Some(peer().framing("auto"))), // a subprotocol's name, RFC 9110 §5.6.2
+            ("tcp://h:1 send-proxy=v2", Some(peer().send_proxy(2))),
+            ("tcp://h:1 send-proxy=v1 a auto", Some(peer().send_proxy(1).framing("auto"))),
+            ("tcp://h:1 send-proxy=no a", Some(peer().send_proxy(0))),
+            ("tcp://h:1 a send-proxy=v2", None),
+            ("tcp://h:1 send-proxy=v3 a", None),
+            ("tcp://h:1 send-proxy= a", None),
             ("tcp://h:1 a nosuch", None),
             ("tcp://h:1 a Auto", None),
             ("tcp://\0h:1 a", None),

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use websocksy_plugin::Client;
 
 /// What an error says would be right.
-const VARIABLES: &str = "there are %endpoint%, %cookie:NAME% and %header:NAME%";
+const VARIABLES: &str = "there are %endpoint%, %query:NAME%, %cookie:NAME%, %header:NAME%, \
+    %client:address% and %user%";
 
 /// An expression such as `users/%cookie:session%.txt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,9 @@ enum Part {
     Endpoint,
     Cookie(Vec<u8>),
     Header(Vec<u8>),
+    Query(Vec<u8>),
+    Address,
+    User,
 }
 
 impl FromStr for Template {
@@ -49,6 +53,9 @@ fn variable(name: &str) -> Result<Part, String> {
         None if name == "endpoint" => Ok(Part::Endpoint),
         Some(("cookie", name)) if !name.is_empty() => Ok(Part::Cookie(name.into())),
         Some(("header", name)) if !name.is_empty() => Ok(Part::Header(name.into())),
+        Some(("query", name)) if !name.is_empty() => Ok(Part::Query(name.into())),
+        Some(("client", "address")) => Ok(Part::Address),
+        None if name == "user" => Ok(Part::User),
         _ => Err(format!("unknown variable %{}%; {VARIABLES}", name.escape_debug())),
     }
 }
@@ -62,6 +69,9 @@ impl Template {
             Part::Endpoint => Some(path_of(client.endpoint()).to_vec()),
             Part::Cookie(name) => client.cookie(name).map(<[u8]>::to_vec),
             Part::Header(name) => client.header(name).map(<[u8]>::to_vec),
+            Part::Query(name) => parameter(client.endpoint(), name),
+            Part::Address => client.property("address").map(<[u8]>::to_vec),
+            Part::User => client.property("user").map(<[u8]>::to_vec),
         })
     }
 
@@ -84,6 +94,40 @@ fn path_of(target: &[u8]) -> &[u8] {
         path = rest;
     }
     path
+}
+
+/// The value of the first parameter of that name in a target's query, as browsers write it
+/// (application/x-www-form-urlencoded).
+fn parameter(target: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+    let at = target.iter().position(|&byte| byte == b'?')?;
+    let pairs = target.get(at + 1..)?.split(|&byte| byte == b'&');
+    let pairs = pairs.map(|pair| match pair.iter().position(|&byte| byte == b'=') {
+        Some(at) => (pair.get(..at), pair.get(at + 1..)),
+        None => (Some(pair), None),
+    });
+    let mut named = pairs.filter(|(own, _)| own.is_some_and(|own| decoded(own) == name));
+    named.next().map(|(_, value)| decoded(value.unwrap_or_default()))
+}
+
+/// `%41` and `+` as what they stand for; what stands for nothing as it is.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let escaped = behind.get(..2).filter(|_| byte == b'%').and_then(|digits| {
+            let digits = str::from_utf8(digits).ok()?;
+            // `from_str_radix` alone would take a sign.
+            let plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            if plain { u8::from_str_radix(digits, 16).ok() } else { None }
+        });
+        rest = if escaped.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
+        bytes.push(match escaped {
+            Some(escaped) => escaped,
+            None if byte == b'+' => b' ',
+            None => byte,
+        });
+    }
+    bytes
 }
 
 /// A value without a slash: part of a name, never a way to somewhere.
@@ -129,7 +173,10 @@ mod tests {
             ("%cookie%", "unknown variable"),
             ("%cookie:%", "unknown variable"),
             ("%header:%", "unknown variable"),
-            ("%query:x%", "unknown variable"),
+            ("%query:%", "unknown variable"),
+            ("%client:port%", "unknown variable"),
+            ("%client%", "unknown variable"),
+            ("%user:x%", "unknown variable"),
             ("%\x1b[2J%", "unknown variable %\\u{1b}[2J%"),
         ];
         for (expression, reason) in cases {
@@ -160,6 +207,41 @@ mod tests {
             let expanded = expand("d/%endpoint%.t", endpoint, &[]);
             assert_eq!(expanded, path.map(PathBuf::from), "{}", endpoint.escape_ascii());
         }
+    }
+
+    #[test]
+    fn parameters_of_the_query() {
+        let cases: [(&[u8], Option<&str>); 16] = [
+            (b"/", None),
+            (b"/?", None),
+            (b"/?token", None),
+            (b"/?token=", None),
+            (b"/?token=a", Some("a")),
+            (b"/x/y?a=1&token=b&token=c", Some("b")),
+            (b"/?a=token=1&to%6ben=%41+b%2Bc", Some("A b+c")),
+            (b"/?token=a=b?c", Some("a=b?c")),
+            (b"/?token=%2e%2e", None),
+            (b"/?token=%2e%2e%2fetc%2Fpasswd", Some(".._etc_passwd")),
+            (b"/?token=a%00b", None),
+            (b"/?token=%", Some("%")),
+            (b"/?token=%4", Some("%4")),
+            (b"/?token=%+1%zz%41", Some("% 1%zzA")),
+            (b"/?Token=a", None),
+            (b"/token=a", None),
+        ];
+        for (endpoint, path) in cases {
+            let expanded = expand("%query:token%", endpoint, &[]);
+            assert_eq!(expanded, path.map(PathBuf::from), "{}", endpoint.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn who_the_client_is() {
+        let template: Template = "%user%/%client:address%".parse().expect("an expression");
+        let client = Client::new(b"/", &[], &[]).with_property(c"address", b"2001:db8::1");
+        assert_eq!(template.expand(&client), None, "nobody was asked");
+        let client = client.with_property(c"user", b"a/b");
+        assert_eq!(template.expand(&client), Some("a_b/2001:db8::1".into()));
     }
 
     #[test]
