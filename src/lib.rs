@@ -8,6 +8,7 @@ pub mod backend;
 pub mod config;
 pub mod conn;
 pub mod framing;
+pub mod http;
 pub mod logging;
 pub mod memory;
 mod net;

@@ -89,6 +89,8 @@ pub struct Config {
     pub auth_file_origin: Option<Origin>,
     /// Whether good handshakes are refused by a 101 and a close frame, which pages can read.
     pub explain_refusals: bool,
+    /// The path of the health check; none for no such check.
+    pub health: Option<String>,
     /// The longest message of `auto` and `binary`, bytes.
     pub max_message: usize,
     /// Threads that run a plug-in's `query`; more than one only for plug-ins that allow it.
@@ -168,6 +170,7 @@ impl Default for Config {
             auth_file: None,
             auth_file_origin: None,
             explain_refusals: false,
+            health: None,
             max_message: 64 * 1024,
             query_threads: 1,
             max_connections: 10_000,

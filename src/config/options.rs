@@ -214,6 +214,13 @@ pub(super) const OPTIONS: &[Opt] = &[
     },
     Opt {
         short: "",
+        long: "health",
+        hint: "PATH",
+        help: "Answer GET and HEAD of this path with 200, or with 503 while the daemon ends",
+        setting: Some(Setting::Path(|c| &mut c.health)),
+    },
+    Opt {
+        short: "",
         long: "drain-timeout",
         hint: "SECONDS",
         help: "Time for sessions to end after SIGTERM or SIGINT",

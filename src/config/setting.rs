@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::values::{
-    Zero, filled, log_format, number, pair, seconds, seconds_text, switch, web_origin,
+    Zero, filled, log_format, number, pair, path, seconds, seconds_text, switch, web_origin,
 };
 use super::{BackendStep, Config, Listen, Origin, PlacedStep, access, listen, proxies};
 use crate::access::{Rate, Verdict};
@@ -34,6 +34,8 @@ pub(super) enum Setting {
     /// `yes` or `no`; on the command line the flag alone is `yes`.
     Switch(fn(&mut Config) -> &mut bool),
     Rate(fn(&mut Config) -> &mut Option<Rate>),
+    /// A path of this server's own.
+    Path(fn(&mut Config) -> &mut Option<String>),
     Backend,
     /// `KEY=VALUE` for the back end. The file has the section `[backend]` for this.
     BackendPair,
@@ -74,7 +76,7 @@ impl Setting {
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
             Self::ForwardedHeader => Some(config.forwarded_header.name().into()),
             Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
-            Self::TrustedProxy | Self::SendProxy => None,
+            Self::TrustedProxy | Self::SendProxy | Self::Path(_) => None,
             Self::Backend | Self::BackendPair | Self::Switch(_) | Self::AuthFile => None,
         }
     }
@@ -106,6 +108,7 @@ impl Setting {
             Self::LogFormat => config.log.format = log_format(value)?,
             Self::WebOrigin(field) => field(config).push(web_origin(value)?),
             Self::Access(verdict) => config.access.push(*verdict, access::network(value)?),
+            Self::Path(field) => *field(config) = Some(path(value)?),
             Self::AuthFile => {
                 config.auth_file = Some(filled(value)?.into());
                 config.auth_file_origin = Some(origin.clone());

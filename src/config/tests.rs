@@ -125,6 +125,7 @@ fn flags_set_their_fields() {
             c.log_query = true;
             c.log = logging::Settings { format: logging::Format::Json, rate: 7 };
         }),
+        (&["--health", "/healthz"], |c| c.health = Some("/healthz".into())),
         (&["--drain-timeout", "1.25"], |c| c.drain_timeout = Duration::from_millis(1250)),
         (&["--plugins", "/usr/lib/websocksy"], |c| {
             c.plugins = Some("/usr/lib/websocksy".into());
@@ -166,6 +167,10 @@ fn wrong_command_lines_are_named() {
         (&["--port"], "--port: needs a value"),
         (&["-p", "1", "--port=2"], "--port: is given twice"),
         (&["-f", "a", "-f", "b"], "--file: is given twice"),
+        (
+            &["--health="],
+            "--health: '' is not a path: it starts with / and has neither a query nor blanks: /healthz",
+        ),
         (&["-x"], "-x: is not an option; see --help"),
         (&["--prot", "1"], "--prot: is not an option (--port?); see --help"),
         (&["--\x1b[m"], "--\\x1b[m: is not an option; see --help"),
@@ -465,7 +470,7 @@ fn sample(opt: &Opt) -> &'static str {
         Setting::Switch(_) => "yes",
         Setting::Listen | Setting::Backend => "name",
         Setting::LogFormat => "json",
-        Setting::Plugins => "/dir",
+        Setting::Plugins | Setting::Path(_) => "/dir",
         Setting::TrustedProxy => "192.0.2.1",
         Setting::ForwardedHeader => "Forwarded",
         Setting::SendProxy => "v2",

@@ -77,6 +77,16 @@ pub(super) fn log_format(value: &str) -> Result<Format, String> {
     known.ok_or_else(|| format!("'{}' is neither text nor json", Escaped(value)))
 }
 
+/// A path as a request line has it (RFC 9112 §3.2.1).
+pub(super) fn path(value: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+    if value.starts_with('/') && value.bytes().all(fits) {
+        return Ok(value.into());
+    }
+    let right = "is not a path: it starts with / and has neither a query nor blanks: /healthz";
+    Err(format!("'{}' {right}", Escaped(value)))
+}
+
 pub(super) fn web_origin(value: &str) -> Result<OriginPattern, String> {
     OriginPattern::parse(value).map_err(|error| format!("'{}' {error}", Escaped(value)))
 }

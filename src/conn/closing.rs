@@ -39,10 +39,11 @@ impl Connection {
             (Side::Client, Phase::Open(_) | Phase::Closing(_) | Phase::Refused) => {
                 self.client_gone(error, scratch);
             }
-            (
-                Side::Client,
-                Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_),
-            ) => {
+            (Side::Client, Phase::Head(..)) if self.is_between_requests() => {
+                self.lifecycle.finish(|| Ending::Answered);
+            }
+            (Side::Client, Phase::Head(..) | Phase::Verifying(_) | Phase::Asking)
+            | (Side::Client, Phase::Dialling(_) | Phase::Responding(_)) => {
                 self.lifecycle.finish(|| Ending::Left);
             }
             (Side::Peer, Phase::Open(bridge) | Phase::Closing(bridge)) => match error {
@@ -52,7 +53,7 @@ impl Connection {
                 error => self.peer_gone(error, scratch),
             },
             (Side::Peer, Phase::Head(..) | Phase::Verifying(_) | Phase::Asking)
-            | (Side::Peer, Phase::Dialling(_) | Phase::Refused)
+            | (Side::Peer, Phase::Dialling(_) | Phase::Responding(_) | Phase::Refused)
             | (_, Phase::Over { .. }) => {}
         }
     }
@@ -71,8 +72,13 @@ impl Connection {
         if self.is_datagram(side) {
             return self.send_failed(error, scratch);
         }
+        let bridged = self.lifecycle.bridge().is_some();
         let half = self.half_mut(side);
         half.egress.give_up();
+        if half.is_live() && !bridged {
+            // What else it asks for has no answer.
+            half.stop();
+        }
         let unread = half.is_read();
         match side {
             Side::Client => {
@@ -140,6 +146,11 @@ impl Connection {
             let mut response = Vec::with_capacity(512);
             let date = scratch.clock.map(|clock| clock());
             handshake::refuse(&refusal, date, &mut response);
+            if self.head_only {
+                // RFC 9110 §9.3.2.
+                let end = response.windows(4).position(|four| four == b"\r\n\r\n");
+                response.truncate(end.map_or(response.len(), |end| end + 4));
+            }
             scratch.to_client.stage(&response);
         }
         self.end(ending, scratch.now);
@@ -263,9 +274,13 @@ impl Connection {
     pub fn shut_down(&mut self, scratch: &mut Scratch) {
         match self.lifecycle.phase() {
             Phase::Open(_) => self.say_goodbye(Ending::Shutdown, scratch),
+            Phase::Head(..) if self.is_between_requests() => {
+                self.lifecycle.finish(|| Ending::Answered);
+            }
             Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_) => {
                 self.refuse(Ending::Shutdown, scratch);
             }
+            Phase::Responding(_) => self.answer_no_more(),
             Phase::Closing(_) | Phase::Refused | Phase::Over { .. } => {}
         }
     }

@@ -57,6 +57,10 @@ impl Connection {
 
     fn phase_over(&mut self, scratch: &mut Scratch) {
         match self.lifecycle.phase() {
+            Phase::Head(..) if self.is_between_requests() => {
+                self.lifecycle.finish(|| Ending::Answered);
+            }
+            Phase::Responding(_) => self.answer_is_late(scratch),
             Phase::Head(..) => self.refuse(Ending::HeadTimeout, scratch),
             Phase::Verifying(_) => {
                 self.refuse(Ending::NotVerified(NotVerified::Late), scratch);

@@ -40,6 +40,12 @@ pub enum Ending {
     DialTimeout,
     /// The client left before it had its answer.
     Left,
+    /// All that the client asked for, without a WebSocket, was answered.
+    Answered,
+    /// Whoever should have answered a plain request did not in time.
+    Unanswered,
+    /// The rest of an answer could not be given; in words.
+    BrokenOff(String),
     /// The client's close frame, with its code if it had one.
     ClientClosed(Option<CloseCode>),
     /// The client's stream ended without a close frame.
@@ -91,6 +97,9 @@ impl Ending {
             Self::PeerBarred(why) => why.name(),
             Self::DialTimeout => "peer-connect-timeout",
             Self::Left => "client-left",
+            Self::Answered => "answered",
+            Self::Unanswered => "answer-timeout",
+            Self::BrokenOff(_) => "answer-failed",
             Self::ClientClosed(_) => "client-closed",
             Self::ClientVanished => "client-eof",
             Self::ClientFailed(_) => "client-failed",
@@ -146,10 +155,10 @@ impl Ending {
                 NotAdmitted::Full | NotAdmitted::FullForAddress => Status::Unavailable,
                 NotAdmitted::Unwatched | NotAdmitted::Displaced => Status::Unavailable,
             }),
-            Self::Exhausted(_) | Self::Shutdown => Some(Status::Unavailable),
+            Self::Exhausted(_) | Self::Shutdown | Self::Unanswered => Some(Status::Unavailable),
             Self::Left | Self::ClientVanished | Self::ClientFailed(_) => None,
             Self::ClientClosed(_) | Self::ClientFault(_) | Self::Silent => None,
-            Self::Idle | Self::Expired => None,
+            Self::Idle | Self::Expired | Self::Answered | Self::BrokenOff(_) => None,
             Self::PeerEnded | Self::PeerClosed(_) | Self::PeerFailed(_) => None,
             Self::PeerFault(_) | Self::Stalled(_) => None,
         }
@@ -206,6 +215,7 @@ impl Ending {
             Self::NotVerified(_) | Self::NotAdmitted(_) => None,
             Self::Query(_) | Self::QueryTimeout | Self::Framing(_) | Self::Exhausted(_) => None,
             Self::Dial(_) | Self::PeerBarred(_) | Self::DialTimeout => None,
+            Self::Answered | Self::Unanswered | Self::BrokenOff(_) => None,
         }
     }
 }
@@ -224,6 +234,9 @@ impl fmt::Display for Ending {
             Self::PeerBarred(why) => write!(f, "peer not allowed: {why}"),
             Self::DialTimeout => f.write_str("peer not reached in time"),
             Self::Left => f.write_str("client left during the handshake"),
+            Self::Answered => f.write_str("answered"),
+            Self::Unanswered => f.write_str("no answer in time"),
+            Self::BrokenOff(why) => write!(f, "answer broken off: {why}"),
             Self::ClientClosed(Some(code)) => write!(f, "client closed with {}", code.get()),
             Self::ClientClosed(None) => f.write_str("client closed without a code"),
             Self::ClientVanished => f.write_str("client ended without a close frame"),

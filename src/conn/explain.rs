@@ -55,6 +55,10 @@ fn close_code(status: Status) -> CloseCode {
             CloseCode::PROTOCOL
         }
         Status::FieldsTooLarge | Status::VersionNotSupported => CloseCode::PROTOCOL,
+        // Of plain requests.
+        Status::Ok | Status::PartialContent | Status::MovedPermanently => CloseCode::PROTOCOL,
+        Status::Found | Status::NotModified | Status::PreconditionFailed => CloseCode::PROTOCOL,
+        Status::RangeNotSatisfiable => CloseCode::PROTOCOL,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Head -> Verifying -> Asking -> Dialling -> Open -> Closing
-//!    \________\_________\_________\-> Refused        \-> Over
+//!   |\________\_________\_________\-> Refused        \-> Over
+//!   Responding
 //! ```
 //!
 //! [`Lifecycle::end`] is the only writer of the ending, and the first ending stands.
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 use super::bridge::Bridge;
 use super::ending::Ending;
+use super::responding::Responding;
 use crate::backend::Answer;
 use crate::proto::handshake::Upgrade;
 use crate::proto::http::HeadParser;
@@ -30,7 +32,9 @@ pub(super) enum Phase {
     Open(Box<Bridge>),
     /// Bridged, and one side is at its end: the closing handshake (RFC 6455 §7.1.3).
     Closing(Box<Bridge>),
-    /// Refused: the answer goes out.
+    /// A plain request is answered; then the next is read.
+    Responding(Box<Responding>),
+    /// Refused, or answered for the last time: that goes out.
     Refused,
     /// Nothing is left to do; was it bridged before?
     Over { bridged: bool },
@@ -61,8 +65,8 @@ pub(super) struct Lifecycle {
 
 impl Lifecycle {
     /// A client of which nothing was read.
-    pub(super) fn new(slot: Slot, deadline: Instant) -> Self {
-        let phase = Phase::Head(Box::default(), slot);
+    pub(super) fn new(parser: Box<HeadParser>, slot: Slot, deadline: Instant) -> Self {
+        let phase = Phase::Head(parser, slot);
         Self { phase, ending: None, phase_deadline: Some(deadline) }
     }
 
@@ -79,7 +83,7 @@ impl Lifecycle {
         match &self.phase {
             Phase::Open(bridge) | Phase::Closing(bridge) => Some(bridge),
             Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_) => None,
-            Phase::Refused | Phase::Over { .. } => None,
+            Phase::Responding(_) | Phase::Refused | Phase::Over { .. } => None,
         }
     }
 
@@ -88,7 +92,7 @@ impl Lifecycle {
         match &mut self.phase {
             Phase::Open(bridge) | Phase::Closing(bridge) => Some(bridge),
             Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_) => None,
-            Phase::Refused | Phase::Over { .. } => None,
+            Phase::Responding(_) | Phase::Refused | Phase::Over { .. } => None,
         }
     }
 
@@ -122,6 +126,13 @@ impl Lifecycle {
         self.phase_deadline = deadline;
     }
 
+    /// The phase goes on, and is to be left by `deadline`.
+    pub(super) fn await_until(&mut self, deadline: Option<Instant>) {
+        if self.ending.is_none() {
+            self.phase_deadline = deadline;
+        }
+    }
+
     /// Why it ended, once it does.
     pub(super) fn ending(&self) -> Option<&Ending> {
         self.ending.as_deref()
@@ -136,9 +147,11 @@ impl Lifecycle {
         self.phase_deadline = Some(deadline);
         self.phase = match std::mem::replace(&mut self.phase, Phase::Refused) {
             Phase::Open(bridge) => Phase::Closing(bridge),
-            Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_) => {
-                Phase::Refused
-            }
+            Phase::Head(..)
+            | Phase::Verifying(_)
+            | Phase::Asking
+            | Phase::Dialling(_)
+            | Phase::Responding(_) => Phase::Refused,
             ended @ (Phase::Closing(_) | Phase::Refused | Phase::Over { .. }) => ended,
         };
     }

@@ -28,9 +28,11 @@ mod liveness;
 mod message;
 mod opening;
 mod peer_frames;
+mod plain;
 pub mod pump;
 mod queue;
 mod relay;
+mod responding;
 mod scratch;
 mod side;
 pub mod socket;
@@ -58,6 +60,7 @@ pub use traffic::Traffic;
 
 use crate::backend::Target;
 use crate::config::Config;
+use crate::http::{Request, Route};
 use crate::proto::basic::Credentials;
 use crate::proto::client_addr::Address;
 use crate::proto::forwarded::Located;
@@ -81,6 +84,16 @@ pub enum Action {
     Ask(Box<Upgrade>, Slot),
     /// Reach this peer; answer with [`Connection::connected`] or [`Connection::not_connected`].
     Dial(Target),
+    /// Answer this request with [`Connection::respond`].
+    Respond(Route, Box<Request>),
+    /// Fetch so many bytes of what the answer said is [stored](crate::http::Body::Stored), or some of
+    /// them; answer with [`Connection::fetched`].
+    Fetch {
+        /// Where they start.
+        at: u64,
+        /// How many.
+        length: usize,
+    },
 }
 
 /// A request by a trusted proxy, and whose it is.
@@ -108,6 +121,11 @@ pub struct Connection {
     explanation: Option<Box<Explanation>>,
     /// The proxy whose requests say who its clients are; boxed, since few come by one.
     proxy: Option<Box<Address>>,
+    /// Whether the request that is read or answered is a HEAD: its answer has no content (RFC 9110
+    /// §9.3.2).
+    head_only: bool,
+    /// How many plain requests were answered.
+    answered: u32,
 }
 
 impl Connection {
@@ -115,7 +133,11 @@ impl Connection {
     #[must_use]
     pub fn new(config: Rc<Config>, slot: Slot, now: Instant) -> Self {
         Self {
-            lifecycle: Lifecycle::new(slot, now + config.deadlines.handshake),
+            lifecycle: Lifecycle::new(
+                Self::parser(&config),
+                slot,
+                now + config.deadlines.handshake,
+            ),
             config,
             liveness: Liveness::new(now),
             client: Half::live(now),
@@ -124,6 +146,8 @@ impl Connection {
             explanation: None,
             proxy: None,
             summary: None,
+            head_only: false,
+            answered: 0,
         }
     }
 
@@ -147,6 +171,8 @@ impl Connection {
     fn live_room(&self, side: Side) -> usize {
         let room = self.half(side.other()).egress.room();
         match (self.lifecycle.phase(), side) {
+            // What came behind the request before is read first.
+            (Phase::Head(_, slot), Side::Client) if !slot.read_bytes().is_empty() => 0,
             (Phase::Head(..), Side::Client) => WS_MAX_LINE,
             (Phase::Open(bridge) | Phase::Closing(bridge), _) => match (bridge.encoding, side) {
                 (PeerEncoding::Envelope(_), Side::Client) => room.min(ENVELOPE_TURN_BYTES),
@@ -155,7 +181,7 @@ impl Connection {
             },
             (Phase::Head(..), Side::Peer)
             | (Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_), _)
-            | (Phase::Refused | Phase::Over { .. }, _) => 0,
+            | (Phase::Responding(_) | Phase::Refused | Phase::Over { .. }, _) => 0,
         }
     }
 

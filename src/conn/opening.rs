@@ -10,10 +10,11 @@ use super::{Action, Arrived, Connection, Ending, Scratch};
 use crate::access::{Barred, NotAdmitted};
 use crate::backend::{Answer, QueryError, SendProxy};
 use crate::framing::Framer;
+use crate::http::{self, Routed};
 use crate::proto::client_addr::Address;
 use crate::proto::forwarded::{Located, locate};
 use crate::proto::handshake::{self, Upgrade};
-use crate::proto::http::Head;
+use crate::proto::http::{Head, Method};
 use crate::proto::proxy::Version;
 use crate::proto::summary::Summary;
 use crate::slab::Slot;
@@ -21,9 +22,12 @@ use crate::slab::Slot;
 impl Connection {
     /// The next bytes of the request head are in the slot.
     pub(super) fn head_received(&mut self, length: usize, scratch: &mut Scratch) {
+        self.head_begins(scratch.now);
         let Phase::Head(parser, slot) = self.lifecycle.phase_mut() else { return };
         let mut buffer = slot.read_buffer();
-        match parser.push(buffer.arrived(length)) {
+        let pushed = parser.push(buffer.arrived(length));
+        self.head_only = parser.method() == Method::Head;
+        match pushed {
             // Frames may have come behind it.
             Ok(Some(end)) => buffer.keep(end, length),
             Ok(None) => return buffer.clear(),
@@ -78,7 +82,14 @@ impl Connection {
     }
 
     fn judge(&mut self, head: Head, slot: Slot, scratch: &mut Scratch) {
-        match handshake::judge(head, &self.config.origins) {
+        let routed = match http::route(head, &self.config) {
+            Ok(Routed::Plain(route, request)) => {
+                return self.requested(route, request, slot, scratch.now);
+            }
+            Ok(Routed::Upgrade(head)) => handshake::judge(head, &self.config.origins),
+            Err(refused) => Err(refused),
+        };
+        match routed {
             Ok(upgrade) if self.config.auth_file.is_some() => {
                 self.identify(Box::new(upgrade), slot, scratch);
             }

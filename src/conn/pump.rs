@@ -41,6 +41,7 @@ impl<'a, S: Socket> Pump<'a, S> {
     pub fn turn(&mut self) -> bool {
         self.write(Side::Client);
         self.write(Side::Peer);
+        self.connection.go_on(self.scratch);
         self.read(Side::Client);
         self.settle();
         for _ in 0..self.peer_reads() {
@@ -48,12 +49,14 @@ impl<'a, S: Socket> Pump<'a, S> {
             self.write(Side::Client);
         }
         self.settle();
-        [Side::Client, Side::Peer].into_iter().any(|side| {
-            self.way(side).is_some_and(|way| {
-                way.ready.readable && way.connection.room(side) > 0
-                    || way.ready.writable && way.connection.waiting(side).is_some()
+        let goes_on = self.connection.can_go_on();
+        goes_on
+            || [Side::Client, Side::Peer].into_iter().any(|side| {
+                self.way(side).is_some_and(|way| {
+                    way.ready.readable && way.connection.room(side) > 0
+                        || way.ready.writable && way.connection.waiting(side).is_some()
+                })
             })
-        })
     }
 
     /// A deadline has come. The kernel is asked what it holds, and before anybody is judged both

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha1_smol::Sha1;
 
 pub use super::http::Status;
-use super::http::{Field, Head, c_str, is_authority, is_token};
+use super::http::{Field, Head, Method, Version, c_str, is_authority, is_token};
 use super::origin::OriginPattern;
 pub use refusal::{Refusal, refuse};
 
@@ -141,6 +141,7 @@ impl Upgrade {
 /// # Errors
 /// The first of the handshake's rules that the head breaks.
 pub fn judge(mut head: Head, origins: &[OriginPattern]) -> Result<Upgrade, Refused> {
+    check_request_line(&head)?;
     check_host(&head)?;
     check_no_content(&head)?;
     check_upgrade(&head)?;
@@ -164,18 +165,46 @@ fn single(head: &Head, name: &'static str, twice: &'static str) -> Result<Option
     }
 }
 
-/// Whether a list over one or more lines (RFC 9110 §5.6.1) holds this name, in any case.
-fn lists(head: &Head, field: &'static str, wanted: &[u8]) -> bool {
-    let mut elements = head.values(field).flat_map(|value| value.split(|&byte| byte == b','));
-    elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(wanted))
+/// RFC 6455 §4.2.1, item 1.
+fn check_request_line(head: &Head) -> Result<(), Refused> {
+    match (head.version(), head.method()) {
+        // RFC 9110 §7.8: an Upgrade in HTTP/1.0 is ignored.
+        (Version::Http10, _) => Err(malformed("HTTP/1.0 cannot upgrade")),
+        (Version::Http11, Method::Get) => Ok(()),
+        (Version::Http11, Method::Head | Method::Post | Method::Other) => {
+            Err(refused(Status::MethodNotAllowed, "the method is not GET"))
+        }
+    }
 }
 
-/// RFC 9112 §3.2: exactly one Host, and a valid one, or 400.
-fn check_host(head: &Head) -> Result<(), Refused> {
+/// RFC 9112 §3.2: exactly one Host, and a valid one, or 400. Before HTTP/1.1 there was none.
+///
+/// # Errors
+/// It is not so.
+pub fn check_host(head: &Head) -> Result<(), Refused> {
     match single(head, "host", "there are two Hosts")?.map(|field| head.value(field)) {
         Some(host) if is_authority(host) => Ok(()),
         Some(_) => Err(malformed("Host is malformed")),
+        None if head.version() == Version::Http10 => Ok(()),
         None => Err(malformed("there is no Host")),
+    }
+}
+
+/// Whether a request announces content (RFC 9112 §6.3).
+///
+/// # Errors
+/// A length that is none, or two ways to tell it: whoever stands in between may disagree about
+/// where the request ends (RFC 9112 §11.2).
+pub fn has_content(head: &Head) -> Result<bool, Refused> {
+    let coded = head.values("transfer-encoding").next().is_some();
+    let length = single(head, "content-length", "there are two Content-Lengths")?;
+    match length.map(|field| head.value(field)) {
+        Some(_) if coded => Err(malformed("there are Transfer-Encoding and Content-Length")),
+        Some(length) if length.is_empty() || !length.iter().all(u8::is_ascii_digit) => {
+            Err(malformed("Content-Length is malformed"))
+        }
+        Some(length) => Ok(length.iter().any(|&digit| digit != b'0')),
+        None => Ok(coded),
     }
 }
 
@@ -194,11 +223,11 @@ fn check_no_content(head: &Head) -> Result<(), Refused> {
 
 /// RFC 6455 §4.2.1, items 3 and 4.
 fn check_upgrade(head: &Head) -> Result<(), Refused> {
-    if !lists(head, "upgrade", b"websocket") {
+    if !head.lists("upgrade", b"websocket") {
         // RFC 9110 §15.5.22: the answer names the protocol that this resource needs.
         return Err(refused(Status::UpgradeRequired, "not an upgrade to websocket"));
     }
-    if !lists(head, "connection", b"upgrade") {
+    if !head.lists("connection", b"upgrade") {
         return Err(malformed("Connection does not say upgrade"));
     }
     Ok(())

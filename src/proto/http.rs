@@ -1,4 +1,5 @@
-//! The head of an HTTP/1.1 request (RFC 9112 §2 to §5), read byte by byte as it arrives.
+//! The head of an HTTP/1.1 request (RFC 9112 §2 to §5), read byte by byte as it arrives; of an
+//! HTTP/1.0 request too, where plain requests are answered.
 //!
 //! [`HeadParser`] resumes where it stopped: nothing that came earlier is parsed again, so that ten
 //! thousand pieces cost no more than their bytes. It keeps what a later reader needs and nothing
@@ -9,13 +10,14 @@
 //! the parts of the request line (§3).
 
 mod error;
+mod head;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::CStr;
-
 pub use error::{HttpError, Status};
+pub(super) use head::c_str;
+pub use head::{Field, Head, Method, Version};
 use syntax::{CR, Class, HTAB, LF, SP, path_of};
 pub(super) use syntax::{is_authority, is_token};
 
@@ -93,8 +95,10 @@ pub struct HeadParser {
     /// The finished strings, each with its NUL, and from `part` on the one in progress.
     text: Vec<u8>,
     part: usize,
-    /// Whether the method is GET.
-    get: bool,
+    method: Method,
+    version: Version,
+    /// Whether other requests than a GET in HTTP/1.1 are read to their end.
+    plain: bool,
     /// Where path and query start in `text`.
     target: usize,
     fields: Vec<Field>,
@@ -121,10 +125,28 @@ impl HeadParser {
             line: 0,
             text: Vec::new(),
             part: 0,
-            get: false,
+            method: Method::Other,
+            version: Version::Http11,
+            plain: false,
             target: 0,
             fields: Vec::new(),
         }
+    }
+
+    /// A parser for where plain requests are answered, too: any method, and HTTP/1.0. Elsewhere
+    /// these are refused at the request line.
+    pub fn of_any_request() -> Self {
+        Self { plain: true, ..Self::new() }
+    }
+
+    /// Whether nothing was read yet.
+    pub fn is_untouched(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// The method, once it was read.
+    pub fn method(&self) -> Method {
+        self.method
     }
 
     /// Takes the bytes that arrived since the last call.
@@ -150,13 +172,15 @@ impl HeadParser {
         debug_assert_eq!(self.state, State::Done, "the head is not complete");
         // Frames that came in the same read had room reserved for them, too.
         self.text.shrink_to_fit();
-        Head { text: self.text, target: self.target, fields: self.fields }
+        let Self { text, target, fields, method, version, .. } = self;
+        Head { method, version, text, target, fields }
     }
 
     /// Path and query of a head that is not complete or was refused; none if it did not come to
-    /// that, or is no `GET`.
+    /// that, or is no `GET` where only those are read.
     pub fn target(&self) -> Option<&[u8]> {
-        (self.get && self.part > 0).then(|| c_str(&self.text, self.target).to_bytes())
+        let has_path = self.method == Method::Get || self.plain;
+        (has_path && self.part > 0).then(|| c_str(&self.text, self.target).to_bytes())
     }
 
     fn advance(&mut self, bytes: &[u8]) -> Result<Option<usize>, HttpError> {
@@ -243,16 +267,19 @@ impl HeadParser {
     }
 
     fn end_method(&mut self) -> State {
-        // RFC 9110 §9.1: methods are case-sensitive.
-        self.get = self.text == b"GET";
+        self.method = Method::of(&self.text);
         self.text.clear();
         State::Target
     }
 
     fn end_target(&mut self) -> Result<State, HttpError> {
         // The other forms of target (RFC 9112 §3.2) belong to methods that end in a 405.
-        if self.get {
-            self.target = path_of(&mut self.text).ok_or(HttpError::BadTarget)?;
+        if self.method == Method::Get || self.plain {
+            let error = match self.method {
+                Method::Other if !self.text.is_empty() => HttpError::NotGet,
+                Method::Get | Method::Head | Method::Post | Method::Other => HttpError::BadTarget,
+            };
+            self.target = path_of(&mut self.text).ok_or(error)?;
         } else if self.text.is_empty() {
             return Err(HttpError::BadTarget);
         }
@@ -274,12 +301,13 @@ impl HeadParser {
     }
 
     fn end_request_line(&mut self) -> Result<State, HttpError> {
-        match self.part() {
-            b"HTTP/1.1" if self.get => {}
+        self.version = match self.part() {
+            b"HTTP/1.1" if self.plain || self.method == Method::Get => Version::Http11,
             b"HTTP/1.1" => return Err(HttpError::NotGet),
+            b"HTTP/1.0" if self.plain => Version::Http10,
             b"HTTP/1.0" => return Err(HttpError::OldVersion),
             _ => return Err(HttpError::OtherVersion),
-        }
+        };
         self.text.truncate(self.part);
         self.line = 0;
         Ok(State::Name)
@@ -309,57 +337,4 @@ impl HeadParser {
         self.line = 0;
         State::Name
     }
-}
-
-/// One header field: the offsets of its name and its value in the text it belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Where the name starts; its NUL is the byte before the value.
-    pub name: usize,
-    /// Where the value starts.
-    pub value: usize,
-}
-
-/// A complete and well-formed `GET` in HTTP/1.1: its target, path and query only, and its fields.
-#[derive(Debug)]
-pub struct Head {
-    pub(super) text: Vec<u8>,
-    pub(super) target: usize,
-    pub(super) fields: Vec<Field>,
-}
-
-impl Head {
-    /// Path and query, as sent. It starts with `/`.
-    pub fn target(&self) -> &[u8] {
-        c_str(&self.text, self.target).to_bytes()
-    }
-
-    /// Names and values, as sent and in that order.
-    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|&field| (self.name(field), self.value(field)))
-    }
-
-    /// The values of all fields of this name (RFC 9110 §5.1: in any case), in their order.
-    pub(super) fn values<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        self.named(name).map(|field| self.value(field))
-    }
-
-    pub(super) fn named(&self, name: &'static str) -> impl Iterator<Item = Field> {
-        let is_named = move |field: &Field| self.name(*field).eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().copied().filter(is_named)
-    }
-
-    pub(super) fn name(&self, field: Field) -> &[u8] {
-        self.text.get(field.name..field.value.saturating_sub(1)).unwrap_or_default()
-    }
-
-    pub(super) fn value(&self, field: Field) -> &[u8] {
-        c_str(&self.text, field.value).to_bytes()
-    }
-}
-
-/// The string that starts at this offset of a text whose strings end in NUL.
-pub(super) fn c_str(text: &[u8], at: usize) -> &CStr {
-    let from = text.get(at..).unwrap_or_default();
-    CStr::from_bytes_until_nul(from).unwrap_or_default()
 }

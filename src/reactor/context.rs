@@ -23,6 +23,8 @@ pub(super) struct Context<S: System> {
     pub(super) hang_ups: HangUps,
     /// Who waits for room in a Unix peer's backlog.
     pub(super) backlogs: Backlogs<Key>,
+    /// Whether the daemon ends.
+    pub(super) draining: bool,
     /// The loop's buffers, and its clock: read once a wake-up.
     pub(super) scratch: Scratch,
 }

@@ -70,6 +70,7 @@ impl<S: System> Reactor<S> {
             admission: Admission::default(),
             hang_ups: HangUps::default(),
             backlogs: Backlogs::new(),
+            draining: false,
             scratch: Scratch::new(now),
         };
         Ok(Self {
@@ -253,6 +254,7 @@ impl<S: System> Reactor<S> {
         info!("{signal}: ending {} sessions", self.sessions.len());
         self.context.system.drains();
         self.stop_listening();
+        self.context.draining = true;
         self.drain_until = Some(self.context.scratch.now + self.config.drain_timeout);
         for key in self.sessions.keys() {
             self.sessions

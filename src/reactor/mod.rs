@@ -23,6 +23,7 @@ mod listen;
 mod passwords;
 mod proxied;
 mod report;
+mod respond;
 mod session;
 mod sessions;
 mod setup;

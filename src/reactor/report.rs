@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Instant;
 
 use log::kv::Value;
-use log::{Level, Record, log_enabled};
+use log::{Level, Record, debug, log_enabled};
 
 use super::session::Session;
 use super::system::System;
@@ -36,6 +36,10 @@ impl<S: System> Session<S> {
     pub(super) fn log_end(&self, now: Instant) {
         let Some(ending) = self.connection.ending() else { return };
         let is_nothing = self.is_health_check() && matches!(ending, Ending::Left);
+        if matches!(ending, Ending::Answered) {
+            // Health checks come every second.
+            return debug!("{self}: {ending}");
+        }
         if is_nothing || !log_enabled!(Level::Info) {
             return;
         }

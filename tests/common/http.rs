@@ -127,6 +127,26 @@ pub(crate) fn read_upgrade(stream: &mut TcpStream) -> Answer {
     answer
 }
 
+/// Reads one answer of a connection that goes on, and not one byte more: as much content as its
+/// Content-Length says, none of an answer to HEAD or a 304.
+#[track_caller]
+pub(crate) fn read_answer(stream: &mut TcpStream, to_head: bool) -> Answer {
+    let (mut bytes, mut byte) = (Vec::new(), [0]);
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let read = stream.read(&mut byte);
+        assert!(matches!(read, Ok(1)), "{read:?} after {:?}", String::from_utf8_lossy(&bytes));
+        bytes.push(byte[0]);
+    }
+    let mut answer = Answer::parse(&bytes);
+    let length =
+        answer.values("content-length").first().map_or(0, |length| length.parse().unwrap());
+    if !to_head && answer.status != 304 {
+        answer.rest.resize(length, 0);
+        stream.read_exact(&mut answer.rest).unwrap();
+    }
+    answer
+}
+
 /// RFC 6455 §4.2.2 (5): what a 101 must say and, RFC 9110 §8.6, must not.
 #[track_caller]
 fn assert_upgrade(answer: &Answer) {

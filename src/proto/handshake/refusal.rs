@@ -92,5 +92,8 @@ fn explanation(status: Status) -> &'static str {
         Status::Unavailable => "The bridge is busy: try again later.\n",
         Status::GatewayTimeout => "The server behind this bridge did not answer in time.\n",
         Status::VersionNotSupported => "This server speaks HTTP/1.1 only.\n",
+        // Of plain requests, whose answers say more.
+        Status::Ok | Status::PartialContent | Status::MovedPermanently | Status::Found => "",
+        Status::NotModified | Status::PreconditionFailed | Status::RangeNotSatisfiable => "",
     }
 }

@@ -6,6 +6,16 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Status {
+    /// The request is served.
+    Ok = 200,
+    /// The range that was asked for follows.
+    PartialContent = 206,
+    /// What is asked for has another path.
+    MovedPermanently = 301,
+    /// What is asked for is at another path for now.
+    Found = 302,
+    /// The client has it already.
+    NotModified = 304,
     /// The request is malformed.
     BadRequest = 400,
     /// The back end wants to know who asks, or a password is missing or wrong.
@@ -18,6 +28,10 @@ pub enum Status {
     MethodNotAllowed = 405,
     /// The head did not arrive in time.
     RequestTimeout = 408,
+    /// What the client holds is not what is there.
+    PreconditionFailed = 412,
+    /// No byte of the range that was asked for exists.
+    RangeNotSatisfiable = 416,
     /// Not a WebSocket handshake, or one for another version.
     UpgradeRequired = 426,
     /// The address begins sessions too fast.
@@ -45,6 +59,13 @@ impl Status {
     /// The reason phrase that RFC 9110 §15 registers.
     pub fn reason(self) -> &'static str {
         match self {
+            Self::Ok => "OK",
+            Self::PartialContent => "Partial Content",
+            Self::MovedPermanently => "Moved Permanently",
+            Self::Found => "Found",
+            Self::NotModified => "Not Modified",
+            Self::PreconditionFailed => "Precondition Failed",
+            Self::RangeNotSatisfiable => "Range Not Satisfiable",
             Self::BadRequest => "Bad Request",
             Self::Unauthorized => "Unauthorized",
             Self::Forbidden => "Forbidden",

@@ -215,6 +215,9 @@ impl Session {
             }
             Some(Action::Admit(_)) => panic!("no proxy is trusted"),
             Some(Action::Verify(_)) => panic!("no password is asked for"),
+            Some(Action::Respond(..) | Action::Fetch { .. }) => {
+                panic!("nothing is configured to answer")
+            }
             None => {}
         }
         again
