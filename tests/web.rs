@@ -108,3 +108,20 @@ fn the_daemon_ends_before_those_that_only_keep_a_connection() {
     assert_eq!(read_to_end(&mut client), (Vec::new(), End::Fin));
     eventually("the daemon ends", || daemon.exit_within(common::PATIENCE).is_some());
 }
+
+/// Who only keeps a connection holds nobody's place.
+#[test]
+fn a_connection_that_is_kept_makes_room() {
+    let daemon = healthy(&["--max-connections", "1"]);
+    let mut idle = open(daemon.port());
+    for _ in 0..2 {
+        idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        assert_eq!(read_answer(&mut idle, false).status, 200);
+    }
+    eventually("another client is let in", || {
+        let mut client = open(daemon.port());
+        client.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").unwrap();
+        read_to_end(&mut client).0.starts_with(b"HTTP/1.1 200 ")
+    });
+    assert_eq!(read_to_end(&mut idle), (Vec::new(), End::Fin));
+}

@@ -133,7 +133,9 @@ impl Connection {
             NotAdmitted::Full | NotAdmitted::FullForAddress => true,
             NotAdmitted::Unwatched | NotAdmitted::Displaced => false,
         };
-        if may_wait && self.config.explain_refusals && self.awaits_head() {
+        if self.is_between_requests() {
+            self.lifecycle.finish(|| Ending::Answered);
+        } else if may_wait && self.config.explain_refusals && self.awaits_head() {
             self.condemn(why);
         } else {
             self.refuse(Ending::NotAdmitted(why), scratch);

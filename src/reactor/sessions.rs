@@ -31,7 +31,8 @@ const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) struct Sessions<S: System> {
     slots: Slots<Session<S>>,
-    /// Clients that were let in and whose request head is not complete, the oldest first.
+    /// Clients that were let in and whose request head is not complete, the oldest first; those too
+    /// that were answered and may ask again.
     unfinished: BTreeMap<Arrival, (Key, Instant)>,
     arrivals: u64,
     /// Sessions with more to do at once.
@@ -70,8 +71,18 @@ impl<S: System> Sessions<S> {
     ) {
         let Some(session) = self.slots.get_mut(key) else { return };
         let next = step(session, context);
-        if !session.connection.awaits_head() {
-            session.unfinished.take().map(|arrival| self.unfinished.remove(&arrival));
+        match (session.connection.awaits_head(), session.unfinished) {
+            (false, Some(arrival)) => {
+                session.unfinished = None;
+                self.unfinished.remove(&arrival);
+            }
+            (true, None) if session.place.is_some() => {
+                let arrival = Arrival::after(self.arrivals);
+                self.arrivals += 1;
+                session.unfinished = Some(arrival);
+                self.unfinished.insert(arrival, (key, context.scratch.now));
+            }
+            (true, _) | (false, None) => {}
         }
         match next {
             Next::Wait => {}
@@ -130,7 +141,6 @@ impl<S: System> Sessions<S> {
         };
         let by_proxy = by_proxy.then_some(with_header);
         self.serve(key, context, |session, context| begin(session, why, by_proxy, context));
-        self.note_arrival(key, context.scratch.now);
     }
 
     /// A place for a client, if need be that of the one that has been at its request
@@ -188,17 +198,6 @@ impl<S: System> Sessions<S> {
     /// Whether so many are told to go that more are just hung up on.
     fn are_many_told(&self, context: &Context<S>) -> bool {
         self.slots.len() - context.admission.admitted() >= TOLD
-    }
-
-    /// Remembers when a client came that was let in.
-    fn note_arrival(&mut self, key: Key, now: Instant) {
-        let Some(session) = self.slots.get_mut(key) else { return };
-        if session.place.is_some() && session.connection.awaits_head() {
-            let arrival = Arrival::after(self.arrivals);
-            self.arrivals += 1;
-            session.unfinished = Some(arrival);
-            self.unfinished.insert(arrival, (key, now));
-        }
     }
 
     pub(super) fn close(&mut self, key: Key, context: &mut Context<S>) {

@@ -67,6 +67,9 @@ fn required_fields(status: Status) -> &'static str {
         Status::RequestTimeout | Status::TooManyRequests | Status::FieldsTooLarge => "",
         Status::Internal | Status::BadGateway | Status::Unavailable => "",
         Status::GatewayTimeout | Status::VersionNotSupported => "",
+        // Of plain requests, which are answered elsewhere.
+        Status::Ok | Status::PartialContent | Status::MovedPermanently | Status::Found => "",
+        Status::NotModified | Status::PreconditionFailed | Status::RangeNotSatisfiable => "",
     }
 }
 
@@ -92,7 +95,7 @@ fn explanation(status: Status) -> &'static str {
         Status::Unavailable => "The bridge is busy: try again later.\n",
         Status::GatewayTimeout => "The server behind this bridge did not answer in time.\n",
         Status::VersionNotSupported => "This server speaks HTTP/1.1 only.\n",
-        // Of plain requests, whose answers say more.
+        // Of plain requests, which are answered elsewhere.
         Status::Ok | Status::PartialContent | Status::MovedPermanently | Status::Found => "",
         Status::NotModified | Status::PreconditionFailed | Status::RangeNotSatisfiable => "",
     }
