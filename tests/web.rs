@@ -7,7 +7,7 @@ use common::{
     BASE, Client, Daemon, End, Peer, answer, eventually, free_port, open, read_answer, read_to_end,
     upgrade,
 };
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::Shutdown;
 
 fn healthy(arguments: &[&str]) -> Daemon {
@@ -124,4 +124,25 @@ fn a_connection_that_is_kept_makes_room() {
         read_to_end(&mut client).0.starts_with(b"HTTP/1.1 200 ")
     });
     assert_eq!(read_to_end(&mut idle), (Vec::new(), End::Fin));
+}
+
+/// Who may connect is asked for plain requests too: of the client itself, or, where a proxy keeps its
+/// connection for many clients, of each that the proxy names.
+#[test]
+fn plain_requests_are_answered_to_those_who_may_connect() {
+    let daemon = healthy(&["--deny", "127.0.0.1"]);
+    let mut client = open(daemon.port());
+    let _ = client.write_all(b"GET /healthz HTTP/1.0\r\n\r\n");
+    let mut bytes = Vec::new();
+    let _ = client.read_to_end(&mut bytes);
+    assert_eq!(bytes, b"");
+    let daemon = healthy(&["--trusted-proxy", "127.0.0.1", "--deny", "192.0.2.0/24"]);
+    let mut proxy = open(daemon.port());
+    for (client, status) in [("198.51.100.1", 200), ("198.51.100.2", 200), ("192.0.2.1", 403)] {
+        let forwarded = format!("X-Forwarded-For: {client}\r\n");
+        let request = format!("GET /healthz HTTP/1.1\r\nHost: h\r\n{forwarded}\r\n");
+        proxy.write_all(request.as_bytes()).unwrap();
+        assert_eq!(read_answer(&mut proxy, false).status, status, "{client}");
+    }
+    assert_eq!(read_to_end(&mut proxy), (Vec::new(), End::Fin));
 }
