@@ -7,8 +7,10 @@
 #![allow(clippy::expect_used, clippy::panic)] // a failed expectation is what a test is for
 
 use std::env;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use websocksy::access::TrustedProxies;
 use websocksy::config::{Config, Deadlines, ListenWords};
 use websocksy::reactor::{Entrance, Reactor, Signal, System};
 use websocksy_world::machine::{Limits, Machine, QUERY_THREADS, Summary};
@@ -46,6 +48,9 @@ const LATENCIES: Latencies = Latencies {
     hang: Duration::from_secs(30),
 };
 
+/// Where the proxy is by which all clients of some runs come.
+const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+
 /// When a run ends that was not ended before: all deadlines are over by then.
 const END: Duration = Duration::from_secs(10_000);
 
@@ -82,6 +87,8 @@ fn assert_reached(all: &Summary) {
         "was echoed",
         "was not accepted",
         "was hung up on",
+        "was hung up on before it was known",
+        "(came by a proxy)",
         "left",
         "was refused with 426",
         "was refused with 404",
@@ -102,7 +109,8 @@ fn run(seed: u64) -> Summary {
     let mut random = Random::new(seed);
     let crowd = random.one_in(100);
     let clients = if crowd { 700 } else { random.up_to(40) };
-    let config = config(&mut random, crowd);
+    let by_proxy = random.one_in(4);
+    let config = config(&mut random, crowd, by_proxy);
     let limits = Limits {
         clients: config.max_connections,
         per_address: config.max_per_address,
@@ -116,6 +124,9 @@ fn run(seed: u64) -> Summary {
         ..LATENCIES
     };
     let mut machine = Machine::new(FAULTS, latencies, clients, random.fork());
+    if by_proxy {
+        machine.put_behind(PROXY);
+    }
     let early = random.one_in(2);
     let at = if early { Duration::from_millis(random.below(8_000)) } else { END };
     machine.signal(at, Signal::Terminate);
@@ -126,7 +137,8 @@ fn run(seed: u64) -> Summary {
         machine.signal(Duration::from_millis(random.below(3_000)), Signal::Hangup);
     }
     let began = machine.now();
-    let entrance = Entrance { name: "made up".into(), words: ListenWords::default() };
+    let words = ListenWords { proxy_protocol: by_proxy, ..ListenWords::default() };
+    let entrance = Entrance { name: "made up".into(), words };
     let mut reactor = Reactor::new(config, machine.clone(), machine.clone()).expect("a reactor");
     reactor.listen((), entrance).expect("a listener");
     let mut events = machine.events();
@@ -145,11 +157,17 @@ fn run(seed: u64) -> Summary {
     drop(reactor);
     let mut summary = machine.check_end(&limits);
     summary.insert("(sessions cut off by the end of a drain)".into(), cut_off);
+    summary.insert("(came by a proxy)".into(), if by_proxy { clients as u64 } else { 0 });
     summary
 }
 
-fn config(random: &mut Random, crowd: bool) -> Config {
+fn config(random: &mut Random, crowd: bool, by_proxy: bool) -> Config {
+    let mut proxies = TrustedProxies::default();
+    if by_proxy {
+        proxies.push(PROXY.into());
+    }
     Config {
+        proxies,
         max_connections: if crowd || random.one_in(3) { random.up_to(12) } else { 10_000 },
         max_per_address: if random.one_in(3) { random.up_to(3) } else { 0 },
         query_threads: QUERY_THREADS,

@@ -1,11 +1,13 @@
 //! A client of the machine: a script, and what it hears.
 
 use std::io::ErrorKind;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use websocksy::backend::Target;
 use websocksy::conn::Side;
+use websocksy::proto::client_addr::Address;
+use websocksy::proto::proxy::{Introduction, Version};
 
 use super::{Due, State, WIDE};
 use crate::chance::Random;
@@ -56,6 +58,9 @@ pub(super) struct Client {
     stream: Vec<u8>,
     sent: usize,
     head: usize,
+    /// How much of it is a PROXY header, and whether that is a good one.
+    pub(super) header: usize,
+    pub(super) is_known: bool,
     pub(super) payload: Vec<u8>,
     said_goodbye: bool,
     pub(super) head_sent_at: Option<Instant>,
@@ -107,6 +112,8 @@ impl Client {
             stream: Vec::new(),
             sent: 0,
             head: 0,
+            header: 0,
+            is_known: true,
             payload: Vec::new(),
             said_goodbye: false,
             head_sent_at: None,
@@ -152,6 +159,32 @@ impl Client {
             let key = (self.random.number() as u32).to_be_bytes();
             self.stream.extend(frame(FIN | BINARY, &payload, Some(key)));
             self.payload.extend(payload);
+        }
+    }
+
+    /// It comes by a proxy, which says who it is, or that it does not know, or what is no header.
+    pub(super) fn comes_by(&mut self, proxy: IpAddr) {
+        let (destination, address) = (SocketAddr::new(proxy, 443), self.address);
+        let said = |source: Address, version| {
+            Introduction { source, destination: destination.into(), tlvs: &[] }.encode(version)
+        };
+        let version = if self.random.one_in(2) { Version::V1 } else { Version::V2 };
+        let header = match self.random.below(8) {
+            0 => {
+                self.address = proxy;
+                said(Address::Unix, version)
+            }
+            1 if self.behaviour == Behaviour::Wrong => {
+                self.is_known = false;
+                b"PROXY TCP4 nobody\r\n".to_vec()
+            }
+            _ => said(SocketAddr::new(address, 1).into(), version),
+        };
+        self.header = header.len();
+        self.head += header.len();
+        self.stream.splice(0..0, header);
+        if self.behaviour == Behaviour::Mute && self.random.one_in(2) {
+            self.stream.truncate(self.random.below(self.header as u64) as usize);
         }
     }
 

@@ -16,7 +16,7 @@ mod wire;
 use std::cell::{RefCell, RefMut};
 use std::collections::{HashMap, VecDeque};
 use std::io::{Error, ErrorKind, Result};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -93,6 +93,8 @@ struct State {
     /// What names stand for, once they were looked up; nothing for those that nobody knows.
     names: HashMap<String, Vec<SocketAddr>>,
     books: books::Books,
+    /// Clients come by a proxy at this address.
+    proxy: Option<IpAddr>,
 }
 
 impl Machine {
@@ -126,6 +128,7 @@ impl Machine {
             done: VecDeque::new(),
             names: HashMap::new(),
             books: books::Books::new(instant),
+            proxy: None,
             random,
         };
         for id in 0..clients {
@@ -135,6 +138,13 @@ impl Machine {
             state.enter(after, Due::Arrival(id));
         }
         Self(Rc::new(RefCell::new(state)))
+    }
+
+    /// Its clients come by a proxy at this address, and begin with PROXY headers.
+    pub fn put_behind(&self, proxy: IpAddr) {
+        let mut state = self.state();
+        state.proxy = Some(proxy);
+        state.clients.iter_mut().for_each(|client| client.comes_by(proxy));
     }
 
     fn state(&self) -> RefMut<'_, State> {

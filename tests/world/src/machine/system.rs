@@ -91,7 +91,8 @@ impl System for Machine {
         let now = state.now;
         state.clients[client].accepted(handle.id, now);
         state.enter(Duration::ZERO, Due::Client(client));
-        let address = SocketAddr::new(state.clients[client].address, 1);
+        let address = state.proxy.unwrap_or(state.clients[client].address);
+        let address = SocketAddr::new(address, 1);
         drop(state);
         Ok((handle, address.into()))
     }
