@@ -13,6 +13,7 @@ mod frames;
 mod framing;
 mod handshake;
 mod head;
+mod proxy;
 mod script;
 mod session;
 mod text;
@@ -25,6 +26,7 @@ pub use frames::frames;
 pub use framing::{auto, binary, dynamic32, fixedlength, json, newline, rfc6455, separator};
 pub use handshake::handshake;
 pub use head::head;
+pub use proxy::{forwarded, proxy};
 pub use session::session;
 pub use text::text;
 
@@ -35,7 +37,7 @@ use {dynamic32 as _, fixedlength as _, json as _};
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is that of its corpus too.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("auto", auto),
     ("binary", binary),
     ("config", config),
@@ -43,6 +45,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("file_lines", file_lines),
     ("file_template", file_template),
     ("fixedlength", fixedlength),
+    ("forwarded", forwarded),
     ("frames", frames),
     ("handshake", handshake),
     ("head", head),
@@ -50,6 +53,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("networks", networks),
     ("newline", newline),
     ("passwords", passwords),
+    ("proxy", proxy),
     ("rfc6455", rfc6455),
     ("separator", separator),
     ("session", session),
