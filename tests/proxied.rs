@@ -394,3 +394,25 @@ fn peers_are_told_of_the_client_that_a_field_names() {
         assert_eq!(String::from_utf8_lossy(&head), format!("{expected}{}\r\n", daemon.port()));
     }
 }
+
+/// A proxy keeps its connection, and sends other clients' requests over it: each is judged by itself.
+#[test]
+fn each_request_of_a_kept_connection_has_a_client_of_its_own() {
+    let peer = Peer::echo();
+    let arguments =
+        ["--health", "/healthz", "--trusted-proxy", "127.0.0.1", "--allow", "192.0.2.0/24"];
+    let daemon = Daemon::before(&peer, "binary", &arguments);
+    let mut stream = open(daemon.port());
+    let mut status = |address: &str| {
+        let request =
+            format!("GET /healthz HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut bytes = vec![0; 4096];
+        let read = stream.read(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[9..read.min(12)]).into_owned()
+    };
+    assert_eq!(status("192.0.2.7"), "200");
+    assert_eq!(status("192.0.2.8"), "200");
+    assert_eq!(status("198.51.100.7"), "403");
+    daemon.wait_for_log("198.51.100.7: refused with 403: the address is denied");
+}
