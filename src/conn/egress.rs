@@ -29,6 +29,8 @@ enum End {
 /// The way out to one side.
 pub(super) struct Egress {
     queue: Queue,
+    /// Bytes before those that the transport took and the kernel did not.
+    unflushed: usize,
     end: End,
     /// The latest pong that found the queue full: only it needs sending (RFC 6455 §5.5.3), so a
     /// flood of pings makes nothing grow.
@@ -44,6 +46,7 @@ impl Egress {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             queue: Queue::default(),
+            unflushed: 0,
             end: End::Open,
             late_pong: None,
             flow: Flow::new(now),
@@ -58,12 +61,12 @@ impl Egress {
 
     /// Whether all that was given is with the kernel.
     pub(super) fn is_drained(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.unflushed == 0
     }
 
     /// How much may be read for this side now; nothing while something waits.
     pub(super) fn room(&self) -> usize {
-        if self.queue.is_empty() { self.credit } else { 0 }
+        if self.is_drained() { self.credit } else { 0 }
     }
 
     /// Whether more may follow: neither is the end due nor the side given up.
@@ -83,7 +86,7 @@ impl Egress {
 
     /// Whether the write end is to be shut down now.
     pub(super) fn shutdown_due(&self) -> bool {
-        self.end == End::Due && self.queue.is_empty()
+        self.end == End::Due && self.is_drained()
     }
 
     /// Whether it was given up.
@@ -98,7 +101,7 @@ impl Egress {
 
     /// All of a turn's `bytes` were taken at once. What was read may have been more, by headers.
     pub(super) fn kept_up(&mut self, bytes: usize) {
-        if bytes >= self.credit / 2 {
+        if self.unflushed == 0 && bytes >= self.credit / 2 {
             self.credit = (self.credit * 2).min(TURN_BYTES);
         }
     }
@@ -113,13 +116,23 @@ impl Egress {
         if !self.is_writable() {
             return;
         }
-        if self.queue.is_empty() {
+        if self.is_drained() {
             self.credit = SLOW_CREDIT;
             self.flow.waits(now);
         }
         for part in parts {
             if datagrams { self.queue.push_datagram(part) } else { self.queue.push(part) }
         }
+    }
+
+    /// The transport keeps `n` bytes from `now` on; returns how many it kept before.
+    pub(super) fn set_unflushed(&mut self, n: usize, now: Instant) -> usize {
+        let n = if self.is_writable() { n } else { 0 };
+        if n > 0 && self.is_drained() {
+            self.credit = SLOW_CREDIT;
+            self.flow.waits(now);
+        }
+        std::mem::replace(&mut self.unflushed, n)
     }
 
     /// `n` bytes of what waited were taken by the kernel.
@@ -141,7 +154,7 @@ impl Egress {
 
     /// Answers a ping of this side's, or remembers the latest while older bytes wait.
     pub(super) fn pong(&mut self, batch: &mut Batch, payload: &[u8]) {
-        if self.queue.is_empty() {
+        if self.is_drained() {
             stage_frame(batch, Opcode::Pong, payload);
         } else {
             self.keep_pong(payload);
@@ -157,7 +170,7 @@ impl Egress {
 
     /// The pong that had to wait, if it need not any longer.
     pub(super) fn late_pong(&mut self, batch: &mut Batch) {
-        if !self.queue.is_empty() || self.end != End::Open {
+        if !self.is_drained() || self.end != End::Open {
             return;
         }
         if let Some(payload) = self.late_pong.take() {
@@ -176,6 +189,7 @@ impl Egress {
             self.end = End::GivenUp;
         }
         self.late_pong = None;
+        self.unflushed = 0;
         self.queue.discard();
         self.flow.forget();
     }

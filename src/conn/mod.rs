@@ -16,6 +16,7 @@ mod batch;
 mod bridge;
 mod client_frames;
 mod closing;
+mod datagram;
 mod deadline;
 mod egress;
 mod ending;

@@ -7,7 +7,8 @@
 use std::io::{ErrorKind, IoSlice, Result};
 
 use super::batch::Batch;
-use super::socket::{DATAGRAM_TOO_BIG, Endpoint, Ready, Socket, is_refusal};
+use super::datagram::{Sending, send};
+use super::socket::{Endpoint, Ready, Socket};
 use super::{Connection, Scratch, Side, SocketEnd};
 
 /// Pieces of one vectored write; more go in a further one. POSIX guarantees 16, Linux takes 1,024.
@@ -50,13 +51,8 @@ impl<'a, S: Socket> Pump<'a, S> {
         }
         self.settle();
         let goes_on = self.connection.can_go_on();
-        goes_on
-            || [Side::Client, Side::Peer].into_iter().any(|side| {
-                self.way(side).is_some_and(|way| {
-                    way.ready.readable && way.connection.room(side) > 0
-                        || way.ready.writable && way.connection.waiting(side).is_some()
-                })
-            })
+        let mut sides = [Side::Client, Side::Peer].into_iter();
+        goes_on || sides.any(|side| self.way(side).is_some_and(|way| way.has_more()))
     }
 
     /// A deadline has come. The kernel is asked what it holds, and before anybody is judged both
@@ -152,6 +148,12 @@ struct Way<'a, S> {
 }
 
 impl<S: Socket> Way<'_, S> {
+    /// Whether there is something to do that no event announces.
+    fn has_more(&self) -> bool {
+        let waits = || self.connection.waiting(self.side).is_some() || self.socket.unflushed() > 0;
+        self.ready.readable && self.connection.room(self.side) > 0 || self.ready.writable && waits()
+    }
+
     /// What the kernel holds of what was written. What is safe there counts only while more waits
     /// for it.
     fn held(&self) -> usize {
@@ -163,8 +165,14 @@ impl<S: Socket> Way<'_, S> {
     fn end(&mut self) {
         match self.connection.ending_of(self.side) {
             SocketEnd::None => return,
-            // It fails only when the other side is gone already, and then reads say so.
-            SocketEnd::Shutdown => _ = self.socket.shutdown(),
+            SocketEnd::Shutdown => {
+                let shut = self.socket.shutdown().map_err(|error| error.kind());
+                // Otherwise it fails only when the other side is gone already, and reads say so.
+                if let Err(kind @ (ErrorKind::WouldBlock | ErrorKind::Interrupted)) = shut {
+                    self.ready.writable &= kind == ErrorKind::Interrupted;
+                    return self.note_unflushed();
+                }
+            }
             SocketEnd::Close => self.socket.close(),
         }
         self.connection.shut(self.side);
@@ -186,7 +194,8 @@ impl<S: Socket> Way<'_, S> {
                 // A stream that gave less than it was asked for has no more (epoll(7)), unless its
                 // end, or an error, is what comes next, or it is one that gives pieces.
                 let Ready { hung_up, reads_in_pieces, .. } = *self.ready;
-                self.ready.readable = datagram || n == room || hung_up || reads_in_pieces;
+                self.ready.readable =
+                    datagram || n == room || hung_up || reads_in_pieces || self.socket.holds_more();
                 self.connection.received(self.side, kept + n, n, self.scratch);
             }
             Err(error) => match error.kind() {
@@ -201,10 +210,29 @@ impl<S: Socket> Way<'_, S> {
                 }
             },
         }
+        // Reading may have had something to say, as in a handshake.
+        self.note_unflushed();
+    }
+
+    /// Hands on what the transport kept, and tells the connection how much it keeps now.
+    fn flush(&mut self) {
+        if self.ready.writable && self.socket.unflushed() > 0 {
+            let flushed = self.socket.flush();
+            if let Err(Some(kind)) = flushed.map_err(|error| write_error(self.ready, error.kind()))
+            {
+                self.failed(kind);
+            }
+        }
+        self.note_unflushed();
+    }
+
+    fn note_unflushed(&mut self) {
+        self.connection.unflushed(self.side, self.socket.unflushed(), self.scratch);
     }
 
     /// Writes what waits, then what the turn made; keeps what is not taken.
     fn write(&mut self) {
+        self.flush();
         self.write_waiting();
         if self.scratch.batch(self.side).is_empty() {
             return;
@@ -230,12 +258,13 @@ impl<S: Socket> Way<'_, S> {
                 let last = self.connection.ends_with_this(self.side);
                 match self.socket.write(&[IoSlice::new(bytes)], last) {
                     Ok(n) => {
-                        self.ready.writable = n == length;
+                        self.ready.writable = n == length && self.socket.unflushed() == 0;
                         (Some(n), None)
                     }
                     Err(error) => (None, write_error(self.ready, error.kind())),
                 }
             };
+            self.note_unflushed();
             if let Some(n) = taken {
                 self.connection.sent(self.side, n, self.scratch);
             }
@@ -250,6 +279,7 @@ impl<S: Socket> Way<'_, S> {
         let mut sent = 0;
         while sent < batch.len()
             && self.ready.writable
+            && self.socket.unflushed() == 0
             && self.connection.waiting(self.side).is_none()
             && self.connection.is_writable(self.side)
         {
@@ -262,6 +292,7 @@ impl<S: Socket> Way<'_, S> {
                 Ok(n) => {
                     sent += n;
                     self.connection.wrote(self.side, n, self.scratch.now);
+                    self.note_unflushed();
                 }
                 Err(error) => {
                     if let Some(kind) = write_error(self.ready, error.kind()) {
@@ -289,7 +320,7 @@ impl<S: Socket> Way<'_, S> {
         }
         let last = self.connection.ends_with_this(self.side) && sent + length == batch.len();
         let written = self.socket.write(&slices[..count], last)?;
-        self.ready.writable = written == length;
+        self.ready.writable = written == length && self.socket.unflushed() == 0;
         Ok(written)
     }
 
@@ -334,35 +365,6 @@ fn skip<'a>(batch: &'a Batch, lent: &'a [u8], mut sent: usize) -> impl Iterator<
         sent -= gone;
         (gone < part.len()).then(|| &part[gone..])
     })
-}
-
-/// What became of one datagram.
-struct Sending {
-    /// It is sent or lost; otherwise it waits.
-    gone: bool,
-    /// What there is to tell the connection.
-    error: Option<ErrorKind>,
-}
-
-/// Sends one datagram. The first error may be of an earlier one (ICMP, ip(7)), and then the socket
-/// is as good as before; the second is this one's.
-fn send<S: Socket>(socket: &mut S, ready: &mut Ready, datagram: &[u8]) -> Sending {
-    let mut told = None;
-    for first in [true, false] {
-        match socket.send(datagram).map_err(|error| error.kind()) {
-            Ok(()) => return Sending { gone: true, error: told },
-            Err(ErrorKind::WouldBlock) => {
-                ready.writable = false;
-                return Sending { gone: false, error: told };
-            }
-            // Still writable: it is tried again at once.
-            Err(ErrorKind::Interrupted) => return Sending { gone: false, error: told },
-            Err(kind) if is_refusal(kind) => told = Some(kind),
-            Err(DATAGRAM_TOO_BIG) if first => {}
-            Err(kind) => return Sending { gone: true, error: Some(kind) },
-        }
-    }
-    Sending { gone: true, error: told }
 }
 
 /// Takes note of a failed write; returns the error if it is one.

@@ -140,11 +140,29 @@ impl Connection {
         if !is_asked {
             egress.flow.progressed(scratch.now);
         }
-        let drained = egress.is_drained();
+        self.taken(side, scratch);
+    }
+
+    /// The transport keeps `n` bytes of what it took for `side`.
+    pub fn unflushed(&mut self, side: Side, n: usize, scratch: &mut Scratch) {
+        let is_asked = self.kernel_counts(side);
+        let egress = &mut self.half_mut(side).egress;
+        let before = egress.set_unflushed(n, scratch.now);
+        if n >= before {
+            return;
+        }
+        if !is_asked {
+            egress.flow.progressed(scratch.now);
+        }
+        self.taken(side, scratch);
+    }
+
+    /// Something of what had to wait for `side` was taken.
+    fn taken(&mut self, side: Side, scratch: &mut Scratch) {
         if self.lifecycle.bridge().is_some() {
             self.liveness.data(scratch.now);
         }
-        if drained {
+        if self.half(side).egress.is_drained() {
             // While one side could not be written to, the other was not read: silence was ours.
             self.liveness.heard(scratch.now);
             self.prolong(scratch.now);

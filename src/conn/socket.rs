@@ -35,10 +35,28 @@ pub trait Socket {
     /// # Errors
     /// As for a write; [`DATAGRAM_TOO_BIG`] for this one alone.
     fn send(&mut self, datagram: &[u8]) -> Result<()>;
+    /// Hands on what was written and is [not flushed](Self::unflushed).
+    ///
+    /// # Errors
+    /// As for a write.
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+    /// Bytes that were written and that the system did not take: the transport keeps them, for what
+    /// it writes is not what it was given.
+    fn unflushed(&self) -> usize {
+        0
+    }
+    /// Whether a read may give more though the last one gave less than it was asked for and no event
+    /// announces any: the transport keeps what it has read, or reads in pieces of its own.
+    fn holds_more(&self) -> bool {
+        false
+    }
     /// Ends the stream to the other side, and goes on reading.
     ///
     /// # Errors
-    /// The other side is gone, which reads tell too.
+    /// `WouldBlock` or `Interrupted` when what goes before is not flushed: it is asked again then. The
+    /// other side is gone, which reads tell too.
     fn shutdown(&mut self) -> Result<()>;
     /// Ends both ways; nothing else is asked of the socket after it.
     fn close(&mut self);
