@@ -25,6 +25,7 @@ check:
 	@rm -f target/left-out
 	$(MAKE) check-style
 	cargo test --workspace
+	cargo test --no-default-features --lib -- config:: backend::target
 	SIM_SEEDS=100000 cargo test --profile checked --test simulate -- --nocapture
 	REACTOR_SEEDS=20000 cargo test --profile checked --test reactor -- --nocapture
 	MESSAGE_MIB=64 cargo test --profile checked --test memory any_length -- --nocapture
@@ -36,7 +37,8 @@ check-style:
 	if cargo fmt --version >/dev/null 2>&1; then cargo fmt --all -- --check; \
 		else tests/left-out format 'no rustfmt (rustup component add rustfmt)'; fi
 	if cargo clippy --version >/dev/null 2>&1; then \
-		cargo clippy --workspace --all-targets -- -D warnings; \
+		cargo clippy --workspace --all-targets -- -D warnings && \
+		cargo clippy --no-default-features -- -D warnings; \
 		else tests/left-out lints 'no clippy (rustup component add clippy)'; fi
 
 # Every system call of scripted sessions, of the start and of the end, with every error that it may

@@ -19,6 +19,8 @@ pub enum AddressError {
     Empty,
     /// None of our transports.
     Scheme(String),
+    /// A peer with TLS, which this daemon cannot speak.
+    NoTls,
     /// Neither a name nor an address.
     Host(String),
     /// A scheme without its slashes, and what follows it.
@@ -47,6 +49,9 @@ impl fmt::Display for AddressError {
                 names.enumerate().try_for_each(|(at, name)| {
                     write!(f, "{} {name}://", if at > 0 { "," } else { "" })
                 })
+            }
+            Self::NoTls => {
+                f.write_str("the peer's scheme is tls, and this binary was built without TLS")
             }
             Self::Slashes(scheme, rest) => {
                 write!(f, "{scheme}: lacks its slashes: write {scheme}://{}", quote(rest))

@@ -98,13 +98,12 @@ impl Settings {
         if self.port.is_none() {
             return Ok(());
         }
-        let (Target::Tcp { port, .. } | Target::Udp { port, .. }) = *target else {
+        let Some(port) = target.port() else {
             return Err(ConfigureError::Portless(target.clone()));
         };
-        match Target::parse(Scheme::Detect, &self.host, None) {
-            Ok(Target::Tcp { port: own, .. } | Target::Udp { port: own, .. }) if own != port => {
-                Err(ConfigureError::TwoPorts(port, own))
-            }
+        let alone = Target::parse(Scheme::Detect, &self.host, None);
+        match alone.ok().and_then(|target| target.port()) {
+            Some(own) if own != port => Err(ConfigureError::TwoPorts(port, own)),
             _ => Ok(()),
         }
     }

@@ -9,6 +9,8 @@ pub enum Scheme {
     Detect,
     /// `tcp://host:port`
     Tcp,
+    /// `tls://host:port`: by the scheme alone, the C header has no value for it.
+    Tls,
     /// `udp://host:port`
     Udp,
     /// `fifotx://path`
@@ -43,6 +45,9 @@ impl Scheme {
     }
 }
 
+/// The name of a scheme that a daemon without TLS has not, but knows.
+pub(super) const TLS: &str = "tls";
+
 /// How a scheme is written.
 #[derive(Clone, Copy, Debug)]
 pub struct SchemeForm {
@@ -62,6 +67,13 @@ pub const SCHEMES: &[SchemeForm] = &[
         name: "tcp",
         form: "tcp://HOST:PORT",
         help: "A TCP server; an IPv6 address stands in brackets",
+    },
+    #[cfg(feature = "tls")]
+    SchemeForm {
+        scheme: Scheme::Tls,
+        name: TLS,
+        form: "tls://HOST:PORT",
+        help: "A TCP server that speaks TLS; its certificate is for HOST",
     },
     SchemeForm {
         scheme: Scheme::Udp,

@@ -1,7 +1,7 @@
 //! Where a peer is, from the strings that a back end names it with.
 
 use super::address_error::{AddressError, LONGEST_SOCKET_PATH};
-use super::scheme::Scheme;
+use super::scheme::{Scheme, TLS};
 use super::service::{self, Protocol};
 use crate::logging::Escaped;
 use std::fmt;
@@ -14,6 +14,13 @@ pub enum Target {
     /// A TCP server; the host is a name or an address, IPv6 without brackets.
     Tcp {
         /// Name or address.
+        host: String,
+        /// Not 0.
+        port: u16,
+    },
+    /// A TCP server that speaks TLS.
+    Tls {
+        /// Name or address, which its certificate is for.
         host: String,
         /// Not 0.
         port: u16,
@@ -55,6 +62,10 @@ impl Target {
                 let (transport, rest) = detect(host)?;
                 Self::locate(transport, rest, port)
             }
+            // A back end that says TCP and writes the scheme: C has no other way to say TLS.
+            Scheme::Tcp if split_scheme(host).is_some_and(|(scheme, _)| is_tls(scheme)) => {
+                Self::parse(Scheme::Detect, host, port)
+            }
             given => Self::locate(given, host, port),
         }
     }
@@ -64,6 +75,10 @@ impl Target {
             Scheme::Detect | Scheme::Tcp => {
                 let (host, port) = authority(rest, port, Protocol::Tcp)?;
                 Self::Tcp { host, port }
+            }
+            Scheme::Tls => {
+                let (host, port) = authority(rest, port, Protocol::Tcp)?;
+                Self::Tls { host, port }
             }
             Scheme::Udp => {
                 let (host, port) = authority(rest, port, Protocol::Udp)?;
@@ -78,10 +93,28 @@ impl Target {
 }
 
 impl Target {
+    /// The port of a peer that has one.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp { port, .. } | Self::Tls { port, .. } | Self::Udp { port, .. } => Some(*port),
+            Self::UnixStream(_) | Self::UnixDatagram(_) | Self::FifoTx(_) | Self::FifoRx(_) => None,
+        }
+    }
+
+    /// The host of a peer that has one.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Tcp { host, .. } | Self::Tls { host, .. } | Self::Udp { host, .. } => Some(host),
+            Self::UnixStream(_) | Self::UnixDatagram(_) | Self::FifoTx(_) | Self::FifoRx(_) => None,
+        }
+    }
+
     /// The name of the scheme and the path of a peer that has one.
     fn path(&self) -> Option<(&'static str, &Path)> {
         match self {
-            Self::Tcp { .. } | Self::Udp { .. } => None,
+            Self::Tcp { .. } | Self::Tls { .. } | Self::Udp { .. } => None,
             Self::UnixStream(path) => Some(("unix", path)),
             Self::UnixDatagram(path) => Some(("unix-dgram", path)),
             Self::FifoTx(path) => Some(("fifotx", path)),
@@ -93,7 +126,7 @@ impl Target {
     #[must_use]
     pub fn is_stream_server(&self) -> bool {
         match self {
-            Self::Tcp { .. } | Self::UnixStream(_) => true,
+            Self::Tcp { .. } | Self::Tls { .. } | Self::UnixStream(_) => true,
             Self::Udp { .. } | Self::UnixDatagram(_) | Self::FifoTx(_) | Self::FifoRx(_) => false,
         }
     }
@@ -134,10 +167,21 @@ pub(super) fn no_port_inside(host: &str) -> Result<(), AddressError> {
     }
 }
 
+fn split_scheme(host: &str) -> Option<(&str, &str)> {
+    host.split_once("://")
+}
+
+fn is_tls(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case(TLS)
+}
+
 /// The transport by the scheme in `host`, and what follows the scheme.
 fn detect(host: &str) -> Result<(Scheme, &str), AddressError> {
-    if let Some((scheme, rest)) = host.split_once("://") {
-        let unknown = || AddressError::Scheme(scheme.into());
+    if let Some((scheme, rest)) = split_scheme(host) {
+        let unknown = || match is_tls(scheme) {
+            true => AddressError::NoTls,
+            false => AddressError::Scheme(scheme.into()),
+        };
         return Ok((Scheme::from_scheme(scheme).ok_or_else(unknown)?, rest));
     }
     match host.split_once(':') {
@@ -235,6 +279,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } => write!(f, "tcp://{}:{port}", Host(host)),
+            Self::Tls { host, port } => write!(f, "tls://{}:{port}", Host(host)),
             Self::Udp { host, port } => write!(f, "udp://{}:{port}", Host(host)),
             Self::UnixStream(path) => write!(f, "unix://{}", shown(path)),
             Self::UnixDatagram(path) => write!(f, "unix-dgram://{}", shown(path)),

@@ -10,7 +10,7 @@ use super::nearest::nearest;
 use super::options::{FILE, GENERATE, HELP, LISTEN, OPTIONS, ORIGIN, PEER_ALLOW, PORT, VERSION};
 use super::proxies::TRUSTED_PROXY;
 use super::setting::Setting;
-use super::{Config, ConfigError, completions, help, listen, proxies, steps};
+use super::{Config, ConfigError, completions, help, listen, proxies, steps, tls_options};
 use crate::backend;
 use crate::logging::Escaped;
 
@@ -91,6 +91,9 @@ fn configure(matches: &Matches) -> Result<Config, ConfigError> {
     if matches.opt_present(ORIGIN) {
         config.origins.clear(); // flags win over the file, they do not add to it
     }
+    if matches.opt_present(tls_options::CERTIFICATE) {
+        config.tls.certificates.clear();
+    }
     if matches.opt_present(PEER_ALLOW) {
         config.peers.clear();
     }
@@ -112,6 +115,7 @@ fn configure(matches: &Matches) -> Result<Config, ConfigError> {
     if matches.opt_present(PORT) {
         listen::check_port(&config.listen, config.port, format!("--{PORT}").into())?;
     }
+    tls_options::check(&config)?;
     let flags = std::mem::take(&mut config.backend);
     steps::join(&mut config, from_file.steps, flags, from_file.twice)?;
     Ok(config)

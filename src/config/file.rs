@@ -8,7 +8,7 @@ use std::path::Path;
 use super::nearest::nearest;
 use super::options::{CONFIG, OPTIONS, PORT};
 use super::setting::Setting;
-use super::{BackendStep, Config, ConfigError, Origin, PlacedStep, listen, steps};
+use super::{BackendStep, Config, ConfigError, Origin, PlacedStep, listen, steps, tls_options};
 use crate::logging::Escaped;
 
 /// The longest line, in bytes: a path and a framing's configuration fit many times over.
@@ -39,6 +39,7 @@ pub(super) struct FileSteps {
 pub fn from_file(path: &Path, bytes: &[u8]) -> Result<Config, ConfigError> {
     let mut config = Config::default();
     let FileSteps { steps, twice } = apply(path, bytes, &mut config)?;
+    tls_options::check(&config)?;
     steps::join(&mut config, steps, Vec::new(), twice)?;
     Ok(config)
 }

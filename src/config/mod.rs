@@ -17,6 +17,8 @@ mod setting;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod tls_options;
 mod values;
 mod words;
 
@@ -32,6 +34,7 @@ pub use args::{Command, from_args};
 pub use error::{ConfigError, Origin};
 pub use file::{from_file, is_core_key};
 pub use listen::{Listen, ListenAddress};
+pub use tls::{CertificatePair, ClientAuth, PlacedPath, TlsSettings, TlsVersion};
 pub use words::ListenWords;
 
 /// A step of setting up the back end.
@@ -109,6 +112,8 @@ pub struct Config {
     pub log: logging::Settings,
     /// Whether the log shows the values of a request's query.
     pub log_query: bool,
+    /// TLS, to clients and to peers.
+    pub tls: TlsSettings,
 }
 
 /// The deadlines of one session; zero switches off those that say so.
@@ -180,6 +185,7 @@ impl Default for Config {
             deadlines: Deadlines::default(),
             log: logging::Settings::default(),
             log_query: false,
+            tls: TlsSettings::default(),
         }
     }
 }

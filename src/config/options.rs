@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::proxies::{FORWARDED_HEADER, SEND_PROXY, TRUSTED_PROXY};
 use super::setting::{MAX_CLIENTS, Setting};
+use super::tls_options::{CERTIFICATE, TlsOption};
 use super::values::Zero;
 use crate::access::Verdict;
 
@@ -254,6 +255,62 @@ pub(super) const OPTIONS: &[Opt] = &[
         help: "Threads that ask the back end; more than one only for plug-ins that allow it",
         setting: Some(Setting::Count(1..=MAX_QUERY_THREADS, |c| &mut c.query_threads)),
     },
+    tls(
+        CERTIFICATE,
+        "FILE",
+        "Certificate with its chain (PEM) for listeners with the word tls; repeatable, chosen by \
+         the name that a client asks for, the first otherwise",
+        TlsOption::Certificate,
+    ),
+    tls(
+        "tls-key",
+        "FILE",
+        "Key (PEM) of the --tls-cert before it, unless it is in the same file",
+        TlsOption::Key,
+    ),
+    tls(
+        "tls-client-ca",
+        "FILE",
+        "Ask clients for a certificate that one of these (PEM) has signed",
+        TlsOption::ClientCa,
+    ),
+    tls(
+        "tls-client-auth",
+        "WORD",
+        "required: refuse clients without a certificate; optional: let them in",
+        TlsOption::ClientAuth,
+    ),
+    tls(
+        "tls-min-version",
+        "VERSION",
+        "The oldest TLS that is spoken: 1.2 or 1.3",
+        TlsOption::MinVersion,
+    ),
+    tls(
+        "tls-tickets",
+        "FILE",
+        "Keys of session tickets, shared by processes and machines: lines of 48 or 80 bytes in \
+         base64; the first encrypts",
+        TlsOption::Tickets,
+    ),
+    tls(
+        "peer-ca",
+        "FILE",
+        "Verify tls:// peers by these certificates (PEM), not by the system's",
+        TlsOption::PeerCa,
+    ),
+    tls(
+        "peer-cert",
+        "FILE",
+        "Certificate with its chain (PEM) for tls:// peers that ask for one",
+        TlsOption::PeerCertificate,
+    ),
+    tls(
+        "peer-key",
+        "FILE",
+        "Key (PEM) of --peer-cert, unless it is in the same file",
+        TlsOption::PeerKey,
+    ),
     Opt {
         short: "",
         long: "log-format",
@@ -294,4 +351,9 @@ impl Opt {
             None => self.help.into(),
         }
     }
+}
+
+/// An option of TLS.
+const fn tls(long: &'static str, hint: &'static str, help: &'static str, option: TlsOption) -> Opt {
+    Opt { short: "", long, hint, help, setting: Some(Setting::Tls(option)) }
 }

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::tls_options::TlsOption;
 use super::values::{
     Zero, filled, log_format, number, pair, path, seconds, seconds_text, switch, web_origin,
 };
@@ -37,6 +38,7 @@ pub(super) enum Setting {
     /// A path of this server's own.
     Path(fn(&mut Config) -> &mut Option<String>),
     Backend,
+    Tls(TlsOption),
     /// `KEY=VALUE` for the back end. The file has the section `[backend]` for this.
     BackendPair,
 }
@@ -44,15 +46,12 @@ pub(super) enum Setting {
 impl Setting {
     /// Whether the command line may give it more than once.
     pub(super) fn repeats(&self) -> bool {
-        matches!(
-            self,
-            Self::Listen
-                | Self::WebOrigin(_)
-                | Self::Access(_)
-                | Self::PeerAllow
-                | Self::TrustedProxy
-                | Self::BackendPair
-        )
+        match self {
+            Self::Listen | Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow => true,
+            Self::TrustedProxy | Self::BackendPair => true,
+            Self::Tls(option) => option.repeats(),
+            _ => false,
+        }
     }
 
     /// Whether it is a key of the file's section `[core]`.
@@ -75,6 +74,7 @@ impl Setting {
             }
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
             Self::ForwardedHeader => Some(config.forwarded_header.name().into()),
+            Self::Tls(option) => option.default_value().map(Into::into),
             Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
             Self::TrustedProxy | Self::SendProxy | Self::Path(_) => None,
             Self::Backend | Self::BackendPair | Self::Switch(_) | Self::AuthFile => None,
@@ -123,6 +123,7 @@ impl Setting {
                 let step = BackendStep::Load(filled(value)?.into());
                 config.backend.push(PlacedStep { step, origin: origin.clone() });
             }
+            Self::Tls(option) => option.apply(config, value, origin)?,
             Self::BackendPair => config.backend.push(pair(value, origin)?),
         }
         Ok(())

@@ -475,6 +475,7 @@ fn sample(opt: &Opt) -> &'static str {
         Setting::ForwardedHeader => "Forwarded",
         Setting::SendProxy => "v2",
         Setting::AuthFile => "/users",
+        Setting::Tls(_) => "see the test of these, which need each other",
         Setting::Count(range, _) if !range.contains(&77) => "777",
         Setting::Port(_) | Setting::MaxConnections | Setting::Count(..) | Setting::Seconds(..) => {
             "77"
@@ -495,7 +496,8 @@ fn every_option_is_a_flag_and_a_key() {
         config
     };
     let mut seen = HashSet::new();
-    for opt in OPTIONS.iter().filter(|opt| opt.setting.is_some()) {
+    let is_alone = |setting: &Setting| !matches!(setting, Setting::Tls(_));
+    for opt in OPTIONS.iter().filter(|opt| opt.setting.as_ref().is_some_and(is_alone)) {
         let value = sample(opt);
         let flag = format!("--{}", opt.long);
         let with_value = [flag.as_str(), value];
@@ -563,4 +565,78 @@ fn rules_of_the_command_line_are_asked_before_those_of_the_file() {
     fs::remove_file(&path).unwrap();
     let admits = |address: &str| config.access.admits(address.parse().unwrap());
     assert!(!admits("10.0.0.1") && admits("10.0.0.2") && !admits("192.0.2.1"));
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_options_say_what_belongs_together() {
+    let pairs = [
+        ("tls-cert", "a.pem"),
+        ("tls-cert", "b.pem"),
+        ("tls-key", "b.key"),
+        ("tls-client-ca", "ca.pem"),
+        ("tls-client-auth", "optional"),
+        ("tls-min-version", "1.3"),
+        ("tls-tickets", "tickets"),
+        ("peer-ca", "peers.pem"),
+        ("peer-cert", "us.pem"),
+        ("peer-key", "us.key"),
+    ];
+    let pairs = [&[("listen", "::1 tls")][..], &pairs].concat();
+    let flags: Vec<_> = pairs.iter().map(|(name, value)| format!("--{name}={value}")).collect();
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    let lines: String = pairs.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+    let file = parse(&format!("[core]\n{lines}")).unwrap();
+    for config in [run(&flags), file] {
+        let tls = config.tls;
+        let path = |file: &PlacedPath| {
+            let place = file.origin.to_string();
+            assert!(place.starts_with("--") || place.starts_with("ws.conf:"), "{place}");
+            file.path.to_str().unwrap().to_owned()
+        };
+        let certificates: Vec<_> = tls
+            .certificates
+            .iter()
+            .map(|pair| (path(&pair.certificate), pair.key.as_ref().map(path)))
+            .collect();
+        let expected = [("a.pem".into(), None), ("b.pem".into(), Some("b.key".into()))];
+        assert_eq!(certificates, expected);
+        assert_eq!((tls.client_auth(), tls.min_version), (ClientAuth::Optional, TlsVersion::V1_3));
+        let files = [&tls.client_ca, &tls.tickets, &tls.peer_ca, &tls.peer_cert, &tls.peer_key];
+        let files = files.map(|file| path(file.as_ref().unwrap()));
+        assert_eq!(files, ["ca.pem", "tickets", "peers.pem", "us.pem", "us.key"]);
+    }
+    assert_eq!(run(&[]).tls, TlsSettings::default());
+    assert_eq!(TlsSettings::default().client_auth(), ClientAuth::Required);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_options_that_are_wrong_or_for_nobody_are_named() {
+    for (args, expected) in [
+        (&["--tls-cert="][..], "--tls-cert: needs a value"),
+        (&["--tls-key=k"], "--tls-key: stands before its --tls-cert"),
+        (&["--tls-cert=c", "--tls-key=k", "--tls-key=l"], "--tls-key: is the second key of one"),
+        (&["--tls-client-ca=a"], "--tls-client-ca: needs --tls-cert too"),
+        (&["--tls-tickets=a"], "--tls-tickets: needs --tls-cert too"),
+        (&["--tls-client-auth=required"], "--tls-client-auth: needs --tls-client-ca too"),
+        (&["--tls-client-auth=yes"], "--tls-client-auth: 'yes' is neither required nor optional"),
+        (&["--tls-min-version=1.1"], "--tls-min-version: '1.1' is neither 1.2 nor 1.3"),
+        (&["-l", "::1 tls"], "--listen: needs --tls-cert too"),
+        (&["--tls-cert=a"], "--tls-cert: is for a listener with the word tls"),
+        (&["--peer-key=k"], "--peer-key: needs --peer-cert too"),
+        (&["--peer-ca=a", "--peer-ca=b"], "--peer-ca: is given twice"),
+    ] {
+        let error = command(args).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{args:?}: {error}");
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn options_of_tls_are_refused_where_there_is_none() {
+    for args in [["-l", "::1 tls"], ["--tls-cert", "a"], ["--peer-ca", "a"]] {
+        let error = command(&args).unwrap_err().to_string();
+        assert!(error.ends_with("is not possible: this binary was built without TLS"), "{error}");
+    }
 }

@@ -1,11 +1,14 @@
 //! The words behind an address to listen on.
 
 use super::nearest::nearest;
+use super::tls::WITHOUT;
 use crate::logging::Escaped;
 
 /// What the words say of a listener and its clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenWords {
+    /// Whether clients speak TLS.
+    pub tls: bool,
     /// The permissions of a Unix socket; none for what the umask leaves.
     pub mode: Option<u32>,
     /// The owner of a Unix socket, a name or a number; none for this process's.
@@ -29,6 +32,7 @@ struct Word {
 
 /// Every word. One without a hint stands alone, the others are `NAME=VALUE`.
 const WORDS: &[Word] = &[
+    Word { name: "tls", hint: "", unix_only: false, set: |w, _| tls(w) },
     Word { name: "mode", hint: "OCTAL", unix_only: true, set: |w, value| mode(w, value) },
     Word { name: "user", hint: "NAME", unix_only: true, set: |w, v| name(&mut w.user, v) },
     Word { name: "group", hint: "NAME", unix_only: true, set: |w, v| name(&mut w.group, v) },
@@ -80,6 +84,11 @@ fn unknown(text: &str) -> String {
     format!("'{}' is not a word for a listener{near}; they are {all}", Escaped(text))
 }
 
+fn tls(words: &mut ListenWords) -> Result<(), String> {
+    words.tls = cfg!(feature = "tls");
+    if words.tls { Ok(()) } else { Err(WITHOUT.into()) }
+}
+
 fn mode(words: &mut ListenWords, value: &str) -> Result<(), String> {
     let digits = (3..=4).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
     let mode = u32::from_str_radix(value, 8).ok().filter(|mode| digits && *mode <= 0o777);
@@ -111,6 +120,7 @@ mod tests {
     #[test]
     fn words_say_what_a_unix_socket_is_like() {
         let expected = ListenWords {
+            tls: false,
             mode: Some(0o660),
             user: Some("33".into()),
             group: Some("www-data".into()),
@@ -125,7 +135,7 @@ mod tests {
     fn wrong_words_are_named_with_what_would_be_right() {
         for (text, says) in [
             ("modes=0660", "'modes=0660' is not a word for a listener (is it mode?); they are "),
-            ("frob", "'frob' is not a word for a listener; they are mode=OCTAL, "),
+            ("frob", "'frob' is not a word for a listener; they are tls, mode=OCTAL, "),
             ("mode", "'mode' needs =OCTAL"),
             ("mode=", "'mode=' is not three octal digits, such as 0660"),
             ("mode=66", "octal"),
@@ -146,5 +156,16 @@ mod tests {
         }
         let problem = read(["mode=0660"].into_iter(), false).unwrap_err();
         assert_eq!(problem, "'mode=0660' is for unix:/PATH only");
+    }
+
+    #[test]
+    fn tls_is_for_all_and_needs_its_feature() {
+        let words = [true, false].map(|is_unix| read(["tls"].into_iter(), is_unix));
+        let expected = match cfg!(feature = "tls") {
+            true => Ok(ListenWords { tls: true, ..ListenWords::default() }),
+            false => Err("'tls' is not possible: this binary was built without TLS".into()),
+        };
+        assert_eq!(words, [expected.clone(), expected]);
+        assert_eq!(of("tls=1.3").unwrap_err(), "'tls=1.3' takes no value");
     }
 }

@@ -34,7 +34,10 @@ impl Bridge {
             to_client: ToClient::new(framer.is_two_way_frames(), datagrams, slot),
             framer,
             encoding,
-            answers_fin: matches!(target, Target::Tcp { .. } | Target::UnixStream(_)),
+            answers_fin: matches!(
+                target,
+                Target::Tcp { .. } | Target::Tls { .. } | Target::UnixStream(_)
+            ),
             close_sent: false,
             refusals: 0,
         })
@@ -50,7 +53,7 @@ fn encoding(target: &Target, framer: &Framer) -> Result<PeerEncoding, FramingFau
     Ok(match target {
         Target::Udp { .. } | Target::UnixDatagram(_) => PeerEncoding::Datagram,
         Target::FifoRx(_) => PeerEncoding::ReadOnly,
-        Target::Tcp { .. } | Target::UnixStream(_) | Target::FifoTx(_) => {
+        Target::Tcp { .. } | Target::Tls { .. } | Target::UnixStream(_) | Target::FifoTx(_) => {
             if framer.is_two_way_frames() {
                 return Ok(PeerEncoding::Frames);
             }

@@ -28,8 +28,8 @@ impl Format {
 }
 
 /// What the words of a line say already, in text.
-const IN_WORDS: [&str; 8] =
-    ["event", "client", "user", "peer", "status", "reason", "bytes_in", "bytes_out"];
+const IN_WORDS: [&str; 9] =
+    ["event", "client", "user", "peer", "status", "reason", "remarks", "bytes_in", "bytes_out"];
 
 /// The form of all lines.
 #[derive(Clone, Copy, Debug, Default)]

@@ -15,6 +15,22 @@ pub trait Channel: Socket {
     fn reads_in_pieces(&self) -> bool;
     /// What became of a connect that was begun; nothing while it still runs.
     fn connect_outcome(&self) -> Option<Result<()>>;
+    /// Goes on with what comes before the first byte of ours, once it is connected; nothing while that
+    /// waits for the other end.
+    ///
+    /// # Errors
+    /// The other end is not who it should be, or speaks something else; in words.
+    fn prepare(&mut self) -> Option<Result<()>> {
+        Some(Ok(()))
+    }
+    /// The version of TLS that was agreed on; none where it is not spoken.
+    fn tls_version(&self) -> Option<&'static str> {
+        None
+    }
+    /// What was remarkable about it, in words for the log.
+    fn remark(&self) -> Option<&str> {
+        None
+    }
     /// Makes sure that somebody else is at the other end of a connection to `address`: where nobody
     /// has a port that the kernel may choose for us, a connection can meet itself (RFC 9293 §3.5,
     /// simultaneous open).

@@ -5,6 +5,8 @@ pub(crate) mod limits;
 pub(crate) mod liveness;
 pub(crate) mod notify;
 mod pieces;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 mod transport;
 mod unacked;
 

@@ -15,6 +15,8 @@ use socket2::SockRef;
 use super::channel::Channel;
 use super::liveness;
 use super::pieces::Pieces;
+#[cfg(feature = "tls")]
+use super::tls::Layer;
 use super::unacked::{unacknowledged, unread};
 use crate::conn::socket::{DATAGRAM_TOO_BIG, Socket};
 
@@ -29,6 +31,9 @@ pub(crate) enum Transport {
     UnixDatagram(UnixDatagram),
     FifoTx(File),
     FifoRx(File),
+    /// Over one of the streams above.
+    #[cfg(feature = "tls")]
+    Tls(Box<Layer<Transport>>),
     Closed,
 }
 
@@ -48,7 +53,18 @@ impl Transport {
             Self::FifoTx(file) | Self::FifoRx(file) => {
                 SourceFd(&file.as_raw_fd()).register(registry, token, ALL)
             }
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => layer.socket_mut().register(registry, token),
             Self::Closed => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The stream below TLS, or itself.
+    fn below(&self) -> &Self {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => layer.socket(),
+            other => other,
         }
     }
 }
@@ -58,7 +74,31 @@ impl Channel for Transport {
     /// FIFO in packet mode (pipe(2)). TCP does so at urgent data only, which has an event of its
     /// own.
     fn reads_in_pieces(&self) -> bool {
-        matches!(self, Self::Unix(..) | Self::FifoRx(_))
+        matches!(self.below(), Self::Unix(..) | Self::FifoRx(_))
+    }
+
+    #[cfg(feature = "tls")]
+    fn prepare(&mut self) -> Option<Result<()>> {
+        match self {
+            Self::Tls(layer) => layer.handshake(),
+            _ => Some(Ok(())),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls_version(&self) -> Option<&'static str> {
+        match self {
+            Self::Tls(layer) => layer.version(),
+            _ => None,
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn remark(&self) -> Option<&str> {
+        match self {
+            Self::Tls(layer) => layer.remark(),
+            _ => None,
+        }
     }
 
     fn connect_outcome(&self) -> Option<Result<()>> {
@@ -83,7 +123,7 @@ impl Channel for Transport {
     }
 
     fn set_nodelay(&self) -> Result<()> {
-        match self {
+        match self.below() {
             Self::Tcp(socket) => socket.set_nodelay(true),
             _ => Ok(()),
         }
@@ -91,22 +131,22 @@ impl Channel for Transport {
 
     /// Of TCP alone: the others are on this machine, or without a connection.
     fn keep_alive(&self, interval: Duration) -> Result<()> {
-        match self {
+        match self.below() {
             Self::Tcp(socket) => liveness::keep_alive(&SockRef::from(socket), interval),
             _ => Ok(()),
         }
     }
 
     fn local_address(&self) -> Option<SocketAddr> {
-        match self {
+        match self.below() {
             Self::Tcp(socket) => socket.local_addr().ok(),
             _ => None,
         }
     }
 
-    /// Of a client's: TCP, or Unix.
+    /// Of a client's: TCP, or Unix; below TLS, good for questions and no more.
     fn duplicate(&self) -> Result<OwnedFd> {
-        match self {
+        match self.below() {
             Self::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
             Self::Unix(socket, _) => socket.as_fd().try_clone_to_owned(),
             _ => Err(ErrorKind::Unsupported.into()),
@@ -127,6 +167,8 @@ impl Socket for Transport {
             },
             Self::UnixDatagram(socket) => socket.recv(buffer),
             Self::FifoRx(file) => file.read(buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => layer.read(buffer),
             // All there is to learn of a FIFO's readers is that the last one left.
             Self::FifoTx(_) | Self::Closed => Ok(0),
         }
@@ -138,6 +180,8 @@ impl Socket for Transport {
             Self::Tcp(socket) => write_parts(socket, parts),
             Self::Unix(socket, pieces) => pieces.write(socket, parts),
             Self::FifoTx(file) => write_parts(file, parts),
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => layer.write(parts, last),
             Self::FifoRx(_) | Self::Udp(_) | Self::UnixDatagram(_) => {
                 Err(ErrorKind::Unsupported.into())
             }
@@ -154,10 +198,36 @@ impl Socket for Transport {
         sent.map(drop).map_err(datagram_error)
     }
 
+    #[cfg(feature = "tls")]
+    fn flush(&mut self) -> Result<()> {
+        match self {
+            Self::Tls(layer) => layer.flush(),
+            _ => Ok(()),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn unflushed(&self) -> usize {
+        match self {
+            Self::Tls(layer) => layer.unflushed(),
+            _ => 0,
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn holds_more(&self) -> bool {
+        match self {
+            Self::Tls(layer) => layer.holds_more(),
+            _ => false,
+        }
+    }
+
     fn shutdown(&mut self) -> Result<()> {
         match self {
             Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
             Self::Unix(socket, _) => socket.shutdown(Shutdown::Write),
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => layer.shutdown(),
             // A FIFO has no half-close, and a datagram socket no end to send.
             _ => {
                 self.close();
@@ -166,18 +236,25 @@ impl Socket for Transport {
         }
     }
 
+    /// What TLS has to remark is still asked for.
     fn close(&mut self) {
-        *self = Self::Closed;
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => layer.close(),
+            _ => *self = Self::Closed,
+        }
     }
 
     fn reads_unasked(&self) -> bool {
-        !matches!(self, Self::FifoTx(_) | Self::FifoRx(_))
+        !matches!(self.below(), Self::FifoTx(_) | Self::FifoRx(_))
     }
 
     /// Of TCP alone: the others deliver what was written whatever happens.
     fn unacknowledged(&self) -> usize {
         match self {
             Self::Tcp(socket) => unacknowledged(socket),
+            #[cfg(feature = "tls")]
+            Self::Tls(layer) => layer.unacknowledged(),
             Self::Unix(..) | Self::Udp(_) | Self::UnixDatagram(_) => 0,
             Self::FifoTx(_) | Self::FifoRx(_) | Self::Closed => 0,
         }
@@ -186,6 +263,8 @@ impl Socket for Transport {
     fn unread(&self) -> usize {
         match self {
             Self::FifoTx(file) => unread(file),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => 0,
             Self::Tcp(_) | Self::Unix(..) | Self::Udp(_) | Self::UnixDatagram(_) => 0,
             Self::FifoRx(_) | Self::Closed => 0,
         }

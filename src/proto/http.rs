@@ -33,6 +33,9 @@ const MAX_HEAD: usize = 65_536;
 /// The shape of a version (RFC 9112 §2.3); `0` stands for any digit.
 const VERSION: &[u8; 8] = b"HTTP/0.0";
 
+/// What a client that takes this for a port with TLS begins with (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
 /// How much a client may send before its head is refused with 431.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -244,6 +247,7 @@ impl HeadParser {
     fn complaint(&self, byte: u8) -> HttpError {
         match self.state {
             _ if byte == LF => HttpError::BadLineEnd,
+            State::Start if byte == TLS_HANDSHAKE && self.part().is_empty() => HttpError::Tls,
             State::Start | State::Method => HttpError::BadMethod,
             State::Target => HttpError::BadTarget,
             State::Version => HttpError::BadVersion,

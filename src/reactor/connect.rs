@@ -160,13 +160,11 @@ impl<S: System> Session<S> {
 
     /// Tries those of the target's addresses that a peer may have.
     fn reach(&mut self, addresses: Vec<SocketAddr>, context: &mut Context<S>) {
-        let Some(Target::Tcp { host, port } | Target::Udp { host, port }) = self.target.as_deref()
-        else {
-            return;
-        };
+        let Some(target) = self.target.as_deref() else { return };
+        let (Some(host), Some(port)) = (target.host(), target.port()) else { return };
         // What the operator wrote as an address is meant, whatever it is.
         let is_meant = self.of_operator && dial::is_literal(host);
-        let mut addresses = dial::at_port(addresses, *port);
+        let mut addresses = dial::at_port(addresses, port);
         let mut barred = None;
         addresses.retain(|address| match self.connection.check_peer(address.ip()) {
             Err(why) if !is_meant => {
@@ -230,8 +228,36 @@ impl<S: System> Session<S> {
         if let Err(error) = peer.set_nodelay().and_then(|()| self.introduce(&mut peer)) {
             return self.not_connected(&error, context);
         }
-        self.set_peer(peer, socket);
-        self.open(context);
+        match self.target.as_deref() {
+            Some(Target::Tls { host, .. }) => match context.system.secure_peer(peer, host) {
+                Ok(peer) => self.prepare(peer, socket, context),
+                Err(error) => self.not_connected(&error, context),
+            },
+            _ => {
+                self.set_peer(peer, socket);
+                self.open(context);
+            }
+        }
+    }
+
+    /// Goes on with what comes before a peer's first byte, which may take several events.
+    fn prepare(&mut self, mut peer: S::Transport, socket: usize, context: &mut Context<S>) {
+        match peer.prepare() {
+            Some(Ok(())) => {
+                self.set_prepared(peer, socket);
+                self.open(context);
+            }
+            Some(Err(error)) => self.not_connected(&error, context),
+            None => self.peer = PeerState::Preparing(peer, socket),
+        }
+    }
+
+    /// An event of a peer that is being prepared.
+    pub(super) fn prepare_event(&mut self, socket: usize, context: &mut Context<S>) {
+        match std::mem::replace(&mut self.peer, PeerState::None) {
+            PeerState::Preparing(peer, own) if own == socket => self.prepare(peer, own, context),
+            other => self.peer = other,
+        }
     }
 
     /// A peer that needs no race is there.
@@ -275,14 +301,21 @@ impl<S: System> Session<S> {
         }
         match (&self.peer, self.target.as_deref()) {
             (PeerState::None | PeerState::Connected(..), _) => return,
-            (
-                &PeerState::Resolving(place),
-                Some(Target::Tcp { host, .. } | Target::Udp { host, .. }),
-            ) => context.offload.forget_name(host, place),
+            (&PeerState::Resolving(place), Some(target)) => {
+                if let Some(host) = target.host() {
+                    context.offload.forget_name(host, place);
+                }
+            }
             (&PeerState::Queued(place), Some(Target::UnixStream(path))) => {
                 context.backlogs.leave(path, place);
             }
-            (PeerState::Racing(_) | PeerState::Resolving(_) | PeerState::Queued(_), _) => {}
+            (
+                PeerState::Racing(_)
+                | PeerState::Resolving(_)
+                | PeerState::Queued(_)
+                | PeerState::Preparing(..),
+                _,
+            ) => {}
         }
         self.peer = PeerState::None;
     }

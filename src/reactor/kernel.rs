@@ -16,6 +16,8 @@ use super::slots::Key;
 use super::system::{Event, OFFLOAD, SIGNALS, Signal, System};
 use crate::memory::Trimmer;
 use crate::net::notify::Manager;
+#[cfg(feature = "tls")]
+use crate::net::tls::Tls;
 use crate::net::{Readiness, Transport};
 use crate::offload::Threads;
 use crate::proto::client_addr::ClientAddr;
@@ -31,6 +33,8 @@ pub(super) struct Kernel {
     manager: Manager,
     /// When the service manager is next told that the loop turns.
     tell_at: Option<Instant>,
+    #[cfg(feature = "tls")]
+    tls: Tls,
 }
 
 impl Kernel {
@@ -44,7 +48,21 @@ impl Kernel {
         let signals = signals.map_err(|error| ("signal handlers", error))?;
         let trimmer = Trimmer::start().map_err(|error| ("threads", error))?;
         let manager = Manager::from_environment().map_err(|error| ("NOTIFY_SOCKET", error))?;
-        Ok(Self { poll, signals, trimmer, manager, tell_at: None })
+        Ok(Self {
+            poll,
+            signals,
+            trimmer,
+            manager,
+            tell_at: None,
+            #[cfg(feature = "tls")]
+            tls: Tls::default(),
+        })
+    }
+
+    /// The same, and it can speak TLS.
+    #[cfg(feature = "tls")]
+    pub(super) fn with_tls(self, tls: Tls) -> Self {
+        Self { tls, ..self }
     }
 
     /// The daemon is ready for clients: tells the service manager, and from now on that it turns.
@@ -128,6 +146,18 @@ impl System for Kernel {
 
     fn connect_tcp(&mut self, address: SocketAddr) -> Result<Transport> {
         TcpStream::connect(address).map(Transport::Tcp)
+    }
+
+    #[cfg(feature = "tls")]
+    fn secure_client(&mut self, transport: &mut Transport) -> Result<()> {
+        let socket = std::mem::replace(transport, Transport::Closed);
+        *transport = Transport::Tls(Box::new(self.tls.accept(socket)));
+        Ok(())
+    }
+
+    #[cfg(feature = "tls")]
+    fn secure_peer(&mut self, transport: Transport, host: &str) -> Result<Transport> {
+        Ok(Transport::Tls(Box::new(self.tls.connect(transport, host)?)))
     }
 
     fn connect_udp(&mut self, address: SocketAddr) -> Result<Transport> {

@@ -103,6 +103,11 @@ impl<S: System> Session<S> {
             Subject::Proxy => proxied.is_local = true,
             Subject::Unknown => {}
         }
+        if self.entrance.words.tls
+            && let Err(error) = context.system.secure_client(&mut self.client)
+        {
+            return Some(self.hang_up(&error, context));
+        }
         if self.connection.config().proxies.trusts(self.address.address().ip()) {
             // The request says who it is, or that it is the proxy itself.
             self.connection.behind(self.address.address());

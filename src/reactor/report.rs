@@ -8,10 +8,11 @@ use std::time::Instant;
 use log::kv::Value;
 use log::{Level, Record, debug, log_enabled};
 
-use super::session::Session;
+use super::session::{PeerState, Session};
 use super::system::System;
 use crate::conn::{Ending, Side};
 use crate::logging::Escaped;
+use crate::net::Channel;
 use crate::proto::summary::Summary;
 
 /// What a line has beside its words.
@@ -26,9 +27,10 @@ impl<S: System> Session<S> {
             return;
         }
         let (client, peer) = self.ends();
-        let (user, proxy) = (self.user_shown(), self.proxy_shown());
+        let [proxy, tls, user] = self.client_shown();
         let fields = vec![("event", Value::from("start")), ("client", client.as_str().into())];
-        let fields = with(fields, &[("proxy", &proxy), ("user", &user), ("peer", &peer)]);
+        let fields = with(fields, &[("proxy", &proxy), ("tls", &tls)]);
+        let fields = with(fields, &[("user", &user), ("peer", &peer)]);
         log(format_args!("{self}: started"), fields);
     }
 
@@ -51,19 +53,24 @@ impl<S: System> Session<S> {
             (false, None) => "left",
         };
         let fields = vec![("event", Value::from(event)), ("ending", ending.name().into())];
-        let (user, proxy) = (self.user_shown(), self.proxy_shown());
+        let [proxy, tls, user] = self.client_shown();
         let mut fields = with(fields, &[("reason", &reason), ("client", &client)]);
-        fields = with(fields, &[("proxy", &proxy), ("user", &user), ("peer", &peer)]);
+        fields = with(fields, &[("proxy", &proxy), ("tls", &tls)]);
+        fields = with(fields, &[("user", &user), ("peer", &peer)]);
         let [path, origin, offered, agreed, framing] =
             self.connection.summary().map(said).unwrap_or_default();
         fields = with(fields, &[("path", &path), ("origin", &origin), ("offered", &offered)]);
         fields = with(fields, &[("agreed", &agreed), ("framing", &framing)]);
+        let remarks = self.remarks();
+        fields = with(fields, &[("remarks", &remarks)]);
+        let remarks = Behind(&remarks);
         let time = now.saturating_duration_since(self.since);
         fields.push(("seconds", Value::from(time.as_millis() as f64 / 1000.0)));
         match ending.status().filter(|_| !self.announced) {
             Some(status) => {
                 fields.push(("status", Value::from(u64::from(status.code()))));
-                log(format_args!("{self}: refused with {}: {ending}", status.code()), fields);
+                let code = status.code();
+                log(format_args!("{self}: refused with {code}: {ending}{remarks}"), fields);
             }
             None if self.announced => {
                 let read =
@@ -78,26 +85,46 @@ impl<S: System> Session<S> {
                 ]);
                 let [read, written] = read;
                 let words = format_args!("{read} bytes in, {written} bytes out");
-                log(format_args!("{self}: ended: {ending}; {words}"), fields);
+                log(format_args!("{self}: ended: {ending}; {words}{remarks}"), fields);
             }
-            None => log(format_args!("{self}: {ending}"), fields),
+            None => log(format_args!("{self}: {ending}{remarks}"), fields),
         }
     }
 
-    /// Who the client is; empty if nobody asked.
-    fn user_shown(&self) -> String {
-        self.user.as_ref().map_or_else(String::new, |user| Escaped(&user.0).to_string())
+    /// What was remarkable about its sockets; empty as a rule.
+    fn remarks(&self) -> String {
+        let peer = match &self.peer {
+            PeerState::Connected(peer, _) => peer.remark(),
+            _ => None,
+        };
+        let remarks = [("client", self.client.remark()), ("peer", peer)];
+        let said =
+            remarks.iter().filter_map(|(whose, what)| Some(format!("{whose}: {}", (*what)?)));
+        said.collect::<Vec<_>>().join("; ")
     }
 
-    /// The proxy that the client came by; empty if that is no other.
-    fn proxy_shown(&self) -> String {
-        self.proxy().map_or_else(String::new, |proxy| proxy.to_string())
+    /// The proxy that the client came by if that is another, the TLS that it speaks, and who it is if
+    /// that was asked.
+    fn client_shown(&self) -> [String; 3] {
+        let proxy = self.proxy().map_or_else(String::new, |proxy| proxy.to_string());
+        let tls = self.client.tls_version().unwrap_or_default().into();
+        let user = self.user.as_ref();
+        [proxy, tls, user.map_or_else(String::new, |user| Escaped(&user.0).to_string())]
     }
 
     /// Client and peer; the latter is empty if none was named.
     fn ends(&self) -> (String, String) {
         let peer = self.target.as_ref().map_or_else(String::new, ToString::to_string);
         (self.address.to_string(), peer)
+    }
+}
+
+/// What stands behind a line, if anything does.
+struct Behind<'a>(&'a str);
+
+impl fmt::Display for Behind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "; {}", self.0) }
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) enum PeerState<T> {
     Resolving(offload::Place),
     /// A Unix socket that is full.
     Queued(dial::Place),
+    /// A peer that is connected, and has something before its first byte.
+    Preparing(T, usize),
     /// The peer, and which of the session's sockets it is.
     Connected(T, usize),
 }
@@ -215,6 +217,9 @@ impl<S: System> Session<S> {
             self.race_event(socket, readiness, context);
         }
         self.note(socket, readiness);
+        if socket != CLIENT {
+            self.prepare_event(socket, context);
+        }
         self.turn(context)
     }
 
@@ -286,7 +291,7 @@ impl<S: System> Session<S> {
     fn note(&mut self, socket: usize, readiness: Readiness) {
         match self.peer {
             _ if socket == CLIENT => readiness.note(&mut self.client_ready),
-            PeerState::Connected(_, peer) if peer == socket => {
+            PeerState::Preparing(_, peer) | PeerState::Connected(_, peer) if peer == socket => {
                 readiness.note(&mut self.peer_ready);
             }
             _ => {}
@@ -302,7 +307,8 @@ impl<S: System> Session<S> {
             PeerState::None
             | PeerState::Racing(_)
             | PeerState::Resolving(_)
-            | PeerState::Queued(_) => None,
+            | PeerState::Queued(_)
+            | PeerState::Preparing(..) => None,
         };
         let client = Endpoint { socket: &mut self.client, ready: &mut self.client_ready };
         Pump { connection: &mut self.connection, client, peer, scratch }
@@ -324,6 +330,13 @@ impl<S: System> Session<S> {
         self.peer = PeerState::Connected(transport, socket);
     }
 
+    /// The same of a peer that had something before its first byte: what its events said meanwhile
+    /// stands, and it may have sent more than was asked for.
+    pub(super) fn set_prepared(&mut self, link: S::Transport, socket: usize) {
+        (self.peer_ready.readable, self.peer_ready.writable) = (true, true);
+        self.peer = PeerState::Connected(link, socket);
+    }
+
     /// When something is due.
     fn deadline(&self) -> Option<Instant> {
         let dial = match &self.peer {
@@ -331,6 +344,7 @@ impl<S: System> Session<S> {
             PeerState::None
             | PeerState::Resolving(_)
             | PeerState::Queued(_)
+            | PeerState::Preparing(..)
             | PeerState::Connected(..) => None,
         };
         [self.connection.deadline(), dial].into_iter().flatten().min()

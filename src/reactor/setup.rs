@@ -13,9 +13,13 @@ use super::kernel::Kernel;
 use super::listen::{self, Entrance, ListeningSocket, OpenError};
 use super::passwords;
 use crate::access::Passwords;
+#[cfg(feature = "tls")]
+use crate::backend::Target;
 use crate::backend::{self, Backend, ConfigureError};
 use crate::config::{self, BackendStep, Config, Origin, PlacedStep};
 use crate::net::limits;
+#[cfg(feature = "tls")]
+use crate::net::tls::Tls;
 use crate::offload::{RESOLVERS, Threads};
 
 /// What kept the daemon from starting, or ended it.
@@ -70,6 +74,7 @@ pub fn start(mut config: Config) -> Result<Started, StartError> {
     let remark = fit_descriptors(&mut config)?;
     let started = backend.allow_threads(config.query_threads);
     started.map_err(|error| StartError::System("query threads".into(), error))?;
+    let kernel = kernel(&config, &backend)?;
     let sockets = listen::open(&config).map_err(|error| match error {
         OpenError::Configuration(origin, problem) => match origin {
             Some(origin) => refused(origin, &problem),
@@ -77,7 +82,7 @@ pub fn start(mut config: Config) -> Result<Started, StartError> {
         },
         OpenError::System(what, error) => StartError::System(what, error),
     })?;
-    let reactor = set_up(config, backend, passwords, sockets);
+    let reactor = set_up(config, backend, passwords, kernel, sockets);
     let reactor = reactor.map_err(|(what, error)| StartError::System(what, error))?;
     if let Some(remark) = remark {
         info!("{remark}");
@@ -221,18 +226,34 @@ fn warn_of_open_door(config: &Config, backend: &Backend) {
     }
 }
 
+/// What the loop asks of the operating system, and TLS if it may be spoken.
+fn kernel(config: &Config, backend: &Backend) -> Result<Kernel, StartError> {
+    let kernel = Kernel::new().map_err(|(what, error)| StartError::System(what.into(), error))?;
+    #[cfg(feature = "tls")]
+    let kernel = {
+        // A back end that may name any peer may name one that speaks TLS.
+        let target = backend.only_target();
+        let to_peers = target.is_none_or(|target| matches!(target, Target::Tls { .. }));
+        let tls = Tls::load(&config.tls, to_peers, SystemTime::now());
+        kernel.with_tls(tls.map_err(|error| StartError::Configuration(error.to_string()))?)
+    };
+    #[cfg(not(feature = "tls"))]
+    let _ = (config, backend);
+    Ok(kernel)
+}
+
 /// A loop that listens.
 fn set_up(
     config: Config,
     backend: Backend,
     passwords: Option<Passwords>,
+    kernel: Kernel,
     sockets: Vec<(ListeningSocket, Entrance)>,
 ) -> Result<Reactor<Kernel>, (String, io::Error)> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: io::Error| (what, error)
     };
-    let kernel = Kernel::new().map_err(|(what, error)| (what.into(), error))?;
     let waker = kernel.waker().map_err(failed("eventfd"))?;
     let name = backend.name().to_owned();
     warn_of_open_door(&config, &backend);
@@ -246,8 +267,9 @@ fn set_up(
         .with_clock(SystemTime::now);
     for (socket, entrance) in sockets {
         let place = Arc::clone(&entrance.name);
+        let with_tls = if entrance.words.tls { " with TLS" } else { "" };
         reactor.listen(socket, entrance).map_err(failed("listening socket"))?;
-        info!("listening on {place}, back end {name}");
+        info!("listening on {place}{with_tls}, back end {name}");
     }
     Ok(reactor)
 }

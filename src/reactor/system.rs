@@ -1,7 +1,7 @@
 //! What the reactor asks of the operating system, as a trait: the loop and all that it decides run
 //! over a made-up one in `tests/`, too.
 
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -94,6 +94,24 @@ pub trait System {
     /// # Errors
     /// Those of socket(2) and connect(2).
     fn connect_tcp(&mut self, address: SocketAddr) -> Result<Self::Transport>;
+
+    /// TLS with the client behind `transport`.
+    ///
+    /// # Errors
+    /// There is no TLS.
+    fn secure_client(&mut self, transport: &mut Self::Transport) -> Result<()> {
+        _ = transport;
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    /// TLS with the peer behind `transport`, which is to be `host`; the handshake has begun.
+    ///
+    /// # Errors
+    /// There is no TLS, no certificate can be for this host, or the peer is gone.
+    fn secure_peer(&mut self, transport: Self::Transport, host: &str) -> Result<Self::Transport> {
+        _ = (transport, host);
+        Err(ErrorKind::Unsupported.into())
+    }
 
     /// A UDP socket that is connected to `address`.
     ///

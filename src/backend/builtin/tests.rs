@@ -96,7 +96,8 @@ fn c62_unknown_keys_are_refused() {
 
 #[test]
 fn o1_o2_a_bad_configuration_is_refused_with_its_key() {
-    let schemes = "tcp://, udp://, unix://, unix-dgram://, fifotx://, fiforx://";
+    let tls = if cfg!(feature = "tls") { " tls://," } else { "" };
+    let schemes = format!("tcp://,{tls} udp://, unix://, unix-dgram://, fifotx://, fiforx://");
     for (pairs, key, expected) in [
         (&[("host", "")][..], "host", "the peer's host is empty".to_owned()),
         (

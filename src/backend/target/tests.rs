@@ -31,6 +31,23 @@ fn p06_c52_c53_hosts_and_ports() {
     }
 }
 
+/// The C header has no value for it: a back end writes the scheme, with or without saying TCP.
+#[test]
+fn tls_is_by_its_scheme_alone() {
+    for transport in [Detect, Tcp] {
+        for host in ["tls://h:1", "TLS://h:1", "tls://h"] {
+            let parsed = parse(transport, host, Some("1"));
+            let expected = if cfg!(feature = "tls") {
+                Ok("tls://h:1".into())
+            } else {
+                Err(AddressError::NoTls)
+            };
+            assert_eq!(parsed, expected, "{transport:?} {host}");
+        }
+    }
+    assert!(parse(Udp, "tls://h:1", None).is_err());
+}
+
 #[test]
 fn the_host_is_kept_without_brackets() {
     let target = Target::parse(Detect, "tcp://[::1]:1", None);
@@ -187,8 +204,13 @@ fn errors_name_what_is_wrong_and_quote_a_part_at_most() {
         (AddressError::Empty, "the peer's host is empty"),
         (
             AddressError::Scheme("http".into()),
-            "the peer's scheme \"http\" is unknown; there are tcp://, udp://, unix://, unix-dgram://, \
-             fifotx://, fiforx://",
+            if cfg!(feature = "tls") {
+                "the peer's scheme \"http\" is unknown; there are tcp://, tls://, udp://, unix://, \
+                 unix-dgram://, fifotx://, fiforx://"
+            } else {
+                "the peer's scheme \"http\" is unknown; there are tcp://, udp://, unix://, \
+                 unix-dgram://, fifotx://, fiforx://"
+            },
         ),
         (
             AddressError::Host("\n".repeat(9)),

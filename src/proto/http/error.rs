@@ -89,6 +89,8 @@ impl Status {
 pub enum HttpError {
     /// The method is not a token (RFC 9110 §5.6.2), or not followed by one SP.
     BadMethod,
+    /// The first byte is that of a TLS handshake.
+    Tls,
     /// The request target is not one a GET may have (RFC 9112 §3.2).
     BadTarget,
     /// The version is not `HTTP/` DIGIT `.` DIGIT (RFC 9112 §2.3).
@@ -120,6 +122,7 @@ impl HttpError {
     pub fn status(self) -> Status {
         match self {
             Self::BadMethod
+            | Self::Tls
             | Self::BadTarget
             | Self::BadVersion
             | Self::OldVersion
@@ -138,6 +141,7 @@ impl fmt::Display for HttpError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::BadMethod => "the request line does not start with a method",
+            Self::Tls => "it is TLS, on a port that speaks plain HTTP",
             Self::BadTarget => "the request target is malformed",
             Self::BadVersion => "the HTTP version is malformed",
             Self::OldVersion => "HTTP/1.0 cannot upgrade",

@@ -64,7 +64,7 @@ fn refuses_at_the_first_wrong_byte() {
         ("H03", b"CONNECT h:443 HTTP/1.1\r\n", NotGet),
         ("H04", b"G=", BadMethod),
         ("H04", b"G\"", BadMethod),
-        ("H05", b"\x16", BadMethod),
+        ("H05", b"\x16", Tls),
         ("H06", b"PRI * HTTP/2.0\r\n", OtherVersion),
         ("H07", b"\0", BadMethod),
         ("H08", b"GET /\r", BadTarget),
@@ -318,7 +318,7 @@ fn head_limit() {
 fn statuses() {
     use HttpError::*;
     let rows: &[(u16, &[HttpError])] = &[
-        (400, &[BadMethod, BadTarget, BadVersion, OldVersion, BadLineEnd, FoldedLine]),
+        (400, &[BadMethod, Tls, BadTarget, BadVersion, OldVersion, BadLineEnd, FoldedLine]),
         (400, &[BadFieldName, BadFieldValue]),
         (405, &[NotGet]),
         (431, &[LineTooLong, TooManyFields, HeadTooLarge]),

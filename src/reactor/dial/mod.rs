@@ -30,7 +30,7 @@ pub(super) enum Begun<T> {
 /// Begins to reach `target`.
 pub(super) fn begin<S: System>(target: &Target, system: &mut S) -> io::Result<Begun<S::Transport>> {
     Ok(match target {
-        Target::Tcp { host, .. } => match literal(host) {
+        Target::Tcp { host, .. } | Target::Tls { host, .. } => match literal(host) {
             Some(addresses) => Begun::Addresses(addresses),
             None => Begun::Name(host.clone()),
         },
@@ -103,8 +103,10 @@ pub(super) fn is_literal(host: &str) -> bool {
 
 /// Whether a peer is reached by the loopback network alone.
 pub(super) fn is_loopback(target: &Target) -> bool {
-    let (Target::Tcp { host, .. } | Target::Udp { host, .. }) = target else { return false };
-    literal(host).is_some_and(|all| all.iter().all(|one| one.ip().to_canonical().is_loopback()))
+    target
+        .host()
+        .and_then(literal)
+        .is_some_and(|all| all.iter().all(|one| one.ip().to_canonical().is_loopback()))
 }
 
 /// The addresses with the target's port.
@@ -115,12 +117,7 @@ pub(super) fn at_port(mut addresses: Vec<SocketAddr>, port: u16) -> Vec<SocketAd
 
 /// Whether it takes a look-up to reach `target`.
 pub(super) fn needs_look_up(target: &Target) -> bool {
-    match target {
-        Target::Tcp { host, .. } | Target::Udp { host, .. } => literal(host).is_none(),
-        Target::UnixStream(_) | Target::UnixDatagram(_) | Target::FifoTx(_) | Target::FifoRx(_) => {
-            false
-        }
-    }
+    target.host().is_some_and(|host| literal(host).is_none())
 }
 
 #[cfg(test)]

@@ -81,7 +81,15 @@ impl<S: System> Listener<S> {
 
     /// Accepts the next client; pauses when that fails for something that is not one client's.
     pub(super) fn accept(&mut self, system: &mut S, now: Instant) -> Accepted<S::Transport> {
-        match system.accept(&self.socket) {
+        // A PROXY header is not within TLS, but in front of it.
+        let with_tls = self.entrance.words.tls && !self.entrance.words.proxy_protocol;
+        let accepted = system.accept(&self.socket).and_then(|(mut client, address)| {
+            if with_tls {
+                system.secure_client(&mut client)?;
+            }
+            Ok((client, address))
+        });
+        match accepted {
             Ok((client, address)) => {
                 self.failures = 0;
                 self.pause.worked(now);
