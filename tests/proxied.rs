@@ -416,3 +416,23 @@ fn each_request_of_a_kept_connection_has_a_client_of_its_own() {
     assert_eq!(status("198.51.100.7"), "403");
     daemon.wait_for_log("198.51.100.7: refused with 403: the address is denied");
 }
+
+/// Who is refused once it is known holds no place while it is told so, or takes its time to leave.
+#[test]
+fn refused_clients_of_a_proxy_hold_no_places() {
+    let peer = Peer::echo();
+    let (_daemon, port) = proxied(&peer, &["--max-per-address", "1", "--max-connections", "3"]);
+    let _first = connect(port, &line("192.0.2.1"));
+    let refused: Vec<_> = (0..5)
+        .map(|_| {
+            let mut stream = open(port);
+            stream.write_all(&[&line("192.0.2.1"), BASE.as_bytes()].concat()).unwrap();
+            let mut status = [0; 12];
+            stream.read_exact(&mut status).unwrap();
+            assert_eq!(&status, b"HTTP/1.1 503");
+            stream
+        })
+        .collect();
+    let _others = [connect(port, &line("192.0.2.2")), connect(port, &line("192.0.2.3"))];
+    drop(refused);
+}

@@ -10,11 +10,12 @@ use std::rc::Rc;
 use log::{debug, info};
 
 use super::context::Context;
+use super::listen::Place;
 use super::session::{Next, Proxied, Session};
 use super::system::System;
 use crate::access::NotAdmitted;
-use crate::conn::Arrived;
 use crate::conn::socket::Socket;
+use crate::conn::{Arrived, Ending};
 use crate::logging::Escaped;
 use crate::net::Channel;
 use crate::proto::client_addr::{Address, ClientAddr};
@@ -120,6 +121,14 @@ impl<S: System> Session<S> {
                 self.connection.reject(why, &mut context.scratch);
                 None
             }
+        }
+    }
+
+    /// The place of a client that may not come, as turned out when it was known who it is.
+    pub(super) fn forfeited(&mut self) -> Option<Place> {
+        match self.connection.ending() {
+            Some(Ending::NotAdmitted(_)) => self.place.take(),
+            _ => None,
         }
     }
 

@@ -69,8 +69,16 @@ impl<S: System> Sessions<S> {
         context: &mut Context<S>,
         step: impl FnOnce(&mut Session<S>, &mut Context<S>) -> Next,
     ) {
+        let sessions = self.slots.len();
         let Some(session) = self.slots.get_mut(key) else { return };
-        let next = step(session, context);
+        let mut next = step(session, context);
+        if let Some(place) = session.forfeited() {
+            // It is told to go, as those are that never had a place, and no more than those may be.
+            context.admission.leave(place);
+            if sessions - context.admission.admitted() > TOLD {
+                next = Next::Close;
+            }
+        }
         match (session.connection.awaits_head(), session.unfinished) {
             (false, Some(arrival)) => {
                 session.unfinished = None;
