@@ -118,6 +118,7 @@ fn what_is_no_header_is_refused_as_soon_as_that_is_known() {
         "tcp4 192.0.2.1 192.0.2.1 1 1",
         "UNKNOWNS of any kind",
         "UNKNOWN\r ",
+        "UNKNOWN a\nb",
         "        ",
     ] {
         let bytes = format!("PROXY {line}\r\n");
