@@ -5,8 +5,9 @@ use std::time::Instant;
 use super::egress::Egress;
 use super::scratch::TURN_BYTES;
 
-/// The most bytes that are read only to be forgotten: more than the socket buffers on the way hold
-/// (tcp(7)), and little work for a side that does not stop.
+/// The most bytes that are read only to be forgotten: more than the socket buffers on the way mostly
+/// hold (tcp(7)), and little work for a side that does not stop. Whose end lies behind more than that
+/// has the close time-out.
 const MOST_DISCARDED: usize = 8 * 1024 * 1024;
 
 /// Whether a side is still listened to.
