@@ -126,6 +126,22 @@ fn what_breaks_the_protocol_is_closed_with_its_code() {
     }
 }
 
+/// F61: the reason says what kind of fault it was.
+#[test]
+fn f61_text_that_is_not_utf8_is_called_so() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "binary", &[]);
+    for (bytes, code, reason) in [
+        (frame(0x81, b"\xff"), 1007, "invalid UTF-8"),
+        (frame(0x88, b"\x03\xe8\xff"), 1007, "invalid UTF-8"),
+        (frame(0x83, b""), 1002, "protocol error"),
+    ] {
+        let mut client = Client::connect(daemon.port());
+        client.send(&bytes);
+        assert_eq!(client.event(), Event::Close(Some(code), reason.into()));
+    }
+}
+
 #[test]
 fn what_breaks_the_protocol_may_come_byte_by_byte() {
     let peer = Peer::echo();

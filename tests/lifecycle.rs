@@ -10,7 +10,7 @@ use common::{
 };
 use std::fs;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,38 @@ fn a14_a_signal_delivers_the_unframed_tail() {
         assert_eq!(client.end(), Some(1001));
         drop(client);
         assert_eq!(daemon.exit_within(SOON).unwrap().code(), Some(0));
+    }
+}
+
+/// A14: a long line whose last character is cut is delivered to that character by the end that a
+/// signal or a time-out makes; that the peer itself makes it is its fault.
+#[test]
+fn a14_a_long_line_that_is_cut_inside_a_character_loses_that_alone() {
+    let text = "\u{e9}".repeat(10_000);
+    let sent = [text.as_bytes(), b"\xc3"].concat();
+    for (what, options, code) in [
+        ("signal", [].as_slice(), 1001),
+        ("idle", &["--idle-timeout", "1"], 1000),
+        ("end", &[], 1011),
+    ] {
+        let sent = sent.clone();
+        let peer = Peer::serve(move |mut stream| {
+            let _ = stream.write_all(&sent);
+            if what == "end" {
+                let _ = stream.shutdown(Shutdown::Write);
+            }
+            let _ = common::Received::from(stream);
+        });
+        let daemon = Daemon::before(&peer, "newline", options);
+        let mut client = Client::connect(daemon.port());
+        let Event::Data(false, 1, mut got) = client.event() else { panic!("{what}: no front") };
+        if what == "signal" {
+            daemon.signal("TERM");
+        }
+        let Event::Data(true, 0, rest) = client.event() else { panic!("{what}: no last part") };
+        got.extend(rest);
+        assert!(got == text.as_bytes(), "{what}: {} bytes", got.len());
+        assert_eq!(client.end(), Some(code), "{what}");
     }
 }
 

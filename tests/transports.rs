@@ -224,6 +224,23 @@ fn f11_a_datagram_is_cut_as_the_framing_says() {
     }
 }
 
+/// F10: where all is text, a datagram of no bytes is, too.
+#[test]
+fn f10_an_empty_datagram_is_text_where_all_is() {
+    for (framing, config, kind) in
+        [("auto", "text", 1), ("newline", "text", 1), ("newline", "crlf", 2)]
+    {
+        let options = [format!("framing={framing}"), format!("framing-config={config}")];
+        let options = ["-c", &options[0], "-c", &options[1]];
+        let udp = udp_peer();
+        let daemon = before_udp(&udp, &options);
+        let (mut client, from) = introduced(&daemon, &udp);
+        udp.send_to(b"", from).unwrap();
+        assert_eq!(client.message(), (kind, vec![]), "UDP, {framing}, {config}");
+        leave(&daemon, client);
+    }
+}
+
 /// P32: what is no datagram is not cut: 1009, and none of it is sent.
 #[test]
 fn a_message_larger_than_a_datagram_is_refused() {

@@ -12,6 +12,7 @@ use crate::backend::{QueryError, RefusalStatus};
 use crate::framing::FramingFault;
 use crate::proto::basic::CHALLENGE;
 use crate::proto::close::CloseCode;
+use crate::proto::frame::FrameError;
 use crate::proto::handshake::{Refusal, Refused, Status};
 use crate::proto::http::HttpError;
 
@@ -191,6 +192,9 @@ impl Ending {
         match self {
             Self::ClientClosed(code) => Some((code.unwrap_or(CloseCode::NORMAL), "")),
             Self::ClientFault(fault) => Some(match fault {
+                ClientFault::Frame(FrameError::NotUtf8) => {
+                    (FrameError::NotUtf8.close_code(), "invalid UTF-8")
+                }
                 ClientFault::Frame(error) => (error.close_code(), "protocol error"),
                 ClientFault::TooBig => (CloseCode::TOO_BIG, "message too big for this peer"),
                 ClientFault::ReadOnly => (CloseCode::UNSUPPORTED, "this peer only sends"),

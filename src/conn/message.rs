@@ -27,6 +27,11 @@ impl Message {
         self.0.is_some()
     }
 
+    /// Whether it is a text message that they began.
+    pub(super) fn is_text(&self) -> bool {
+        self.0.as_ref().is_some_and(|begun| begun.text.is_some())
+    }
+
     /// A part that lies in the turn's buffer, the `last` or not, as the framing's options have it.
     pub(super) fn add(
         &mut self,

@@ -110,7 +110,8 @@ impl ToClient {
         }
     }
 
-    /// The peer's stream has ended: what waits is delivered as it is.
+    /// The peer's stream has ended, or is not read on: what waits is delivered as it is, of a message
+    /// that was begun as text without the character that it ends in.
     pub(super) fn end(
         &mut self,
         framer: &mut Framer,
@@ -121,7 +122,10 @@ impl ToClient {
             Mode::Frames(frames) => frames.end(tail).map_err(PeerFault::Frames),
             Mode::Stream(message) if !tail.is_empty() || message.is_begun() => {
                 let kind = (framer.tail_kind(tail), framer.rendering().text);
-                message.stage(kind, tail, true, to_client).map_err(PeerFault::from)
+                let cut = if message.is_text() && !kind.1 { unfinished(tail) } else { 0 };
+                let whole = &tail[..tail.len() - cut];
+                let sent = message.stage(kind, whole, true, to_client);
+                sent.and(if cut > 0 { Err(NotText) } else { Ok(()) }).map_err(PeerFault::from)
             }
             // Nothing of a datagram is ever kept.
             Mode::Stream(_) | Mode::Datagrams => Ok(()),
@@ -194,7 +198,8 @@ fn datagram(
     }
     // In frames of RFC 6455 a datagram says nothing that it does not say without.
     if length == 0 || framer.is_two_way_frames() {
-        let header = Header::whole(Opcode::Binary, length as u64);
+        let opcode = if framer.rendering().text { Opcode::Text } else { Opcode::Binary };
+        let header = Header::whole(opcode, length as u64);
         to_client.stage_header(&header);
         to_client.add(buffer, 0..length);
         return Ok(());

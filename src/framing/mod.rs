@@ -24,7 +24,7 @@ mod verdict;
 pub use call::{Envelope, EnvelopeMode};
 pub use config_fault::ConfigFault;
 pub use registry::{
-    builtins, core_framing, core_register_encoder, core_register_framing, xstr_lower,
+    BUNDLED, builtins, core_framing, core_register_encoder, core_register_framing, xstr_lower,
 };
 pub use rendering::Rendering;
 pub use selection::{Selection, by_name, check};
@@ -35,7 +35,7 @@ use call::Call;
 use delimiter::LONGEST;
 use registry::Traits;
 use std::fmt;
-use websocksy_abi::PEER_BUFFER_SIZE;
+use websocksy_abi::{PEER_BUFFER_SIZE, WS_FRAME_TEXT};
 
 /// A framing as chosen for one session: the function, its configuration and what it remembers.
 ///
@@ -47,13 +47,21 @@ pub struct Framer {
     rendering: Rendering,
     /// The longest message, where a message is what a read brought.
     longest: usize,
+    /// What waits would be a text message if nothing followed, as the function said last.
+    waits_as_text: bool,
 }
 
 impl Framer {
     /// The framing for a new session.
     pub fn new(selection: &Selection) -> Self {
         let (traits, rendering) = (selection.known().traits(), selection.rendering());
-        Self { call: Call::new(selection), traits, rendering, longest: usize::MAX }
+        Self {
+            call: Call::new(selection),
+            traits,
+            rendering,
+            longest: usize::MAX,
+            waits_as_text: false,
+        }
     }
 
     /// The name that it was chosen by.
@@ -84,6 +92,7 @@ impl Framer {
         fresh: usize,
     ) -> Result<Verdict, FramingFault> {
         let (returned, opcode) = self.call.cut(&mut buffer[..=length], fresh.min(length));
+        self.waits_as_text = returned == 0 && opcode == WS_FRAME_TEXT;
         Verdict::checked(returned, opcode, length).map_err(|cause| self.fault(cause))
     }
 
@@ -108,7 +117,7 @@ impl Framer {
 
     /// What the last bytes of a stream are sent as when the function found no message in them.
     pub fn tail_kind(&self, tail: &[u8]) -> Kind {
-        if self.traits.text { Kind::of(tail) } else { Kind::Binary }
+        if self.traits.text || self.waits_as_text { Kind::of(tail) } else { Kind::Binary }
     }
 
     /// Whether a message ends where a read did, so that a read which cut a character in two had

@@ -40,6 +40,17 @@ pub fn builtins() -> impl Iterator<Item = (&'static str, &'static str)> {
     BUILTINS.iter().map(|known| (known.name, known.help))
 }
 
+/// The framings of the plug-ins that come with the daemon, with what a message is.
+pub const BUNDLED: [(&str, &str); 3] = [
+    ("fixedlength", "So many bytes as framing-config says, as binary"),
+    (
+        "dynamic32",
+        "What a 32-bit length field says, as binary; framing-config is offset=N, static=N, \
+         endian=little or big, add=yes, with commas in between",
+    ),
+    ("json", "One JSON value, as text"),
+];
+
 /// The first is the framing for want of another.
 static BUILTINS: [Builtin; 5] = [
     Builtin {

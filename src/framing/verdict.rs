@@ -124,7 +124,7 @@ impl fmt::Display for FramingFault {
             Cause::TooLong { returned, length } => {
                 write!(f, "returned {returned} for {length} bytes")
             }
-            Cause::Negative(returned) => write!(f, "returned {returned}"),
+            Cause::Negative(returned) => write!(f, "can make nothing of it (returned {returned})"),
             Cause::Opcode(opcode) => write!(f, "set opcode {opcode:#x}"),
             Cause::Mode(mode) => write!(f, "has an encoder that returned {mode}"),
             Cause::Envelope { prefix, suffix } => {

@@ -6,7 +6,7 @@ mod options;
 
 use options::{FIELD, Options};
 use websocksy_plugin::{
-    Encoder, Envelope, Framing, Message, PEER_BUFFER_SIZE, Verdict, export_framing,
+    Encoder, Envelope, Framing, Message, PEER_BUFFER_SIZE, Verdict, export_framing, warn,
 };
 
 /// The longest message: a field that says more belongs to no stream of messages.
@@ -63,8 +63,16 @@ impl Framing for Dynamic32 {
         }
         let field = data.get(self.options.offset..).and_then(|rest| rest.first_chunk());
         let Some(&field) = field else { return Verdict::More };
-        match self.total(self.options.endian.size(field)) {
-            None => Verdict::Fault,
+        let size = self.options.endian.size(field);
+        match self.total(size) {
+            None => {
+                let fixed = self.options.fixed;
+                warn(&format!(
+                    "dynamic32: the peer's length field {size:#x}, with static={fixed}, is no length of \
+                     a message: it ends behind the field, and has at most {LONGEST} bytes"
+                ));
+                Verdict::Fault
+            }
             Some(total) if (view as u64) < total && view < PEER_BUFFER_SIZE => Verdict::More,
             Some(total) => self.part(total, view),
         }

@@ -43,7 +43,8 @@ impl Framing for Json {
             }
         }
         if data.len() < PEER_BUFFER_SIZE {
-            return Verdict::More;
+            let ended = self.scanner.is_whole_number();
+            return if ended { Verdict::MoreText } else { Verdict::More };
         }
         // One byte stays: the end of a number shows only behind it, and a cut takes a byte at least.
         let part = data.len() - 1;

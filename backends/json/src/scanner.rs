@@ -92,6 +92,12 @@ impl Scanner {
         }
     }
 
+    /// Whether what was read is a value if nothing follows: a number has no end of its own.
+    pub(crate) fn is_whole_number(&self) -> bool {
+        let ends = matches!(self.state, Zero | Digits | FractionDigits | ExponentDigits);
+        ends && self.open.is_empty()
+    }
+
     fn enter(&mut self, state: State) -> Step {
         self.state = state;
         Inside

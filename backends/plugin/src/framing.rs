@@ -28,6 +28,8 @@ pub trait Framing: Sized {
 pub enum Verdict {
     /// No message is complete: ask again when the peer has sent more.
     More,
+    /// As [`Verdict::More`], and what waits is a text message if the stream ends behind it.
+    MoreText,
     /// The first so many bytes are a text message; they must be UTF-8 (RFC 6455 §5.6).
     Text(usize),
     /// The first so many bytes are a binary message.

@@ -81,7 +81,7 @@ pub mod ffi;
 pub use backend::{Backend, Client, Peer, Refusal};
 pub use framing::{Encoder, Envelope, Framing, Message, Verdict};
 pub use host::framing_exists;
-pub use log::log;
+pub use log::{log, warn};
 pub use number::number;
 
 /// The longest view of a peer's stream that [`Framing::cut`] is given, bytes.

@@ -21,6 +21,11 @@ pub fn log(line: &str) {
     write(WS_LOG_INFO, line);
 }
 
+/// As [`log`], of what is wrong.
+pub fn warn(line: &str) {
+    write(WS_LOG_WARNING, line);
+}
+
 /// What is wrong, under the name of the author's type: all that shows who speaks.
 pub(crate) fn log_for<T>(line: &str) {
     write(WS_LOG_WARNING, &format!("{}: {line}", std::any::type_name::<T>()));

@@ -78,7 +78,7 @@ impl<F: Framing> Session<F> {
             let view = &mut self.outcome.tail[start..];
             let fresh = fresh.len().min(view.len());
             let verdict = self.framing.cut(view, fresh);
-            if verdict == Verdict::More {
+            if matches!(verdict, Verdict::More | Verdict::MoreText) {
                 break;
             }
             start += self.take(start, verdict);
@@ -94,7 +94,7 @@ impl<F: Framing> Session<F> {
         let length = match verdict {
             Verdict::Text(length) | Verdict::Binary(length) | Verdict::Discard(length) => length,
             Verdict::TextPart(length) | Verdict::BinaryPart(length) => length,
-            Verdict::More | Verdict::Fault => 0,
+            Verdict::More | Verdict::MoreText | Verdict::Fault => 0,
         };
         let bytes = self.outcome.tail[start..].get(..length).filter(|bytes| !bytes.is_empty());
         let Some(bytes) = bytes.map(<[u8]>::to_vec) else {
@@ -106,7 +106,9 @@ impl<F: Framing> Session<F> {
             Verdict::Binary(_) => (Sent::Binary(bytes), true),
             Verdict::TextPart(_) => (Sent::Text(bytes), false),
             Verdict::BinaryPart(_) => (Sent::Binary(bytes), false),
-            Verdict::Discard(_) | Verdict::More | Verdict::Fault => return length,
+            Verdict::Discard(_) | Verdict::More | Verdict::MoreText | Verdict::Fault => {
+                return length;
+            }
         };
         let message = match self.outcome.begun.take() {
             Some(begun) => begun.and(part),

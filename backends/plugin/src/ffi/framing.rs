@@ -66,6 +66,7 @@ pub unsafe extern "C" fn cut<F: Framing>(
 fn answer(verdict: Verdict) -> (ws_operation, i64) {
     let (operation, length) = match verdict {
         Verdict::More => return (WS_FRAME_BINARY, 0),
+        Verdict::MoreText => return (WS_FRAME_TEXT, 0),
         Verdict::Fault => return (WS_FRAME_BINARY, FAULT),
         Verdict::Text(length) => (WS_FRAME_TEXT, length),
         Verdict::Binary(length) => (WS_FRAME_BINARY, length),
@@ -191,6 +192,7 @@ mod tests {
         fn cut(&mut self, data: &mut [u8], fresh: usize) -> Verdict {
             match data {
                 [b'm', ..] => Verdict::More,
+                [b'M', ..] => Verdict::MoreText,
                 [b't', ..] => Verdict::Text(fresh),
                 [b'b', ..] => Verdict::Binary(fresh),
                 [b'd', ..] => Verdict::Discard(fresh),
@@ -238,8 +240,9 @@ mod tests {
 
     #[test]
     fn verdicts() {
-        let cases: [(&[u8], i64, ws_operation); 8] = [
+        let cases: [(&[u8], i64, ws_operation); 9] = [
             (b"m", 0, WS_FRAME_BINARY),
+            (b"M", 0, WS_FRAME_TEXT),
             (b"t", 1, WS_FRAME_TEXT),
             (b"b", 1, WS_FRAME_BINARY),
             (b"d", 1, WS_FRAME_DISCARD),
