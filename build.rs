@@ -2,7 +2,7 @@
 
 /// What plug-ins find in the executable that loads them; `backends/include/websocksy.h` has the
 /// prototypes.
-const EXPORTED: [&str; 13] = [
+const EXPORTED: [&str; 14] = [
     "client_connect",
     "client_register",
     "core_client",
@@ -11,6 +11,7 @@ const EXPORTED: [&str; 13] = [
     "core_header_at",
     "core_header_count",
     "core_log",
+    "core_check_peer",
     "core_refuse",
     "core_register_encoder",
     "core_register_framing",

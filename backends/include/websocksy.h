@@ -101,7 +101,8 @@ typedef struct {
  *   config        The framing's configuration: the operator's text, or the very pointer that
  *                 `query` returned. May be null.
  *
- * Returns how many bytes at the front are the next message; 0 for "not yet". Anything else, or
+ * Returns how many bytes at the front are the next message; 0 for "not yet", with ws_frame_text (ours) if
+ * what waits is a text message should the stream, or the datagram, end behind it. Anything else, or
  * another opcode, ends this connection with close code 1011. So does a 0 when PEER_BUFFER_SIZE
  * bytes wait, with 1009.
  *
@@ -242,7 +243,7 @@ typedef struct {
  *   opcode  ws_frame_text or ws_frame_binary.
  *   config  The framing's configuration. May be null.
  *   out     To be filled in; all zero. Null in the one call at the start of a connection that only
- *           asks what will be returned.
+ *           asks what will be returned, and in that of `core_check_peer`, which comes on any thread.
  *
  * Returns one of WS_ENVELOPE_*. Anything else in the call that only asks refuses the client with
  * 500, and later on ends the connection with close code 1011.
@@ -320,6 +321,17 @@ const char* core_client(websocket* ws, const char* name);
  * Returns 0; non-zero for another version, which is logged, and when no query runs with this `ws`.
  */
 int core_send_proxy(websocket* ws, int version);
+
+/*
+ * Ours: judges a peer that an operator wrote in a configuration of the back end's own, as the core judges
+ * that of the built-in one: `host` with its scheme, the framing by its name. `port`, `framing` and
+ * `framing_config` may be null. If the framing has an encoder, it is asked too, on this thread.
+ *
+ * Returns 0 if it will do. If not, what is wrong, and what would be right, is in `reason`: UTF-8 with
+ * a zero, cut to `size` bytes; 512 are enough.
+ */
+int core_check_peer(const char* host, const char* port, const char* framing,
+	const char* framing_config, char* reason, size_t size);
 
 /* Ours: what a line of the log is. */
 #define WS_LOG_ERROR 1

@@ -20,7 +20,7 @@ pub fn file_lines(input: &[u8]) {
         assert!(!reason.chars().any(char::is_control), "{reason:?}");
         reported.borrow_mut().push(number);
     };
-    let found = lines::select(text, &offered, known, report);
+    let found = lines::select(text, &offered, known, |_| Ok(()), report);
     let (expected, faulty) = expected(text, &offered);
     assert_eq!(found, expected);
     assert_eq!(reported.into_inner(), faulty);

@@ -73,14 +73,25 @@ impl fmt::Display for AddressError {
                 write!(f, "{path:?} is not a host; if it is a Unix socket, write unix://{path}")
             }
             Self::Host(host) => {
-                write!(f, "{:?} is not a name or address of a host", quote(host))
+                write!(f, "{:?} is not a name or address of a host", quote(host))?;
+                match host_and_port(host) {
+                    Some((host, port)) => write!(f, ": write {}:{}", quote(host), quote(port)),
+                    None => Ok(()),
+                }
             }
-            Self::NoPort => f.write_str("the peer has no port"),
-            Self::Port(port) => write!(
-                f,
-                "port {:?} is neither a number from 1 to 65535 nor a service",
-                quote(port)
-            ),
+            Self::NoPort => f.write_str("the peer has no port: write tcp://HOST:PORT"),
+            Self::Port(port) => {
+                let quoted = quote(port);
+                match without_zeros(port) {
+                    Some(number) => {
+                        write!(f, "port {quoted:?} begins with a zero: write {number}")
+                    }
+                    None => write!(
+                        f,
+                        "port {quoted:?} is neither a number from 1 to 65535 nor a service"
+                    ),
+                }
+            }
             Self::Path(path) if path.is_empty() || path == "@" => {
                 f.write_str("the peer has no path: write it as in unix:///PATH")
             }
@@ -94,6 +105,19 @@ impl fmt::Display for AddressError {
 }
 
 impl std::error::Error for AddressError {}
+
+/// What a number with zeros in front comes to, if it is a port without them.
+fn without_zeros(port: &str) -> Option<u16> {
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    port.parse().ok().filter(|number| digits && *number != 0 && port.starts_with('0'))
+}
+
+/// A host and a number behind a blank, as other programs want them.
+fn host_and_port(text: &str) -> Option<(&str, &str)> {
+    let (host, port) = text.split_once(' ')?;
+    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !host.is_empty()).then_some((host, port))
+}
 
 fn quote(text: &str) -> String {
     text.chars().take(QUOTED).collect()

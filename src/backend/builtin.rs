@@ -4,6 +4,7 @@ use super::address_error::AddressError;
 use super::error::{BadAnswer, ConfigureError, QueryError};
 use super::exports::heard;
 use super::peer::{Answer, SendProxy};
+use super::peer_check;
 use super::scheme::Scheme;
 use super::target::{self, Target};
 use crate::framing::{self, ConfigFault, Framer, Selection};
@@ -74,6 +75,8 @@ impl Settings {
             (key, ConfigureError::Framing(fault))
         })?;
         let at = if self.framing_config.is_some() { "framing-config" } else { "framing" };
+        peer_check::fit(&target, &selection)
+            .map_err(|fault| ("framing", ConfigureError::Framing(fault)))?;
         heard(|| Framer::new(&selection).envelope_mode())
             .map_err(|(_, reason)| (at, ConfigureError::Framed(self.framing.clone(), reason)))?;
         self.checked = Some((target, selection));

@@ -259,7 +259,7 @@ pub enum BadAnswer {
     NotText(&'static str),
     /// This string holds control characters.
     Control(&'static str),
-    /// The built-in back end's framing was never checked.
+    /// The framing, or what it is told, cannot be.
     Framing(ConfigFault),
 }
 

@@ -1,8 +1,10 @@
 //! Functions that back ends call, beside those of the registry of framings.
 #![allow(unsafe_code)] // C functions, on pointers that C hands over
 
-use super::error::{Refusal, RefusalStatus};
+use super::error::{ConfigureError, Refusal, RefusalStatus};
 use super::peer::SendProxy;
+use super::peer_check;
+use crate::framing::Framer;
 use crate::proto::proxy::Version;
 use libc::{c_char, c_int, c_uint, size_t};
 use log::Level;
@@ -218,6 +220,58 @@ unsafe fn reason_text(reason: *const c_char) -> String {
         reason.pop();
     }
     reason
+}
+
+/// For back ends, ours: judges a peer that an operator wrote, its framing by name. Returns 0 if it
+/// will do; otherwise writes the reason, cut to `size` bytes with its NUL, and returns non-zero.
+///
+/// # Safety
+/// `host`, `port`, `framing` and `framing_config` are null or C strings; `reason` has `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn core_check_peer(
+    host: *const c_char,
+    port: *const c_char,
+    framing: *const c_char,
+    framing_config: *const c_char,
+    reason: *mut c_char,
+    size: size_t,
+) -> c_int {
+    // SAFETY: the caller's obligation.
+    let texts = unsafe { [host, port, framing, framing_config].map(|at| word(at)) };
+    let judged = match texts {
+        [Ok(host), Ok(port), Ok(framing), Ok(framing_config)] => {
+            let host = host.unwrap_or_default();
+            let peer = peer_check::Written { host, port, framing, framing_config };
+            peer_check::check(&peer).map_err(|error| error.to_string()).and_then(|selection| {
+                let asked = heard(|| Framer::new(&selection).envelope_mode());
+                asked.map(drop).map_err(|(_, reason)| {
+                    ConfigureError::Framed(framing.unwrap_or("auto").into(), reason).to_string()
+                })
+            })
+        }
+        _ => Err("it is not UTF-8".into()),
+    };
+    let Err(why) = judged else { return 0 };
+    let Some(room) = size.checked_sub(1).filter(|_| !reason.is_null()) else { return -1 };
+    let length = why.len().min(room);
+    // SAFETY: `length` bytes and one more fit, as the caller says.
+    unsafe {
+        ptr::copy_nonoverlapping(why.as_ptr().cast(), reason, length);
+        reason.add(length).write(0);
+    }
+    -1
+}
+
+/// A C string as text; none for null.
+///
+/// # Safety
+/// `at` is null or a C string that lives as long as the result is used.
+unsafe fn word<'a>(at: *const c_char) -> Result<Option<&'a str>, std::str::Utf8Error> {
+    if at.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's obligation.
+    unsafe { CStr::from_ptr(at) }.to_str().map(Some)
 }
 
 thread_local! {

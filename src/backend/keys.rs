@@ -11,6 +11,20 @@ pub struct Key {
     pub help: &'static str,
 }
 
+/// The back end of the plug-in that comes with the daemon: its name, and its keys.
+pub const BUNDLED: (&str, &[Key]) = (
+    "file",
+    &[
+        Key { name: "path", hint: "DIR", help: "Where the files are, an absolute path" },
+        Key {
+            name: "expression",
+            hint: "NAME",
+            help: "A file below it that names peers, one a line, with %endpoint%, %cookie:NAME% and \
+                   %header:NAME% in its name; may be repeated",
+        },
+    ],
+);
+
 /// Every key, in the order of the help text.
 pub const KEYS: &[Key] = &[
     Key { name: "host", hint: "PEER", help: "The peer (default tcp://localhost)" },

@@ -131,6 +131,15 @@ impl Target {
         }
     }
 
+    /// Whether it takes and gives datagrams.
+    pub(super) fn is_datagram(&self) -> bool {
+        match self {
+            Self::Udp { .. } | Self::UnixDatagram(_) => true,
+            Self::Tcp { .. } | Self::Tls { .. } | Self::UnixStream(_) => false,
+            Self::FifoTx(_) | Self::FifoRx(_) => false,
+        }
+    }
+
     /// Refuses a relative path: a daemon's working directory is nobody's choice.
     ///
     /// # Errors
@@ -188,6 +197,10 @@ fn detect(host: &str) -> Result<(Scheme, &str), AddressError> {
         // A host may be called "tcp", but no port is of this kind.
         Some((scheme, rest)) if rest.contains([':', '/']) && !is_ipv6(host) => {
             match Scheme::from_scheme(scheme) {
+                Some(Scheme::Tcp | Scheme::Tls | Scheme::Udp) => {
+                    let rest = rest.trim_start_matches('/');
+                    Err(AddressError::Slashes(scheme.into(), rest.into()))
+                }
                 Some(_) => Err(AddressError::Slashes(scheme.into(), rest.into())),
                 None => Ok((Scheme::Tcp, host)),
             }
@@ -245,7 +258,8 @@ fn is_name(text: &str) -> bool {
 /// have elsewhere.
 fn parse_port(text: &str, protocol: Protocol) -> Result<u16, AddressError> {
     let port = if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok().filter(|port| *port != 0)
+        // Elsewhere a zero in front means eight for ten.
+        text.parse().ok().filter(|port| *port != 0 && !text.starts_with('0'))
     } else if text.starts_with(|first: char| first.is_ascii_alphanumeric()) {
         service::port(text, protocol)
     } else {

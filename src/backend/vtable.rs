@@ -5,6 +5,7 @@ use super::error::{BadAnswer, ConfigureError, QueryError};
 use super::exports::heard;
 use super::object::{self, Functions};
 use super::peer::{Answer, Request, SendProxy};
+use super::peer_check;
 use super::query_args::QueryArgs;
 use super::scheme::Scheme;
 use super::target::{self, Target};
@@ -109,6 +110,8 @@ impl Returned {
             log::warn!("peer {target} was named without a scheme and is taken for tcp");
         }
         let framing = self.framing()?;
+        let bad = |fault| QueryError::Bad(BadAnswer::Framing(fault));
+        peer_check::fit(&target, &framing).map_err(bad)?;
         let protocol = Some(self.0.protocol).filter(|index| *index < offered);
         Ok(Answer { target, framing, protocol, send_proxy: SendProxy::AsConfigured })
     }

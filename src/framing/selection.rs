@@ -65,6 +65,12 @@ impl Selection {
         self.known.function
     }
 
+    /// Whether the peer is to speak RFC 6455 frames both ways.
+    #[must_use]
+    pub fn is_two_way_frames(&self) -> bool {
+        self.known.traits().frames
+    }
+
     pub(super) fn known(&self) -> Known {
         self.known
     }
@@ -146,7 +152,8 @@ pub fn check(name: &str, config: Option<&str>) -> Result<Selection, ConfigFault>
 
 fn unknown(name: &str) -> ConfigFault {
     let builtins = registry::builtins().map(|(name, _)| name).collect();
-    ConfigFault::Unknown { name: name.into(), builtins }
+    let bundled = registry::BUNDLED.iter().map(|(name, _)| *name).collect();
+    ConfigFault::Unknown { name: name.into(), builtins, bundled }
 }
 
 #[cfg(test)]

@@ -190,8 +190,8 @@ fn framings_without_a_configuration() {
         ("auto", 1000),
         ("binary", 1000),
         ("newline", 1000),
-        ("separator", 500),
-        ("fixedlength", 500),
+        ("separator", 404), // the line is passed over
+        ("fixedlength", 404),
         ("dynamic32", 1000),
         ("json", 1000),
     ];
@@ -203,19 +203,19 @@ fn framings_without_a_configuration() {
     }
 }
 
-/// C-09, C-57, B07 to B09: what cannot be framed ends its own session: with 500 where the framing
-/// refuses its configuration, else with 1011.
+/// C-09, C-57, B07 to B09: what cannot be framed ends its own session, with 1011; a line of the file that no
+/// framing takes is passed over.
 #[test]
 fn streams_that_cannot_be_framed() {
     let cases: [(&str, &[u8], u16); 9] = [
         ("dynamic32", b"\xff\xff\xff\xff", 1011),
         ("dynamic32", b"\xfc\xff\xff\xff", 1011),
         ("dynamic32 static=-4", b"\0\0\0\0", 1011),
-        ("dynamic32 offset=4294967295", b"x", 500),
-        ("dynamic32 offset=0,static=0,endian=nowhere", b"x", 500),
-        ("fixedlength 0", b"x", 500),
-        ("fixedlength 1073741825", b"x", 500),
-        ("json x", b"[]", 500),
+        ("dynamic32 offset=4294967295", b"x", 404),
+        ("dynamic32 offset=0,static=0,endian=nowhere", b"x", 404),
+        ("fixedlength 0", b"x", 404),
+        ("fixedlength 1073741825", b"x", 404),
+        ("json x", b"[]", 404),
         // F9: longer than the buffer goes in parts, and the peer's end is the message's.
         ("json", &[b'['; 20_000], 1000),
     ];
@@ -233,6 +233,63 @@ fn streams_that_cannot_be_framed() {
         let mut innocent = Innocent(connect(&daemon, &request("/good", &[])));
         assert_eq!(outcome(&daemon, &request("/bad", &[])), expected, "{framing}");
         innocent.goes_on();
+    }
+}
+
+/// Lines of a peer file that cannot be used are named with file, line and what would be right, and the next
+/// one counts.
+#[test]
+fn file_names_the_lines_that_cannot_be_used() {
+    let echo = Peer::echo();
+    let rows = [
+        ("tcp://localhost:1 * newline crfl", "not \"crfl\""),
+        ("tcp://localhost:1 * separator strip:;", "which newline has"),
+        ("tcp://localhost:1 * binary lf", "binary takes no configuration"),
+        ("tcp://localhost:1 * dynamic32 ofset=2", "ofset"),
+        ("tcp://localhost:1 * fixedlength", "1 to 1073741824"),
+        ("tcp://localhost:1 * Newline", "Newline"),
+        ("unix://run/x.sock *", "write unix:///PATH"),
+        ("tcp://::1:5900 *", "write [::1]:5900"),
+        ("tcp://localhost *", "write tcp://HOST:PORT"),
+        ("tcp:/localhost:1 *", "write tcp://localhost:1"),
+        ("gopher://localhost:70 *", "fiforx://"),
+        ("udp://localhost:1 * rfc6455", "a datagram is a message by itself"),
+    ];
+    let mut text = String::from("# peers\n");
+    rows.iter().for_each(|(line, _)| text.extend([*line, "\n"]));
+    text += &format!("{} * binary\n", address(&echo));
+    let files = Files::new("unusable", &[("peers", text)]);
+    let daemon = files.daemon(&["%endpoint%"]);
+    let mut client = connect(&daemon, &request("/peers", &[]));
+    client.frame(0x82, b"hello");
+    assert_eq!(client.message(), (2, b"hello".to_vec()));
+    for (number, (line, right)) in (2..).zip(rows) {
+        let said = daemon.wait_for_log(&format!("/peers:{number}: "));
+        assert!(said.contains(right) && said.contains(" WARN "), "{line}: {said}");
+    }
+    assert_eq!(client.close_now(), Some(1000));
+}
+
+/// A length that no message has is named, in a line of its own beside that of the session's end.
+#[test]
+fn dynamic32_names_a_length_that_cannot_be() {
+    let peer = Peer::speaks(b"\xff\xff\xff\xff".to_vec());
+    let daemon = Daemon::before(&peer, "dynamic32", &["--plugins", bundled()]);
+    let mut client = Client::connect(daemon.port());
+    assert_eq!(client.end(), Some(1011));
+    daemon.wait_for_log("length field 0xffffffff, with static=0, is no length of a message");
+    daemon.wait_for_log("framing dynamic32 can make nothing of it");
+}
+
+/// A number at the peer's end is a value; what is none is binary.
+#[test]
+fn json_ends_with_the_peer() {
+    for (stream, opcode) in [("12", 1), ("-1.5e3", 1), ("0", 1), ("1.", 2), ("[1", 2), ("tru", 2)] {
+        let peer = Peer::speaks(stream.as_bytes().to_vec());
+        let daemon = Daemon::before(&peer, "json", &["--plugins", bundled()]);
+        let mut client = Client::connect(daemon.port());
+        assert_eq!(client.message(), (opcode, stream.into()));
+        assert_eq!(client.end(), Some(1000), "{stream}");
     }
 }
 
@@ -275,7 +332,8 @@ fn json_in_datagrams() {
         ("{\"a\":1}", Some((1, "{\"a\":1}"))),
         ("\n {\"a\":1}", Some((1, "{\"a\":1}"))),
         (" \r\n", None),
-        ("12", Some((2, "12"))), // a number that may go on
+        ("12", Some((1, "12"))), // nothing follows: the number is whole
+        ("-", Some((2, "-"))),
         ("[3]", Some((1, "[3]"))),
         ("no", Some((2, "no"))),
         ("[1] [2]", Some((1, "[1]"))), // F11: as the framing cuts it

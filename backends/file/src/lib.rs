@@ -9,7 +9,7 @@ pub mod template;
 use std::io;
 use std::path::{Path, PathBuf};
 use template::Template;
-use websocksy_plugin::{Backend, Client, Peer, export_backend, framing_exists, log};
+use websocksy_plugin::{Backend, Client, Peer, export_backend, framing_exists, log, warn};
 
 /// Looks through files below a base path for the first line that fits a client.
 #[derive(Debug, Default)]
@@ -71,8 +71,11 @@ fn peer_in(
 ) -> Option<Peer> {
     match below::read(base, path) {
         Ok(text) => {
-            let report = |number, reason| log(&format!("file: {path:?} line {number}: {reason}"));
-            lines::select(&text, client.protocols(), known, report)
+            let path = base.join(path);
+            let report = |number, reason| {
+                warn(&format!("file: {}:{number}: {reason}", path.display()));
+            };
+            lines::select(&text, client.protocols(), known, Peer::check, report)
         }
         Err(error) => {
             if !is_missing(&error) {

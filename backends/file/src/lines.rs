@@ -16,24 +16,23 @@ struct Line<'a> {
 
 /// The peer in the first line that fits a client who offered `protocols`.
 ///
-/// `known` says whether a framing of that name exists. A line that fits but cannot be used is
-/// given to `report`, with its number from 1, and passed over.
+/// `known` says whether a framing of that name exists, `check` whether a peer will do. A line that fits
+/// but cannot be used is given to `report`, with its number from 1, and passed over.
 pub fn select(
     text: &[u8],
     protocols: &[&[u8]],
     known: impl Fn(&[u8]) -> bool,
+    check: impl Fn(&Peer) -> Result<(), String>,
     report: impl Fn(usize, String),
 ) -> Option<Peer> {
     let lines = text.split(|&byte| byte == b'\n').zip(1..);
     let lines = lines.filter_map(|(line, number)| Some((parse(line)?, number)));
     let mut fitting =
         lines.filter_map(|(line, number)| Some((line, number, line.fits(protocols)?)));
-    fitting.find_map(|(line, number, agreed)| match line.fault(&known) {
-        Some(reason) => {
-            report(number, reason);
-            None
-        }
-        None => Some(line.peer(agreed)),
+    fitting.find_map(|(line, number, agreed)| {
+        let peer = line.peer(agreed);
+        let judged = line.fault(&known).map_or_else(|| check(&peer), Err);
+        judged.map_err(|reason| report(number, reason)).ok().map(|()| peer)
     })
 }
 
@@ -102,7 +101,10 @@ impl<'a> Line<'a> {
     fn fault(&self, known: impl Fn(&[u8]) -> bool) -> Option<String> {
         if let Some(name) = self.framing.filter(|name| !known(name)) {
             let name = String::from_utf8_lossy(name);
-            return Some(format!("no framing function is called {name:?}"));
+            return Some(format!(
+                "no framing is named {name:?}; there are auto, binary, separator, newline, rfc6455 and \
+                 those of plug-ins"
+            ));
         }
         if let Some(value) = self.send_proxy.filter(|value| version(value).is_none()) {
             let value = String::from_utf8_lossy(value);
@@ -136,7 +138,13 @@ mod tests {
     /// The peer, and the lines that were reported.
     fn selected(text: &[u8], protocols: &[&[u8]]) -> (Option<Peer>, Vec<usize>) {
         let reported = RefCell::new(Vec::new());
-        let peer = select(text, protocols, known, |number, _| reported.borrow_mut().push(number));
+        let peer = select(
+            text,
+            protocols,
+            known,
+            |_| Ok(()),
+            |number, _| reported.borrow_mut().push(number),
+        );
         (peer, reported.into_inner())
     }
 

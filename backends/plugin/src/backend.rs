@@ -1,5 +1,6 @@
 //! Back ends: who is the peer of a client?
 
+use crate::host;
 use std::ffi::CStr;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -239,6 +240,14 @@ impl Peer {
     #[must_use]
     pub fn send_proxy(self, version: u8) -> Self {
         Self { send_proxy: Some(version), ..self }
+    }
+
+    /// Whether it will do: its address, and what its framing is told.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what would be right, for the log.
+    pub fn check(&self) -> Result<(), String> {
+        host::check_peer(self)
     }
 
     /// The subprotocol agreed on, as an index into [`Client::protocols`]; none when not given.

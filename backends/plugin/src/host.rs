@@ -4,6 +4,7 @@
 //! in an executable that has none of them.
 #![allow(unsafe_code)]
 
+use crate::Peer;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::mem::transmute;
 use core::ptr::{NonNull, fn_addr_eq, null};
@@ -19,6 +20,14 @@ type CoreHeaderAt = unsafe extern "C" fn(*const websocket, usize) -> *const ws_h
 type CoreRefuse = unsafe extern "C" fn(*const websocket, c_int, *const c_char, c_uint) -> c_int;
 type CoreClient = unsafe extern "C" fn(*const websocket, *const c_char) -> *const c_char;
 type CoreSendProxy = unsafe extern "C" fn(*const websocket, c_int) -> c_int;
+type CoreCheckPeer = unsafe extern "C" fn(
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    *mut c_char,
+    usize,
+) -> c_int;
 type CoreLog = unsafe extern "C" fn(c_int, *const c_char);
 
 /// Whether a framing function is registered under that name.
@@ -121,6 +130,34 @@ pub(crate) unsafe fn send_proxy(ws: *const websocket, version: c_int) -> bool {
     let Some(send) = send else { return false };
     // SAFETY: the caller's promise.
     unsafe { send(ws, version) == 0 }
+}
+
+/// What the core thinks of a peer; `Ok` where it does not say, as in tests.
+pub(crate) fn check_peer(peer: &Peer) -> Result<(), String> {
+    static CHECK: OnceLock<Option<CoreCheckPeer>> = OnceLock::new();
+    // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
+    let check = CHECK.get_or_init(|| symbol(c"core_check_peer").map(|at| unsafe { transmute(at) }));
+    let Some(check) = check else { return Ok(()) };
+    let parts = [Some(&peer.address), peer.port.as_ref(), peer.framing.as_ref()];
+    let [host, port, framing, config] =
+        [parts[0], parts[1], parts[2], peer.framing_config.as_ref()]
+            .map(|part| part.map(|bytes| CString::new(bytes.as_slice())).transpose());
+    let zero = |_| "there is a zero byte in it".to_owned();
+    let host = host.map_err(zero)?;
+    let (port, framing, config) =
+        (port.map_err(zero)?, framing.map_err(zero)?, config.map_err(zero)?);
+    let at = |text: &Option<CString>| text.as_ref().map_or(null(), |text| text.as_ptr());
+    let mut reason = [0_u8; 512];
+    // SAFETY: null or strings that live through the call, and as many bytes as is said.
+    let judged = unsafe {
+        let (out, size) = (reason.as_mut_ptr().cast(), reason.len());
+        check(at(&host), at(&port), at(&framing), at(&config), out, size)
+    };
+    if judged == 0 {
+        return Ok(());
+    }
+    let reason = CStr::from_bytes_until_nul(&reason).map(CStr::to_string_lossy);
+    Err(reason.map_or_else(|_| "it is no peer".into(), |reason| reason.into_owned()))
 }
 
 /// Whether lines go to the core's log, and nowhere else.

@@ -137,7 +137,9 @@ fn o1_o2_a_bad_configuration_is_refused_with_its_key() {
         (
             &[("framing", "newline"), ("framing-config", "\\n")],
             "framing-config",
-            "framing newline knows crlf, lfcr, lf and cr, not \"\\\\n\"".into(),
+            "framing newline knows crlf, lfcr, lf and cr, not \"\\\\n\"; before them may stand add:, \
+             text: and strip:, as in add:crlf"
+                .into(),
         ),
         (
             &[("framing-config", "lf")],

@@ -15,7 +15,7 @@ fn p06_c52_c53_hosts_and_ports() {
         ("tcp://h", Some("1"), "tcp://h:1"),
         ("tcp://h:1", Some("2"), "tcp://h:2"),
         ("tcp://h:1", Some(""), "tcp://h:1"),
-        ("TCP://Host-1.example.", Some("0080"), "tcp://Host-1.example.:80"),
+        ("TCP://Host-1.example.", Some("80"), "tcp://Host-1.example.:80"),
         ("h:1", None, "tcp://h:1"),
         ("h", Some("1"), "tcp://h:1"),
         ("tcp://127.0.0.1:1", None, "tcp://127.0.0.1:1"),
@@ -90,6 +90,7 @@ fn hosts_that_are_none() {
 fn ports_that_are_none() {
     for port in [
         "0",
+        "010",
         "65536",
         "-1",
         "+1",
@@ -216,7 +217,8 @@ fn errors_name_what_is_wrong_and_quote_a_part_at_most() {
             AddressError::Host("\n".repeat(9)),
             "\"\\n\\n\\n\\n\\n\\n\\n\\n\\n\" is not a name or address of a host",
         ),
-        (AddressError::NoPort, "the peer has no port"),
+        (AddressError::NoPort, "the peer has no port: write tcp://HOST:PORT"),
+        (AddressError::Port("0080".into()), "port \"0080\" begins with a zero: write 80"),
         (
             AddressError::Port("x".into()),
             "port \"x\" is neither a number from 1 to 65535 nor a service",
