@@ -83,6 +83,18 @@ fn o7_help_and_man_page_say_what_there_is() {
             "the man page lacks {framing}"
         );
     }
+    // What comes with the daemon as plug-ins: the crates of `backends`, and what they say of themselves.
+    for framing in ["json", "dynamic32", "fixedlength"] {
+        let crates = concat!(env!("CARGO_MANIFEST_DIR"), "/backends");
+        assert!(Path::new(crates).join(framing).join("Cargo.toml").exists(), "{framing}");
+        assert!(begins(&format!("{framing} ")), "-h lacks {framing}");
+        assert!(MAN_PAGE.contains(&format!("Li {framing}")), "the man page lacks {framing}");
+    }
+    assert!(help.contains("-b file"), "-h lacks the back end file");
+    for key in ["path", "expression"] {
+        assert!(begins(&format!("{key}=")), "-h lacks {key}");
+        assert!(MAN_PAGE.contains(&format!("\n.It Li {key}\n")), "the man page lacks {key}");
+    }
     for option in ["add", "text", "strip"] {
         assert!(help.contains(&format!("{option}:")), "-h lacks {option}:");
         assert!(MAN_PAGE.contains(&format!("\n.It Li {option}\n")), "the man page lacks {option}");

@@ -80,18 +80,7 @@ impl fmt::Display for AddressError {
                 }
             }
             Self::NoPort => f.write_str("the peer has no port: write tcp://HOST:PORT"),
-            Self::Port(port) => {
-                let quoted = quote(port);
-                match without_zeros(port) {
-                    Some(number) => {
-                        write!(f, "port {quoted:?} begins with a zero: write {number}")
-                    }
-                    None => write!(
-                        f,
-                        "port {quoted:?} is neither a number from 1 to 65535 nor a service"
-                    ),
-                }
-            }
+            Self::Port(port) => no_port(f, port),
             Self::Path(path) if path.is_empty() || path == "@" => {
                 f.write_str("the peer has no path: write it as in unix:///PATH")
             }
@@ -105,6 +94,14 @@ impl fmt::Display for AddressError {
 }
 
 impl std::error::Error for AddressError {}
+
+fn no_port(f: &mut fmt::Formatter<'_>, port: &str) -> fmt::Result {
+    write!(f, "port {:?} ", quote(port))?;
+    match without_zeros(port) {
+        Some(number) => write!(f, "begins with a zero: write {number}"),
+        None => f.write_str("is neither a number from 1 to 65535 nor a service"),
+    }
+}
 
 /// What a number with zeros in front comes to, if it is a port without them.
 fn without_zeros(port: &str) -> Option<u16> {

@@ -141,6 +141,12 @@ fn file_name(matches: &Matches) -> Result<Option<String>, ConfigError> {
 /// Other bridges' arguments are `[[HOST:]PORT] PEER`. Here they would say too little, for a peer
 /// needs a framing too, and one that is not VNC another than theirs: says what to write.
 fn another_bridges(arguments: &[String]) -> Option<ConfigError> {
+    if let [word] = arguments
+        && let Some(flag) = without_flag(word)
+    {
+        let problem = format!("is not a file; write {flag}");
+        return Some(ConfigError::new(format!("'{}'", Escaped(word)), problem));
+    }
     let (peer, place) = match arguments {
         [peer] => (peer, None),
         [place, peer] => (peer, Some(listen_flags(place)?)),
@@ -174,10 +180,29 @@ fn another_bridges(arguments: &[String]) -> Option<ConfigError> {
     ))
 }
 
-/// `PORT` or `HOST:PORT` as flags.
+/// What to write instead of a key and its value, or a port, that lack their flag.
+fn without_flag(word: &str) -> Option<String> {
+    if Path::new(word).exists() || word.contains(char::is_control) {
+        return None;
+    }
+    if let Ok(port) = word.trim_start_matches(':').parse::<u16>() {
+        return Some(format!(
+            "-p {port} to listen there, and -c host=tcp://HOST:PORT for the peer"
+        ));
+    }
+    let (key, value) = word.split_once('=')?;
+    let value = Escaped(value);
+    if steps::is_builtin_key(key) {
+        return Some(format!("-c {key}={value}"));
+    }
+    let opt = OPTIONS.iter().find(|opt| opt.long == key && !opt.hint.is_empty())?;
+    Some(format!("--{} {value}", opt.long))
+}
+
+/// `PORT`, `:PORT` or `HOST:PORT` as flags.
 fn listen_flags(place: &str) -> Option<String> {
-    if place.parse::<u16>().is_ok() {
-        return Some(format!("-p {place}"));
+    if let Ok(port) = place.strip_prefix(':').unwrap_or(place).parse::<u16>() {
+        return Some(format!("-p {port}"));
     }
     let is_number = place.bytes().all(|byte| byte.is_ascii_digit());
     listen::parse(place).ok().filter(|_| !is_number).map(|_| format!("-l {place}"))

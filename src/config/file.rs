@@ -178,7 +178,9 @@ impl<'a> Reader<'a> {
 
     fn backend(&mut self, key: &str, value: &str, origin: &Origin) -> Result<(), String> {
         // What a plug-in's key may hold, and what bytes separate messages, is not ours to say.
-        if steps::is_builtin_key(key) && key != FRAMING_CONFIG {
+        if key == FRAMING_CONFIG {
+            steps::no_comment_of(&['#'], value)?;
+        } else if steps::is_builtin_key(key) {
             steps::no_comment(value)?;
             steps::no_quotes(value)?;
         }

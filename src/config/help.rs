@@ -36,6 +36,16 @@ pub(super) fn text() -> String {
     for (name, help) in framing::builtins() {
         entry(&mut text, name, help);
     }
+    section(&mut text, "FRAMING of plug-ins that come with the daemon, with --plugins DIR");
+    for (name, help) in framing::BUNDLED {
+        entry(&mut text, name, help);
+    }
+    let (backend, keys) = backend::BUNDLED;
+    let title = format!("Keys of the back end {backend}, with --plugins DIR -b {backend}");
+    section(&mut text, &title);
+    for key in keys {
+        entry(&mut text, &format!("{}={}", key.name, key.hint), key.help);
+    }
     text
 }
 

@@ -170,7 +170,13 @@ pub(super) fn parse(text: &str) -> Result<HostPort, String> {
     }
     match text.split_once(':') {
         None if is_host(text) => Ok((text.into(), None)),
-        Some(_) if is_ipv6(text) => Ok((text.into(), None)),
+        Some(_) if is_ipv6(text) => match text.rsplit_once(':') {
+            // Nobody knows where the address ends (RFC 3986 §3.2.2).
+            Some((address, port)) if is_ipv6(address) && number(port).is_some() => Err(wrong(
+                &format!("wants brackets: [{address}]:{port}, or [{text}] if that is the address"),
+            )),
+            _ => Ok((text.into(), None)),
+        },
         Some((host, port)) if is_host(host) => {
             Ok((host.into(), Some(number(port).ok_or_else(|| wrong(PORT))?)))
         }
@@ -178,10 +184,11 @@ pub(super) fn parse(text: &str) -> Result<HostPort, String> {
     }
 }
 
-const PORT: &str = "has a port that is not a number from 0 to 65535";
+const PORT: &str = "has a port that is not a number from 0 to 65535, without zeros in front";
 
 fn number(text: &str) -> Option<u16> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    let plain = text == "0" || !text.starts_with('0');
+    (plain && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
 /// With or without a zone (RFC 4007 §11).
@@ -232,6 +239,8 @@ mod tests {
             ("a b", "[::1]:8001"),
             ("tcp://localhost:1", "0 to 65535"),
             ("1::2::3", "0 to 65535"),
+            ("localhost:010", "zeros"),
+            ("::1:8055", "[::1]:8055"),
         ] {
             let problem = parse(text).unwrap_err();
             assert!(problem.contains(says), "{text}: {problem}");

@@ -65,7 +65,15 @@ fn set_twice(steps: &[PlacedStep]) -> Option<ConfigError> {
 /// # Errors
 /// It has, in words.
 pub(super) fn no_comment(value: &str) -> Result<(), String> {
-    let mut marks = value.char_indices().filter(|(_, c)| matches!(c, '#' | ';'));
+    no_comment_of(&['#', ';'], value)
+}
+
+/// As [`no_comment`], with these marks.
+///
+/// # Errors
+/// As there.
+pub(super) fn no_comment_of(marks: &[char], value: &str) -> Result<(), String> {
+    let mut marks = value.char_indices().filter(|(_, c)| marks.contains(c));
     let behind_blank =
         |(at, _): &(usize, char)| value.get(..*at).is_some_and(|text| text.ends_with([' ', '\t']));
     match marks.find(behind_blank) {

@@ -76,7 +76,7 @@ fn flags_set_their_fields() {
         (&["-p", "9000"], |c| c.port = 9000),
         (&["-p0"], |c| c.port = 0),
         (&["--port=65535"], |c| c.port = 65535),
-        (&["--port", "007"], |c| c.port = 7),
+        (&["--port", "7"], |c| c.port = 7),
         (&["-l", "127.0.0.1"], |c| c.listen = vec![tcp("127.0.0.1", None)]),
         // O5
         (&["-l", "[::1]"], |c| c.listen = vec![tcp("::1", None)]),

@@ -47,6 +47,10 @@ where
 {
     let digits = value.bytes().all(|b| b.is_ascii_digit()); // `parse` would take a sign
     let number = value.parse().ok().filter(|n| digits && range.contains(n));
+    if let Some(number) = number.as_ref().filter(|_| value.len() > 1 && value.starts_with('0')) {
+        // Elsewhere that means eight for ten.
+        return Err(format!("'{}' begins with a zero: write {number}", Escaped(value)));
+    }
     number.ok_or_else(|| {
         format!("'{}' is not a number from {} to {}", Escaped(value), range.start(), range.end())
     })

@@ -22,6 +22,7 @@ impl Delimiter {
     /// A separator: `[add:]BYTES`, with escapes.
     pub(super) fn separator(config: &[u8]) -> Result<Self, ConfigFault> {
         let (both_ways, text) = direction(config);
+        refuse_look_alikes(text)?;
         let bytes = unescape(text)?;
         match bytes.len() {
             0 => Err(ConfigFault::NoSeparator),
@@ -35,13 +36,17 @@ impl Delimiter {
     pub(super) fn newline(config: &[u8]) -> Result<Self, ConfigFault> {
         let unknown = || ConfigFault::LineEnd(String::from_utf8_lossy(config).into_owned());
         let (mut both_ways, mut text, mut strip) = (false, false, false);
+        let once = |option: &mut bool, word| match std::mem::replace(option, true) {
+            false => Ok(()),
+            true => Err(ConfigFault::Twice(word)),
+        };
         let mut bytes = &b"\r\n"[..];
         let mut words = config.split(|byte| *byte == b':').peekable();
         while let Some(word) = words.next() {
             match word {
-                b"add" => both_ways = true,
-                b"text" => text = true,
-                b"strip" => strip = true,
+                b"add" => once(&mut both_ways, "add")?,
+                b"text" => once(&mut text, "text")?,
+                b"strip" => once(&mut strip, "strip")?,
                 _ if words.peek().is_some() => return Err(unknown()),
                 b"" | b"crlf" => bytes = b"\r\n",
                 b"lfcr" => bytes = b"\n\r",
@@ -61,6 +66,22 @@ fn direction(config: &[u8]) -> (bool, &[u8]) {
     match config.strip_prefix(b"add:") {
         Some(rest) => (true, rest),
         None => (false, config),
+    }
+}
+
+/// Refuses what was hardly meant as bytes: options of `newline`, an option twice, and quotes.
+fn refuse_look_alikes(text: &[u8]) -> Result<(), ConfigFault> {
+    if text.starts_with(b"add:") {
+        return Err(ConfigFault::Twice("add"));
+    }
+    for option in ["text", "strip"] {
+        if text.strip_prefix(option.as_bytes()).is_some_and(|rest| rest.starts_with(b":")) {
+            return Err(ConfigFault::Option(option));
+        }
+    }
+    match text {
+        [b'\'', .., b'\''] | [b'"', .., b'"'] => Err(ConfigFault::Quotes),
+        _ => Ok(()),
     }
 }
 
