@@ -360,6 +360,18 @@ def behind_lighttpd(world):
     assert not received.end, f"ended with {received.end}, code {received.code}"
 
 
+@case("F4: an upload to a slower peer lives behind lighttpd's max-write-idle")
+def slow_upload_behind_lighttpd(world):
+    world.daemon(ping=2)
+    world.front("lighttpd")
+    world.far.slow(20)
+    client, peer = world.session()
+    run(drain, peer, 60)
+    run(stream, client.send, 1_000_000)
+    received = client.listen(15)
+    assert not received.end, f"ended with {received.end}, code {received.code}"
+
+
 # Delay and loss.
 
 def both_ways(world):
