@@ -9,6 +9,8 @@ mod common;
 mod files;
 #[path = "tls/flood.rs"]
 mod flood;
+#[path = "tls/introduced.rs"]
+mod introduced;
 #[path = "tls/peers.rs"]
 mod peers;
 #[path = "tls/support.rs"]

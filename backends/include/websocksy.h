@@ -310,6 +310,7 @@ int core_refuse(websocket* ws, int status, const char* reason, unsigned retry_af
  *   proxy     The trusted proxy that it comes by: address and port, or "unix".
  *   user      Its name, with --auth-file.
  *   listener  Where it came in: "[::]:8001", "unix:/run/websocksy.sock".
+ *   tls-version  The TLS that it speaks: "TLSv1.3"; not known of a client that a proxy speaks it for.
  */
 const char* core_client(websocket* ws, const char* name);
 

@@ -21,6 +21,8 @@ pub struct Request {
     pub client: ClientAddr,
     /// The trusted proxy that it comes by, if it does.
     pub proxy: Option<ClientAddr>,
+    /// The version of TLS that it speaks, if it does.
+    pub tls_version: Option<&'static str>,
     /// The listener that it came in by, as the log names it.
     pub listener: Arc<str>,
     /// The client's slot, where the plug-in sees all this.
@@ -48,6 +50,7 @@ impl Request {
             ("proxy", text(self.proxy.as_ref().map(|proxy| proxy as _))),
             ("user", self.upgrade.user().map(str::to_owned)),
             ("listener", Some(self.listener.to_string())),
+            ("tls-version", self.tls_version.map(str::to_owned)),
         ];
         properties.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

@@ -27,6 +27,10 @@ pub trait Channel: Socket {
     fn tls_version(&self) -> Option<&'static str> {
         None
     }
+    /// Whether the other end has shown a certificate in TLS, which was verified.
+    fn has_shown_certificate(&self) -> bool {
+        false
+    }
     /// What was remarkable about it, in words for the log.
     fn remark(&self) -> Option<&str> {
         None

@@ -94,6 +94,11 @@ impl Channel for Transport {
     }
 
     #[cfg(feature = "tls")]
+    fn has_shown_certificate(&self) -> bool {
+        matches!(self, Self::Tls(layer) if layer.has_seen_certificate())
+    }
+
+    #[cfg(feature = "tls")]
     fn remark(&self) -> Option<&str> {
         match self {
             Self::Tls(layer) => layer.remark(),

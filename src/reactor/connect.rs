@@ -77,6 +77,7 @@ impl<S: System> Session<S> {
                 socket: Some(socket),
                 client: self.address,
                 proxy: self.proxy(),
+                tls_version: self.client.tls_version(),
                 listener: Arc::clone(&self.entrance.name),
                 loan: slot.lend(),
             };

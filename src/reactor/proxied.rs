@@ -165,9 +165,13 @@ impl<S: System> Session<S> {
         let found = self.proxied.as_ref().and_then(|proxied| proxied.destination);
         let own = || self.client.local_address().map(Address::from);
         let destination = found.or_else(own).unwrap_or(Address::Unix);
+        let has_certificate = self.client.has_shown_certificate();
+        let tls = self.client.tls_version().map(|version| proxy::ssl(version, has_certificate));
         let authority = host.map(|host| (proxy::AUTHORITY, host.as_bytes()));
+        let tls = tls.as_ref().map(|value| (proxy::SSL, value.as_slice()));
+        let tlvs: Vec<_> = authority.into_iter().chain(tls).collect();
         let source = self.address.address();
-        let introduction = Introduction { source, destination, tlvs: authority.as_slice() };
+        let introduction = Introduction { source, destination, tlvs: &tlvs };
         let header = introduction.encode(version);
         match peer.write(&[IoSlice::new(&header)], false)? {
             taken if taken == header.len() => Ok(()),

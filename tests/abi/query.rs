@@ -35,7 +35,8 @@ impl Loaded {
         let Client { upgrade, socket } = client;
         let client = ClientAddr::new(Address::Unix);
         let (upgrade, listener, loan) = (Box::new(upgrade), "test".into(), slot.lend());
-        let request = Request { upgrade, socket, client, proxy: None, listener, loan };
+        let request =
+            Request { upgrade, socket, client, proxy: None, tls_version: None, listener, loan };
         let (then, answer) = channel();
         self.backend.lock().unwrap().ask(request, move |request, answer| {
             then.send((request, answer)).unwrap();

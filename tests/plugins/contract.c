@@ -172,7 +172,7 @@ static void refuse(const char* how, websocket* ws) {
 #ifdef ALL
 static void say_client(websocket* ws) {
 	static websocket other;
-	static const char* const names[] = {"address", "port", "proxy", "user", "listener", "Address", ""};
+	static const char* const names[] = {"address", "port", "proxy", "user", "listener", "tls-version", "Address", ""};
 	char list[1024] = "";
 	size_t n;
 

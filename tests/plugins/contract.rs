@@ -136,8 +136,10 @@ fn back_ends_may_ask_who_the_client_is() {
     let (before, after) = line.split_once(" proxy=127.0.0.1:").unwrap();
     let expected = "contract: client other=1 null=1 kept=1: address=2001:db8::7 port=(none)";
     assert_eq!(before, expected);
-    let listener =
-        format!(" user=(none) listener=127.0.0.1:{} Address=(none) =(none)", daemon.port());
+    let listener = format!(
+        " user=(none) listener=127.0.0.1:{} tls-version=(none) Address=(none) =(none)",
+        daemon.port()
+    );
     assert_eq!(after.trim_start_matches(|c: char| c.is_ascii_digit()), listener);
     let daemon = contracted("client-itself", &["-DALL".into()], &address(&echo), &[]);
     let (_, _session) = said(&daemon, "/thread", &[], "thread");

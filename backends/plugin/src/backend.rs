@@ -77,8 +77,8 @@ impl<'a> Client<'a> {
     }
 
     /// What else is known of the client: its `address` and `port`, as verified proxies say them, the
-    /// `proxy` that it comes by, its name as a `user`, the `listener` where it came in. None for what is
-    /// not known, or where the core does not say.
+    /// `proxy` that it comes by, its name as a `user`, the `listener` where it came in, its
+    /// `tls-version`. None for what is not known, or where the core does not say.
     pub fn property(&self, name: &str) -> Option<&'a [u8]> {
         let mut properties = self.properties.iter();
         properties.find(|(own, _)| own == name.as_bytes()).map(|(_, value)| *value)

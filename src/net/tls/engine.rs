@@ -78,6 +78,11 @@ impl Engine {
         }
     }
 
+    /// Whether the other end has shown a certificate.
+    pub(super) fn has_seen_certificate(&self) -> bool {
+        self.state().peer_certificates().is_some_and(|chain| !chain.is_empty())
+    }
+
     /// Takes ciphertext from the front of `input`, and hands each record's plaintext to `take`; what is
     /// to be sent because of it goes behind `out`. What is left of the input comes again before what
     /// follows, as it then is: it may be decrypted in its place.

@@ -165,6 +165,11 @@ impl<S: Socket> Layer<S> {
         }
     }
 
+    /// Whether the other end has shown a certificate. One that is not verified ends the handshake.
+    pub(crate) fn has_seen_certificate(&self) -> bool {
+        matches!(&self.state, State::Begun(engine) if engine.has_seen_certificate())
+    }
+
     /// Whether the handshake is done.
     pub(super) fn is_open(&self) -> bool {
         matches!(&self.state, State::Begun(engine) if !engine.is_handshaking())

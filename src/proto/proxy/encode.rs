@@ -33,6 +33,25 @@ pub struct Introduction<'a> {
 
 /// The host that the client asked for (§2.2.2).
 pub const AUTHORITY: u8 = 0x02;
+/// What the client's TLS is like (§2.2.6).
+pub const SSL: u8 = 0x20;
+
+/// The value of [`SSL`]: the version of a client's TLS, and whether it has shown a certificate, which
+/// was verified.
+#[must_use]
+pub fn ssl(version: &str, has_certificate: bool) -> Vec<u8> {
+    const BY_TLS: u8 = 0x01;
+    const CERTIFICATE: u8 = 0x02 | 0x04; // over this connection, and in this TLS session
+    const VERSION: u8 = 0x21;
+    let client = if has_certificate { BY_TLS | CERTIFICATE } else { BY_TLS };
+    let mut value = vec![client];
+    value.extend(u32::from(!has_certificate).to_be_bytes()); // 0 where one was verified
+    value.push(VERSION);
+    value.extend((version.len() as u16).to_be_bytes()); // a few letters
+    value.extend(version.as_bytes());
+    value
+}
+
 /// The type of a TLV and its length, bytes.
 const TLV_HEAD: usize = 3;
 
@@ -178,6 +197,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_the_clients_tls_is_like() {
+        assert_eq!(ssl("TLSv1.3", false), *b"\x01\0\0\0\x01\x21\0\x07TLSv1.3");
+        assert_eq!(ssl("TLSv1.2", true), *b"\x07\0\0\0\0\x21\0\x07TLSv1.2");
     }
 
     #[test]

@@ -17,7 +17,8 @@ use websocksy_abi::{
 pub type Slot<B> = RwLock<Option<B>>;
 
 /// The names that the header lists at `core_client`.
-const PROPERTIES: [&CStr; 5] = [c"address", c"port", c"proxy", c"user", c"listener"];
+const PROPERTIES: [&CStr; 6] =
+    [c"address", c"port", c"proxy", c"user", c"listener", c"tls-version"];
 
 /// `configure`'s answer when a key was refused.
 const REFUSED: u64 = 1;
