@@ -441,3 +441,25 @@ fn refused_clients_of_a_proxy_hold_no_places() {
     let _others = [connect(port, &line("192.0.2.2")), connect(port, &line("192.0.2.3"))];
     drop(refused);
 }
+
+/// What a proxy on a Unix socket does not say of its client, the permissions of the socket do not.
+#[test]
+fn a_proxy_on_a_unix_socket_has_to_say_who_its_client_is() {
+    let peer = Peer::echo();
+    let path = std::env::temp_dir().join(format!("websocksy-proxied-{}.sock", std::process::id()));
+    let place = format!("unix:{}", path.display());
+    let arguments = ["-l", &place, "--trusted-proxy", "unix", "--allow", "192.0.2.0/24"];
+    let daemon = Daemon::before(&peer, "binary", &arguments);
+    for (value, status) in
+        [("192.0.2.7", "101"), ("198.51.100.7", "403"), ("unknown", "403"), ("", "403")]
+    {
+        let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&with_field("X-Forwarded-For", value)).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(String::from_utf8_lossy(&head[9..]), status, "{value}");
+    }
+    let line = daemon.wait_for_log("192.0.2.7 -> tcp://");
+    assert!(line.ends_with(": started proxy=unix"), "{line}");
+}

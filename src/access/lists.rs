@@ -37,13 +37,20 @@ impl AccessList {
         self.rules.is_empty()
     }
 
+    /// Whether somebody whose address nobody knows may come: where some are allowed, who is not known to
+    /// be among them is not.
+    #[must_use]
+    pub fn admits_unknown(&self) -> bool {
+        self.rules.iter().all(|(verdict, _)| *verdict == Verdict::Deny)
+    }
+
     /// Whether this address may come; IPv4 in IPv6 form is IPv4.
     #[must_use]
     pub fn admits(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         match self.rules.iter().find(|(_, network)| network.contains(&address)) {
             Some((verdict, _)) => *verdict == Verdict::Allow,
-            None => self.rules.iter().all(|(verdict, _)| *verdict == Verdict::Deny),
+            None => self.admits_unknown(),
         }
     }
 }
@@ -88,6 +95,13 @@ mod tests {
                 admitted,
                 "{rules}: {address}"
             );
+        }
+    }
+
+    #[test]
+    fn nobody_knows_whether_the_unknown_is_allowed() {
+        for (rules, admitted) in [("", true), ("-::/0 -0.0.0.0/0", true), ("-::/0 +::/0", false)] {
+            assert_eq!(list(rules).admits_unknown(), admitted, "{rules}");
         }
     }
 

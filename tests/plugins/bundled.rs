@@ -35,12 +35,16 @@ impl Files {
     }
 
     fn daemon(&self, expressions: &[&str]) -> Daemon {
+        self.daemon_with(expressions, &[])
+    }
+
+    fn daemon_with(&self, expressions: &[&str], more: &[&str]) -> Daemon {
         let path = format!("path={}/base", text(&self.0));
         let mut arguments = vec!["--plugins", bundled(), "-b", "file", "-c", &path];
         let expressions: Vec<_> =
             expressions.iter().map(|one| format!("expression={one}")).collect();
         arguments.extend(expressions.iter().flat_map(|one| ["-c", one]));
-        Daemon::start(&arguments)
+        Daemon::start(&[&arguments, more].concat())
     }
 }
 
@@ -75,6 +79,34 @@ fn file_finds_the_peer() {
         assert_eq!(client.message().1, name, "{head}");
         assert_eq!(client.close_now(), Some(1000));
     }
+}
+
+/// The query and who the client is choose the file, and the peer is told who that is.
+#[test]
+fn file_knows_who_the_client_is() {
+    let (peer, received) = Peer::sink();
+    let files = Files::new(
+        "who",
+        &[
+            ("a b", format!("{} send-proxy=no\n", address(&peer))),
+            ("192.0.2.7", format!("{} send-proxy=v1\n", address(&peer))),
+        ],
+    );
+    let expressions = ["%query:token%", "%client:address%"];
+    let daemon =
+        files.daemon_with(&expressions, &["--trusted-proxy", "127.0.0.1", "--send-proxy", "v2"]);
+    let cases: [(&str, Fields<'_>, &[u8]); 2] = [
+        ("/?token=a+b", &[("X-Forwarded-For", "192.0.2.9")], b""),
+        ("/", &[("X-Forwarded-For", "192.0.2.7")], b"PROXY TCP4 192.0.2.7 127.0.0.1 "),
+    ];
+    for (endpoint, fields, told) in cases {
+        let mut client = connect(&daemon, &request(endpoint, fields));
+        client.close_now();
+        let head = received.recv_timeout(PATIENCE).unwrap().head;
+        assert!(head.starts_with(told) && head.is_empty() == told.is_empty(), "{head:?}");
+    }
+    let other = request("/", &[("X-Forwarded-For", "192.0.2.8")]);
+    assert_eq!(refused(&daemon, &other).status, 404);
 }
 
 /// F5: what browsers send raw is handed on raw.

@@ -72,14 +72,14 @@ impl Admission {
         limits: &Config,
         now: Instant,
     ) -> Result<(), NotAdmitted> {
-        let address = client.address().ip().map(counted_as);
+        let ip = client.address().ip();
+        // What a proxy does not know of its client, the permissions of its own socket do not say.
+        if !ip.map_or_else(|| limits.access.admits_unknown(), |ip| limits.access.admits(ip)) {
+            return Err(NotAdmitted::Denied);
+        }
+        let address = ip.map(counted_as);
         if address == place.0 {
-            // Of the same place, and perhaps not of the same network.
-            let admits = |address| limits.access.admits(address);
-            return match client.address().ip().is_none_or(admits) {
-                true => Ok(()),
-                false => Err(NotAdmitted::Denied),
-            };
+            return Ok(());
         }
         self.judge(client, limits, now)?;
         let Some(address) = address else { return Ok(()) };
