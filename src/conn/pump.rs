@@ -148,9 +148,14 @@ struct Way<'a, S> {
 }
 
 impl<S: Socket> Way<'_, S> {
+    /// Whether the transport keeps what is still of use to the other side.
+    fn keeps(&self) -> bool {
+        self.socket.unflushed() > 0 && self.connection.is_writable(self.side)
+    }
+
     /// Whether there is something to do that no event announces.
     fn has_more(&self) -> bool {
-        let waits = || self.connection.waiting(self.side).is_some() || self.socket.unflushed() > 0;
+        let waits = || self.connection.waiting(self.side).is_some() || self.keeps();
         self.ready.readable && self.connection.room(self.side) > 0 || self.ready.writable && waits()
     }
 
@@ -216,7 +221,7 @@ impl<S: Socket> Way<'_, S> {
 
     /// Hands on what the transport kept, and tells the connection how much it keeps now.
     fn flush(&mut self) {
-        if self.ready.writable && self.socket.unflushed() > 0 {
+        if self.ready.writable && self.keeps() {
             let flushed = self.socket.flush();
             if let Err(Some(kind)) = flushed.map_err(|error| write_error(self.ready, error.kind()))
             {

@@ -23,6 +23,7 @@ const FAULTS: Faults = Faults {
     // tests/simulate has it; here a last look before a deadline must see what is there.
     interrupted: 0,
     short_read: 4,
+    keeps: 4,
     small_datagrams: 3,
     refused_datagram: 30,
     refused_again: 3,

@@ -20,6 +20,7 @@ const PATIENCE: usize = 20_000;
 const FAULTS: Faults = Faults {
     interrupted: 25,
     short_read: 4,
+    keeps: 4,
     small_datagrams: 3,
     refused_datagram: 30,
     refused_again: 3,

@@ -76,6 +76,13 @@ impl<'a> View<'a> {
             Side::Peer => self.peer,
         }
     }
+
+    /// Whether bytes wait for a side, in the connection's queue or in what its socket keeps.
+    #[must_use]
+    pub fn blocks(&self, side: Side) -> bool {
+        let keeps = self.socket(side).is_some_and(|socket| !socket.kept().is_empty());
+        keeps || self.connection.waiting(side).is_some()
+    }
 }
 
 impl Ledger {
@@ -163,11 +170,16 @@ impl Ledger {
     /// What the sides have once they take what waits.
     fn once_taken(&self, view: View<'_>) -> (ClientReceived, PeerReceived) {
         let (mut client, mut peer) = (self.client_received.clone(), self.peer_received.clone());
-        if let Some(waiting) = view.connection.waiting(Side::Client) {
-            client.feed(waiting, &self.peer_sent, &self.client_sent);
+        let waiting = |side| {
+            let socket = view.socket(side).filter(|_| view.connection.is_writable(side));
+            let kept = socket.map(FakeSocket::kept).filter(|kept| !kept.is_empty());
+            [kept, view.connection.waiting(side)].into_iter().flatten()
+        };
+        for bytes in waiting(Side::Client) {
+            client.feed(bytes, &self.peer_sent, &self.client_sent);
         }
-        if let Some(waiting) = view.connection.waiting(Side::Peer) {
-            peer.feed(waiting, &self.peer_sent, &self.client_sent);
+        for bytes in waiting(Side::Peer) {
+            peer.feed(bytes, &self.peer_sent, &self.client_sent);
         }
         (client, peer)
     }
@@ -203,7 +215,7 @@ impl Ledger {
             assert!(connection.deadline().is_some(), "nothing ends it if nobody does anything");
         }
         if connection.ending().is_none() {
-            let blocked = |side| connection.waiting(side).is_some();
+            let blocked = |side| view.blocks(side);
             let reads = |side| connection.room(side) > 0;
             assert!(!(blocked(Side::Client) && reads(Side::Peer)), "backpressure on the peer");
             assert!(
@@ -312,7 +324,7 @@ impl Ledger {
         if !view.connection.was_open() || view.connection.ending().is_some() {
             return;
         }
-        let flows = |side| view.connection.waiting(side).is_none() && !self.is_excused(view, side);
+        let flows = |side| !view.blocks(side) && !self.is_excused(view, side);
         let answered = client.pongs.are_settled(&self.client_sent.pings);
         assert!(answered || !flows(Side::Client), "a ping of the client's is not answered");
         // Frames do not nest; and a peer is not listened to for a client that is not there.

@@ -9,6 +9,8 @@ pub struct Faults {
     pub interrupted: u64,
     /// A read of a stream that is read in pieces gives less than is there.
     pub short_read: u64,
+    /// A stream keeps some of what the system did not take, as one does that encrypts it.
+    pub keeps: u64,
     /// A socket takes no datagrams beyond some size (EMSGSIZE).
     pub small_datagrams: u64,
     /// Sending a datagram fails with an error, perhaps of an earlier one's (ICMP, ip(7)).

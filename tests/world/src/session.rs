@@ -6,6 +6,7 @@ use std::time::Duration;
 use websocksy::backend::{QueryError, Target};
 use websocksy::config::Config;
 use websocksy::conn::pump::Pump;
+use websocksy::conn::socket::Socket;
 use websocksy::conn::{Action, Connection, Scratch, Side, SocketEnd};
 use websocksy::proto::handshake::Upgrade;
 use websocksy::slab::{Loan, Slab, Slot};
@@ -290,6 +291,8 @@ impl Session {
             assert!(!(wanted && socket.has_news()), "{side:?} is readable, and nobody reads");
             let takes = self.connection.waiting(side).is_some_and(|bytes| socket.takes(bytes));
             assert!(!takes, "{side:?} is writable, and nobody writes");
+            let keeps = socket.unflushed() > 0 && self.connection.is_writable(side);
+            assert!(!keeps || !socket.takes(b"."), "{side:?} is writable, and nobody flushes");
             let end = self.connection.ending_of(side);
             assert_eq!(end, SocketEnd::None, "{side:?} is not shut down");
         };

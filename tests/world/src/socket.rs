@@ -17,6 +17,8 @@ pub use plug::Plug;
 
 /// Calls in one turn after which it is taken to spin.
 const CALLS: usize = 2_000;
+/// How much a stream keeps that does so.
+const KEPT: usize = 1_000;
 /// How many refusals a peer of datagrams may answer with and still be there.
 const REFUSALS: usize = 3;
 
@@ -36,6 +38,9 @@ pub struct FakeSocket {
     reads_in_pieces: bool,
     /// What it may take before it blocks; the most that there is for no limit.
     window: usize,
+    /// Whether it keeps what the system did not take, and what it keeps now.
+    keeps: bool,
+    kept: Vec<u8>,
     /// Whether the system tells what the other end has not acknowledged, how much that is, and how
     /// much it has.
     tells: bool,
@@ -77,6 +82,7 @@ pub struct FakeSocket {
 impl FakeSocket {
     fn new(faults: &Faults, mut random: Random, datagrams: bool, reads_in_pieces: bool) -> Self {
         let is_small = random.one_in(faults.small_datagrams);
+        let keeps = !datagrams && random.one_in(faults.keeps);
         let largest = if is_small { 1 + random.length() } else { usize::MAX };
         Self {
             random,
@@ -88,6 +94,8 @@ impl FakeSocket {
             end_seen: false,
             reads_in_pieces,
             window: 0,
+            keeps,
+            kept: Vec::new(),
             tells: false,
             held: 0,
             acknowledged: 0,
@@ -163,6 +171,26 @@ impl FakeSocket {
             true => self.held += n,
             false => self.acknowledged += n as u64,
         }
+    }
+
+    /// What it keeps.
+    #[must_use]
+    pub fn kept(&self) -> &[u8] {
+        &self.kept
+    }
+
+    /// Hands on what it keeps, as far as that is taken.
+    fn put_kept(&mut self) -> Result<()> {
+        if self.kept.is_empty() {
+            return Ok(());
+        }
+        let n = self.kept.len().min(self.window);
+        self.blocked = n < self.kept.len();
+        if n > 0 {
+            self.take(n);
+            self.writes.push(self.kept.drain(..n).collect());
+        }
+        if self.blocked { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
     }
 
     /// Whether the end of the input was read.
@@ -283,21 +311,36 @@ impl Socket for FakeSocket {
         assert!(self.datagrams.is_none(), "a stream of datagrams");
         self.turn_writes += 1;
         self.write_call()?;
+        self.put_kept()?;
         let length: usize = parts.iter().map(|part| part.len()).sum();
         assert!(length > 0, "a write of nothing");
         let taken = length.min(self.window);
         self.take(taken);
         self.blocked = taken < length;
         self.corked = last && taken == length;
-        if taken == 0 {
+        let kept = if self.keeps { (length - taken).min(KEPT) } else { 0 };
+        if taken + kept == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let mut bytes = Vec::with_capacity(taken);
+        let mut bytes = Vec::with_capacity(taken + kept);
         for part in parts {
-            bytes.extend_from_slice(&part[..part.len().min(taken - bytes.len())]);
+            bytes.extend_from_slice(&part[..part.len().min(taken + kept - bytes.len())]);
         }
-        self.writes.push(bytes);
-        Ok(taken)
+        self.kept = bytes.split_off(taken);
+        if taken > 0 {
+            self.writes.push(bytes);
+        }
+        Ok(taken + kept)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.turn_writes += 1;
+        self.write_call()?;
+        self.put_kept()
+    }
+
+    fn unflushed(&self) -> usize {
+        self.kept.len()
     }
 
     fn send(&mut self, datagram: &[u8]) -> Result<()> {
@@ -324,6 +367,9 @@ impl Socket for FakeSocket {
     }
 
     fn shutdown(&mut self) -> Result<()> {
+        if !self.broken {
+            self.put_kept()?;
+        }
         assert!(!std::mem::replace(&mut self.shut, true), "shut down twice");
         if self.broken { Err(ErrorKind::NotConnected.into()) } else { Ok(()) }
     }
@@ -332,11 +378,12 @@ impl Socket for FakeSocket {
         assert!(!std::mem::replace(&mut self.closed, true), "closed twice");
         self.closed_early = !self.end_seen && !self.is_lost();
         self.shut = true;
+        self.kept.clear();
         self.end_seen = true;
     }
 
     fn unacknowledged(&self) -> usize {
-        self.held
+        self.held + self.kept.len()
     }
 
     fn reads_unasked(&self) -> bool {

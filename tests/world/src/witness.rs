@@ -41,7 +41,7 @@ impl Witness {
     /// Notes what is to be seen before and after each turn.
     pub(crate) fn look(&mut self, view: View<'_>, now: Instant) {
         // The client's silence means nothing while it is not read.
-        let waits = |side| view.connection.waiting(side).is_some();
+        let waits = |side| view.blocks(side);
         let is_deaf = waits(Side::Client) || waits(Side::Peer);
         let reads = view.client.reads.len();
         let has_spoken = !view.connection.was_open() || reads != self.reads;

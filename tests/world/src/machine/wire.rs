@@ -114,6 +114,16 @@ impl Socket for Handle {
         Ok(taken)
     }
 
+    fn flush(&mut self) -> Result<()> {
+        let flushed = self.socket(Socket::flush);
+        self.machine.state().written(self.id);
+        flushed
+    }
+
+    fn unflushed(&self) -> usize {
+        self.socket(|socket| socket.unflushed())
+    }
+
     fn send(&mut self, datagram: &[u8]) -> Result<()> {
         self.socket(|socket| socket.send(datagram))
     }
