@@ -8,23 +8,23 @@
 use std::io::{ErrorKind, IoSlice, Result, Write};
 
 /// What a write begins with, and goes back to when the reader is slow.
-const SMALLEST: usize = 1024;
+const SMALLEST: u16 = 1024;
 /// The most: who takes one in `--write-timeout` lives, by default at 94 bytes a second. Larger ones
 /// would cost a little less for each byte.
-const LARGEST: usize = 11 * 1024;
+const LARGEST: u16 = 11 * 1024;
 /// A reader who took less than this from one full buffer to the next is slow: the kernel says that
 /// there is room only when a buffer of 208 KiB is three quarters empty, and this was less.
-const SLOW: usize = 32 * 1024;
+const SLOW: u32 = 32 * 1024;
 /// A reader who took this much before the buffer was full is fast.
-const FAST: usize = 128 * 1024;
+const FAST: u32 = 128 * 1024;
 /// Slices of one piece; POSIX guarantees 16.
 const SLICES: usize = 16;
 
-/// How large the pieces for one reader are.
+/// How large the pieces for one reader are. Each session has one: in few bytes.
 pub(crate) struct Pieces {
-    size: usize,
-    /// Bytes taken since the buffer was full, or the size last grew.
-    taken: usize,
+    size: u16,
+    /// Bytes taken since the buffer was full, or the size last grew; at most [`FAST`] and a piece.
+    taken: u32,
 }
 
 impl Pieces {
@@ -73,7 +73,7 @@ impl Pieces {
             let skipped = gone.min(part.len());
             gone -= skipped;
             let rest = &part[skipped..];
-            let rest = &rest[..rest.len().min(self.size - length)];
+            let rest = &rest[..rest.len().min(usize::from(self.size) - length)];
             if rest.is_empty() {
                 continue;
             }
@@ -87,7 +87,7 @@ impl Pieces {
 
     /// The kernel took `n` bytes, and no more if it is `full`.
     fn took(&mut self, n: usize, full: bool) {
-        self.taken += n;
+        self.taken += n as u32; // a piece at most
         if full && self.taken < SLOW {
             self.size = SMALLEST;
         } else if full || self.taken >= FAST {
@@ -119,9 +119,9 @@ mod tests {
         let (mut near, mut far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         let mut pieces = Pieces::new();
-        assert!(fill(&mut pieces, &mut near, &[7; 1 << 20]) > SLOW);
+        assert!(fill(&mut pieces, &mut near, &[7; 1 << 20]) > SLOW as usize);
         for _ in 0..100 {
-            far.read_exact(&mut [0; 2 * SMALLEST]).unwrap();
+            far.read_exact(&mut [0; 2 * SMALLEST as usize]).unwrap();
             assert!(pieces.write(&mut near, &[IoSlice::new(&[7; 65_536])]).is_ok());
         }
         assert_eq!(pieces.size, SMALLEST);
