@@ -253,7 +253,8 @@ pub unsafe extern "C" fn core_check_peer(
     };
     let Err(why) = judged else { return 0 };
     let Some(room) = size.checked_sub(1).filter(|_| !reason.is_null()) else { return -1 };
-    let length = why.len().min(room);
+    let length = (0..=why.len().min(room)).rev().find(|at| why.is_char_boundary(*at));
+    let length = length.unwrap_or_default();
     // SAFETY: `length` bytes and one more fit, as the caller says.
     unsafe {
         ptr::copy_nonoverlapping(why.as_ptr().cast(), reason, length);
@@ -285,9 +286,9 @@ const MOST_SAID: usize = 16;
 /// Calls a plug-in, which may say why it refuses something: then its last warning is the reason. All
 /// else that it says goes to the log, when it did not refuse.
 pub(super) fn heard<T, E>(call: impl FnOnce() -> Result<T, E>) -> Result<T, (E, Option<String>)> {
-    SAID.set(Some(Vec::new()));
+    let before = SAID.replace(Some(Vec::new())); // a plug-in that is heard may have another asked
     let outcome = call();
-    let said = SAID.take().unwrap_or_default();
+    let said = SAID.replace(before).unwrap_or_default();
     match outcome {
         Ok(value) => {
             said.iter().for_each(|(level, line)| log::log!(*level, "{line}"));

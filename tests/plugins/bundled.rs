@@ -279,7 +279,7 @@ fn file_names_the_lines_that_cannot_be_used() {
         ("tcp://localhost:1 * binary lf", "binary takes no configuration"),
         ("tcp://localhost:1 * dynamic32 ofset=2", "ofset"),
         ("tcp://localhost:1 * fixedlength", "1 to 1073741824"),
-        ("tcp://localhost:1 * Newline", "Newline"),
+        ("tcp://localhost:1 * Newline", "is it newline?"),
         ("unix://run/x.sock *", "write unix:///PATH"),
         ("tcp://::1:5900 *", "write [::1]:5900"),
         ("tcp://localhost *", "write tcp://HOST:PORT"),

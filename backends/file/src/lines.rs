@@ -31,8 +31,13 @@ pub fn select(
         lines.filter_map(|(line, number)| Some((line, number, line.fits(protocols)?)));
     fitting.find_map(|(line, number, agreed)| {
         let peer = line.peer(agreed);
-        let judged = line.fault(&known).map_or_else(|| check(&peer), Err);
-        judged.map_err(|reason| report(number, reason)).ok().map(|()| peer)
+        match check(&peer).err().or_else(|| line.fault(&known)) {
+            Some(reason) => {
+                report(number, reason);
+                None
+            }
+            None => Some(peer),
+        }
     })
 }
 
@@ -101,10 +106,7 @@ impl<'a> Line<'a> {
     fn fault(&self, known: impl Fn(&[u8]) -> bool) -> Option<String> {
         if let Some(name) = self.framing.filter(|name| !known(name)) {
             let name = String::from_utf8_lossy(name);
-            return Some(format!(
-                "no framing is named {name:?}; there are auto, binary, separator, newline, rfc6455 and \
-                 those of plug-ins"
-            ));
+            return Some(format!("no framing function is called {name:?}"));
         }
         if let Some(value) = self.send_proxy.filter(|value| version(value).is_none()) {
             let value = String::from_utf8_lossy(value);

@@ -138,14 +138,14 @@ pub(crate) fn check_peer(peer: &Peer) -> Result<(), String> {
     // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
     let check = CHECK.get_or_init(|| symbol(c"core_check_peer").map(|at| unsafe { transmute(at) }));
     let Some(check) = check else { return Ok(()) };
-    let parts = [Some(&peer.address), peer.port.as_ref(), peer.framing.as_ref()];
-    let [host, port, framing, config] =
-        [parts[0], parts[1], parts[2], peer.framing_config.as_ref()]
-            .map(|part| part.map(|bytes| CString::new(bytes.as_slice())).transpose());
-    let zero = |_| "there is a zero byte in it".to_owned();
-    let host = host.map_err(zero)?;
-    let (port, framing, config) =
-        (port.map_err(zero)?, framing.map_err(zero)?, config.map_err(zero)?);
+    let c_string = |part: Option<&Vec<u8>>| {
+        let string = part.map(|bytes| CString::new(bytes.as_slice())).transpose();
+        string.map_err(|_| "there is a zero byte in it".to_owned())
+    };
+    let host = c_string(Some(&peer.address))?;
+    let port = c_string(peer.port.as_ref())?;
+    let framing = c_string(peer.framing.as_ref())?;
+    let config = c_string(peer.framing_config.as_ref())?;
     let at = |text: &Option<CString>| text.as_ref().map_or(null(), |text| text.as_ptr());
     let mut reason = [0_u8; 512];
     // SAFETY: null or strings that live through the call, and as many bytes as is said.
