@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_free_between_what_is_used_is_found_and_given_back() {
-        let mut buffers: Vec<Vec<u8>> = (0..4000).map(|_| vec![1; 16 * 1024]).collect();
+        let mut buffers: Vec<Vec<u8>> = (0..1000).map(|_| vec![1; 64 * 1024]).collect();
         let mut index = 0;
         buffers.retain(|_| {
             index += 1;
