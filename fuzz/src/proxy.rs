@@ -48,9 +48,8 @@ pub fn proxy(input: &[u8]) {
                 let line = &input[..length];
                 let is_signed = line.windows(2).any(|two| two == b" +");
                 // They look for the one or for the other in what is to be ignored.
-                let has_ends = line[..length.saturating_sub(2)]
-                    .iter()
-                    .any(|byte| matches!(byte, b'\r' | b'\n'));
+                let text = line.strip_suffix(b"\r\n").unwrap_or(line);
+                let has_ends = text.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
                 let is_unknown = line.starts_with(b"PROXY UNKNOWN");
                 assert!(is_signed || is_unknown && has_ends, "{}", line.escape_ascii());
             }
