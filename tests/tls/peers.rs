@@ -16,6 +16,7 @@ fn refused(daemon: &Daemon, says: &str) {
     let mut stream = open(daemon.port());
     stream.write_all(BASE.as_bytes()).unwrap();
     assert_eq!(answer(&mut stream, BASE.as_bytes()).status, 502);
+    drop(stream); // the session ends, and is in the log, when both have gone
     let line = daemon.wait_for_log("refused with 502");
     assert!(line.contains(says), "{line}");
 }
@@ -87,6 +88,7 @@ fn a_peer_that_says_nothing_is_given_up_in_time() {
     let mut stream = open(daemon.port());
     stream.write_all(BASE.as_bytes()).unwrap();
     assert_eq!(answer(&mut stream, BASE.as_bytes()).status, 504);
+    drop(stream);
     daemon.wait_for_log("refused with 504: peer not reached in time");
 }
 
