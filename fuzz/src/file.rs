@@ -36,8 +36,9 @@ fn expected(text: &[u8], offered: &[&[u8]]) -> (Option<Peer>, Vec<usize>) {
     for (line, number) in text.split(|&byte| byte == b'\n').zip(1..) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-        let mut words = line.split(is_blank).filter(|word| !word.is_empty());
+        let mut words = line.split(is_blank).filter(|word| !word.is_empty()).peekable();
         let Some(address) = words.next().filter(|word| word[0] != b'#') else { continue };
+        let send_proxy = words.next_if(|word| word.starts_with(b"send-proxy="));
         let protocol = words.next();
         let agreed =
             offered.iter().position(|name| protocol == Some(*name) || protocol == Some(b"*"));
@@ -52,11 +53,18 @@ fn expected(text: &[u8], offered: &[&[u8]]) -> (Option<Peer>, Vec<usize>) {
             &line[start..end]
         });
         let zero = [address, config.unwrap_or_default()].concat().contains(&0);
-        if zero || framing.is_some_and(|name| !known(name)) {
+        let version = send_proxy.map(|option| match option {
+            b"send-proxy=no" => Some(0),
+            b"send-proxy=v1" => Some(1),
+            b"send-proxy=v2" => Some(2),
+            _ => None,
+        });
+        if zero || version == Some(None) || framing.is_some_and(|name| !known(name)) {
             faulty.push(number);
             continue;
         }
         let peer = agreed.into_iter().fold(Peer::new(address), Peer::protocol);
+        let peer = version.flatten().into_iter().fold(peer, Peer::send_proxy);
         let peer = framing.into_iter().fold(peer, Peer::framing);
         return (Some(config.into_iter().fold(peer, Peer::framing_config)), faulty);
     }
