@@ -456,7 +456,7 @@ fn a_stalled_client_stops_the_peer() {
         let _ = stream.write_all(&bytes);
     });
     for framing in ["binary", "auto"] {
-        let daemon = Daemon::before(&peer, framing, &[]);
+        let daemon = Daemon::before(&peer, framing, &["--ping", "0"]);
         let mut warm = Client::connect(daemon.port());
         warm.frame(0x82, b"!");
         warm.digest(1 << 20);
