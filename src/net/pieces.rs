@@ -44,7 +44,11 @@ impl Pieces {
             if length == 0 {
                 return Ok(written);
             }
-            match socket.write_vectored(&piece[..count]) {
+            let taken = match &piece[..count] {
+                [part] => socket.write(part), // the shorter way
+                parts => socket.write_vectored(parts),
+            };
+            match taken {
                 Ok(n) => {
                     written += n;
                     self.took(n, n < length);
