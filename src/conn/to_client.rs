@@ -396,6 +396,11 @@ mod tests {
             let read = buffer.len() - 1;
             to_client.feed(&mut framer, &mut buffer, read, false, &mut batch).unwrap();
             assert_eq!(batch.is_empty(), whole, "{length} bytes");
+            let (mut to_client, mut batch) = (self::to_client(true), Batch::default());
+            let mut buffer = [header.as_slice(), b"x"].concat();
+            let read = buffer.len() - 1;
+            to_client.feed(&mut framer, &mut buffer, read, false, &mut batch).unwrap();
+            assert!(batch.is_empty(), "nothing of it is there");
         }
     }
 }
