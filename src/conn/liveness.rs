@@ -246,6 +246,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_may_not_have_read_is_bounded() {
+        let start = Instant::now();
+        let (mut liveness, deadlines) = pinged(start, 64 << 20);
+        liveness.looked((64 << 20) + 2, start + SECOND);
+        let read = Duration::from_secs(8 * 1024 * 1024 / (8 * 1024));
+        let missed = start + SECOND + read + SECOND;
+        assert!(!liveness.is_gone(start, &deadlines, missed - Duration::from_nanos(1)));
+        assert!(liveness.is_gone(start, &deadlines, missed));
+    }
+
+    #[test]
     fn the_respite_is_as_short_as_the_shortest_deadline() {
         let deadlines = Deadlines::default();
         assert_eq!(respite(&deadlines), deadlines.close / 4);
