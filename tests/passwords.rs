@@ -168,3 +168,39 @@ fn files_that_are_no_good_are_refused() {
         assert!(!line.contains("secret") && line.lines().count() == 1, "{line}");
     }
 }
+
+/// Files are for those who have a password, too; whether the daemon is well is for everybody.
+#[test]
+fn files_are_for_those_who_have_a_password() {
+    let users = Users::usual("files");
+    let web = users.0.with_extension("web");
+    fs::create_dir_all(&web).unwrap();
+    fs::write(web.join("a.txt"), "hello").unwrap();
+    let arguments = ["--auth-file", users.path(), "--web", web.to_str().unwrap()];
+    let more = ["--web-redirect", "/a.txt", "--health", "/healthz"];
+    let daemon = Daemon::start(&[&arguments[..], &more].concat());
+    let requests = ["alice:secret", "alice:wrong"].map(basic);
+    let [authorization, wrong] = requests
+        .each_ref()
+        .map(|request| request.lines().find(|line| line.starts_with("Authorization")).unwrap());
+    for (method, path, bare, known) in [
+        ("GET", "/a.txt", 401, 200),
+        ("HEAD", "/a.txt", 401, 200),
+        ("GET", "/nothing", 401, 404),
+        ("GET", "/", 401, 302),
+        ("POST", "/a.txt", 401, 405),
+        ("GET", "/healthz", 200, 200),
+    ] {
+        for (authorization, status) in [("", bare), (authorization, known), (wrong, bare)] {
+            let mut client = open(daemon.port());
+            let line = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n");
+            let end = if authorization.is_empty() { "\r\n" } else { "\r\n\r\n" };
+            client.write_all(format!("{line}{authorization}{end}").as_bytes()).unwrap();
+            let answer = answer(&mut client, line.as_bytes());
+            assert_eq!(answer.status, status, "{method} {path} {authorization}");
+            let asked = usize::from(status == 401);
+            assert_eq!(answer.values("www-authenticate").len(), asked, "{method} {path}");
+        }
+    }
+    fs::remove_dir_all(&web).unwrap();
+}

@@ -22,7 +22,8 @@ mod tls_options;
 mod values;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::{AccessList, PeerList, Rate, TrustedProxies};
@@ -94,6 +95,12 @@ pub struct Config {
     pub explain_refusals: bool,
     /// The path of the health check; none for no such check.
     pub health: Option<String>,
+    /// The directory whose files are served to whoever asks for no WebSocket.
+    pub web: Option<Arc<Path>>,
+    /// Where that was written.
+    pub web_origin: Option<Origin>,
+    /// Where clients that ask for `/` and for no WebSocket are sent.
+    pub web_redirect: Option<String>,
     /// The longest message of `auto` and `binary`, bytes.
     pub max_message: usize,
     /// Threads that run a plug-in's `query`; more than one only for plug-ins that allow it.
@@ -176,6 +183,9 @@ impl Default for Config {
             auth_file_origin: None,
             explain_refusals: false,
             health: None,
+            web: None,
+            web_origin: None,
+            web_redirect: None,
             max_message: 64 * 1024,
             query_threads: 1,
             max_connections: 10_000,

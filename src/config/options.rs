@@ -222,6 +222,20 @@ pub(super) const OPTIONS: &[Opt] = &[
     },
     Opt {
         short: "",
+        long: "web",
+        hint: "DIR",
+        help: "Serve the files of this directory to whoever asks for no WebSocket",
+        setting: Some(Setting::Web),
+    },
+    Opt {
+        short: "",
+        long: "web-redirect",
+        hint: "PATH",
+        help: "Send whoever asks for / and no WebSocket to this path",
+        setting: Some(Setting::Place(|c| &mut c.web_redirect)),
+    },
+    Opt {
+        short: "",
         long: "drain-timeout",
         hint: "SECONDS",
         help: "Time for sessions to end after SIGTERM or SIGINT",

@@ -1,11 +1,12 @@
 //! How the value of an option is read, and what it sets.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use super::tls_options::TlsOption;
 use super::values::{
-    Zero, filled, log_format, number, pair, path, seconds, seconds_text, switch, web_origin,
+    Zero, filled, log_format, number, pair, path, place, seconds, seconds_text, switch, web_origin,
 };
 use super::{BackendStep, Config, Listen, Origin, PlacedStep, access, listen, proxies};
 use crate::access::{Rate, Verdict};
@@ -37,6 +38,10 @@ pub(super) enum Setting {
     Rate(fn(&mut Config) -> &mut Option<Rate>),
     /// A path of this server's own.
     Path(fn(&mut Config) -> &mut Option<String>),
+    /// The directory of the files that are served.
+    Web,
+    /// Where clients are sent, as a Location on this server.
+    Place(fn(&mut Config) -> &mut Option<String>),
     Backend,
     Tls(TlsOption),
     /// `KEY=VALUE` for the back end. The file has the section `[backend]` for this.
@@ -77,6 +82,7 @@ impl Setting {
             Self::Tls(option) => option.default_value().map(Into::into),
             Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
             Self::TrustedProxy | Self::SendProxy | Self::Path(_) => None,
+            Self::Web | Self::Place(_) => None,
             Self::Backend | Self::BackendPair | Self::Switch(_) | Self::AuthFile => None,
         }
     }
@@ -109,6 +115,11 @@ impl Setting {
             Self::WebOrigin(field) => field(config).push(web_origin(value)?),
             Self::Access(verdict) => config.access.push(*verdict, access::network(value)?),
             Self::Path(field) => *field(config) = Some(path(value)?),
+            Self::Web => {
+                config.web = Some(Path::new(filled(value)?).into());
+                config.web_origin = Some(origin.clone());
+            }
+            Self::Place(field) => *field(config) = Some(place(value)?),
             Self::AuthFile => {
                 config.auth_file = Some(filled(value)?.into());
                 config.auth_file_origin = Some(origin.clone());

@@ -126,6 +126,13 @@ fn flags_set_their_fields() {
             c.log = logging::Settings { format: logging::Format::Json, rate: 7 };
         }),
         (&["--health", "/healthz"], |c| c.health = Some("/healthz".into())),
+        (&["--web", "/usr/share/novnc"], |c| {
+            c.web = Some(Path::new("/usr/share/novnc").into());
+            c.web_origin = Some("--web".into());
+        }),
+        (&["--web-redirect", "/vnc.html?a=b#c"], |c| {
+            c.web_redirect = Some("/vnc.html?a=b#c".into())
+        }),
         (&["--drain-timeout", "1.25"], |c| c.drain_timeout = Duration::from_millis(1250)),
         (&["--plugins", "/usr/lib/websocksy"], |c| {
             c.plugins = Some("/usr/lib/websocksy".into());
@@ -470,7 +477,7 @@ fn sample(opt: &Opt) -> &'static str {
         Setting::Switch(_) => "yes",
         Setting::Listen | Setting::Backend => "name",
         Setting::LogFormat => "json",
-        Setting::Plugins | Setting::Path(_) => "/dir",
+        Setting::Plugins | Setting::Path(_) | Setting::Web | Setting::Place(_) => "/dir",
         Setting::TrustedProxy => "192.0.2.1",
         Setting::ForwardedHeader => "Forwarded",
         Setting::SendProxy => "v2",
@@ -490,6 +497,7 @@ fn every_option_is_a_flag_and_a_key() {
         config.listen.iter_mut().for_each(|listen| listen.origin = None);
         config.backend.iter_mut().for_each(|step| step.origin = "".into());
         config.plugins_origin = None;
+        config.web_origin = None;
         config.auth_file_origin = None;
         config.forwarded_header_origin = None;
         config.send_proxy_origin = None;

@@ -91,6 +91,17 @@ pub(super) fn path(value: &str) -> Result<String, String> {
     Err(format!("'{}' {right}", Escaped(value)))
 }
 
+/// A path on this server, perhaps with a query and a fragment (RFC 9110 §10.2.2).
+pub(super) fn place(value: &str) -> Result<String, String> {
+    // Browsers take // and /\ for the beginning of another host.
+    let here = value.starts_with('/') && !value.starts_with("//");
+    if here && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        return Ok(value.into());
+    }
+    let right = "is not a path of this server, in characters of a URI: /vnc.html?autoconnect=true";
+    Err(format!("'{}' {right}", Escaped(value)))
+}
+
 pub(super) fn web_origin(value: &str) -> Result<OriginPattern, String> {
     OriginPattern::parse(value).map_err(|error| format!("'{}' {error}", Escaped(value)))
 }

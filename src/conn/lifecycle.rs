@@ -14,6 +14,7 @@ use super::bridge::Bridge;
 use super::ending::Ending;
 use super::responding::Responding;
 use crate::backend::Answer;
+use crate::http::{Request, Route};
 use crate::proto::handshake::Upgrade;
 use crate::proto::http::HeadParser;
 use crate::slab::Slot;
@@ -40,11 +41,19 @@ pub(super) enum Phase {
     Over { bridged: bool },
 }
 
-/// A handshake that was accepted, of somebody of whom it is not known who it is.
+/// A good request of somebody of whom it is not known who it is.
 pub(super) struct Unverified {
-    pub(super) upgrade: Box<Upgrade>,
+    pub(super) wanted: Wanted,
     pub(super) slot: Slot,
     pub(super) user: String,
+}
+
+/// What a good request is for.
+pub(super) enum Wanted {
+    /// The bridge.
+    Bridge(Box<Upgrade>),
+    /// An answer without a WebSocket.
+    Answer(Route, Box<Request>),
 }
 
 /// A handshake that was accepted but not answered yet.

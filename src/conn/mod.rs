@@ -302,6 +302,12 @@ impl Connection {
         self.summary.as_ref()
     }
 
+    /// Whether a plain request is being answered.
+    #[must_use]
+    pub fn is_responding(&self) -> bool {
+        matches!(self.lifecycle.phase(), Phase::Responding(_))
+    }
+
     /// What the connection asks for, once.
     pub fn take_action(&mut self) -> Option<Action> {
         self.action.take().map(|action| *action)

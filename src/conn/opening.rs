@@ -84,7 +84,12 @@ impl Connection {
     fn judge(&mut self, head: Head, slot: Slot, scratch: &mut Scratch) {
         let routed = match http::route(head, &self.config) {
             Ok(Routed::Plain(route, request)) => {
-                return self.requested(route, request, slot, scratch.now);
+                return match self.config.auth_file {
+                    Some(_) if route.asks_who() => {
+                        self.identify_for_answer(route, request, slot, scratch);
+                    }
+                    _ => self.requested(route, request, slot, scratch.now),
+                };
             }
             Ok(Routed::Upgrade(head)) => handshake::judge(head, &self.config.origins),
             Err(refused) => Err(refused),

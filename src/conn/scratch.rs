@@ -47,6 +47,12 @@ impl Scratch {
         Self { clock: Some(clock), ..self }
     }
 
+    /// The time of day, if it is known.
+    #[must_use]
+    pub fn date(&self) -> Option<SystemTime> {
+        self.clock.map(|clock| clock())
+    }
+
     /// Counts the data that is on its way to the client for the session and for all.
     pub(super) fn count_from_peer(&mut self, messages: &mut u64) {
         let data = std::mem::take(&mut self.to_client.data);

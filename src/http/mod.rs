@@ -4,6 +4,7 @@
 //! to whoever has the [`Route`], who gives a [`Response`]; the connection makes bytes of it and
 //! carries them to the client, at the client's speed.
 
+pub mod files;
 mod request;
 mod response;
 mod route;

@@ -71,6 +71,18 @@ impl Response {
         response.with("Content-Type", "text/plain").with("Cache-Control", "no-store")
     }
 
+    /// An answer that sends the client to another place, which may be another one tomorrow.
+    #[must_use]
+    pub fn redirect(place: String) -> Self {
+        Self::text(Status::Found, "It is somewhere else.\n").with("Location", place)
+    }
+
+    /// The answer to a method that reads nothing (RFC 9110 §15.5.6).
+    #[must_use]
+    pub fn read_only() -> Self {
+        Self::text(Status::MethodNotAllowed, "This can only be read.\n").with("Allow", "GET, HEAD")
+    }
+
     /// With one more field.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {

@@ -10,6 +10,24 @@ use crate::proto::http::{Head, Method, Version};
 pub enum Route {
     /// The path of `--health`: 200, or 503 while the daemon ends.
     Health,
+    /// The path `/`, where `--web-redirect` sends its clients somewhere else.
+    Redirect,
+    /// A file of `--web`.
+    File,
+    /// None of these takes such a method.
+    Method,
+}
+
+impl Route {
+    /// Whether it is for those only who have a password, where the operator asks for one. A load
+    /// balancer that looks whether we are well has none.
+    #[must_use]
+    pub fn asks_who(self) -> bool {
+        match self {
+            Self::Health => false,
+            Self::Redirect | Self::File | Self::Method => true,
+        }
+    }
 }
 
 /// Where a request goes.
@@ -25,7 +43,7 @@ pub enum Routed {
 /// are no handshake's are refused as soon as they were read.
 #[must_use]
 pub fn answers_plain(config: &Config) -> bool {
-    config.health.is_some()
+    config.health.is_some() || config.web.is_some() || config.web_redirect.is_some()
 }
 
 /// Decides who answers this request.
@@ -41,12 +59,18 @@ pub fn route(head: Head, config: &Config) -> Result<Routed, Refused> {
 
 fn plain(head: &Head, config: &Config) -> Option<Route> {
     let is_read = matches!(head.method(), Method::Get | Method::Head);
-    if wants_websocket(head) || !is_read {
+    if wants_websocket(head) {
         return None;
     }
     let path = path_of(head.target());
-    let is_health = config.health.as_ref().is_some_and(|health| health.as_bytes() == path);
-    is_health.then_some(Route::Health)
+    if config.health.as_ref().is_some_and(|health| health.as_bytes() == path) {
+        return Some(if is_read { Route::Health } else { Route::Method });
+    }
+    if config.web_redirect.is_some() && path == b"/" {
+        return Some(if is_read { Route::Redirect } else { Route::Method });
+    }
+    let other = if is_read { Route::File } else { Route::Method };
+    config.web.is_some().then_some(other)
 }
 
 /// Whether the client means a WebSocket: it asks for one, or did before something on the way took

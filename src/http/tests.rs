@@ -17,32 +17,64 @@ fn head(text: &str) -> Head {
 fn who_answers() {
     let config = Config { health: Some("/up".into()), ..Config::default() };
     let websocket = "|Upgrade: websocket|Connection: Upgrade";
-    for (request, health) in [
-        ("GET /up HTTP/1.1|Host: h".to_owned(), true),
-        ("HEAD /up HTTP/1.1|Host: h".into(), true),
-        ("GET /up?from=here HTTP/1.1|Host: h".into(), true),
-        ("GET http://h/up HTTP/1.1|Host: h".into(), true),
-        ("GET /up HTTP/1.0".into(), true),
-        ("GET /up HTTP/1.1|Host: h|Upgrade: h2c|Connection: Upgrade".into(), true),
-        (format!("GET /up HTTP/1.0|Host: h{websocket}"), true),
-        (format!("GET /up HTTP/1.1|Host: h{websocket}"), false),
+    for (request, expected) in [
+        ("GET /up HTTP/1.1|Host: h".to_owned(), Some(Route::Health)),
+        ("HEAD /up HTTP/1.1|Host: h".into(), Some(Route::Health)),
+        ("GET /up?from=here HTTP/1.1|Host: h".into(), Some(Route::Health)),
+        ("GET http://h/up HTTP/1.1|Host: h".into(), Some(Route::Health)),
+        ("GET /up HTTP/1.0".into(), Some(Route::Health)),
+        ("GET /up HTTP/1.1|Host: h|Upgrade: h2c|Connection: Upgrade".into(), Some(Route::Health)),
+        (format!("GET /up HTTP/1.0|Host: h{websocket}"), Some(Route::Health)),
+        (format!("GET /up HTTP/1.1|Host: h{websocket}"), None),
         // A proxy took the Upgrade off: the handshake says so.
-        ("GET /up HTTP/1.1|Host: h|Sec-WebSocket-Key: k".into(), false),
-        ("POST /up HTTP/1.1|Host: h".into(), false),
-        ("DELETE /up HTTP/1.1|Host: h".into(), false),
-        ("GET /up/ HTTP/1.1|Host: h".into(), false),
-        ("GET /UP HTTP/1.1|Host: h".into(), false),
-        ("GET /%75p HTTP/1.1|Host: h".into(), false),
-        ("GET / HTTP/1.1|Host: h".into(), false),
+        ("GET /up HTTP/1.1|Host: h|Sec-WebSocket-Key: k".into(), None),
+        ("POST /up HTTP/1.1|Host: h".into(), Some(Route::Method)),
+        ("DELETE /up HTTP/1.1|Host: h".into(), Some(Route::Method)),
+        ("GET /up/ HTTP/1.1|Host: h".into(), None),
+        ("GET /UP HTTP/1.1|Host: h".into(), None),
+        ("GET /%75p HTTP/1.1|Host: h".into(), None),
+        ("GET / HTTP/1.1|Host: h".into(), None),
     ] {
-        match route(head(&request), &config) {
-            Ok(Routed::Plain(Route::Health, _)) => assert!(health, "{request}"),
-            Ok(Routed::Upgrade(_)) => assert!(!health, "{request}"),
-            Err(refused) => panic!("{request}: {refused:?}"),
-        }
-        let nothing = route(head(&request), &Config::default());
-        assert!(matches!(nothing, Ok(Routed::Upgrade(_))), "{request}");
+        assert_eq!(routed(&request, &config), expected, "{request}");
+        assert_eq!(routed(&request, &Config::default()), None, "{request}");
     }
+}
+
+/// Who answers; none for the bridge.
+fn routed(request: &str, config: &Config) -> Option<Route> {
+    match route(head(request), config) {
+        Ok(Routed::Plain(route, _)) => Some(route),
+        Ok(Routed::Upgrade(_)) => None,
+        Err(refused) => panic!("{request}: {refused:?}"),
+    }
+}
+
+#[test]
+fn who_answers_beside_files() {
+    let config = Config {
+        health: Some("/up".into()),
+        web: Some(std::path::Path::new("/srv").into()),
+        web_redirect: Some("/a.html".into()),
+        ..Config::default()
+    };
+    for (line, route) in [
+        ("GET /up", Route::Health),
+        ("GET /", Route::Redirect),
+        ("HEAD /?a=b", Route::Redirect),
+        ("GET //", Route::File),
+        ("GET /a.html", Route::File),
+        ("HEAD /up/", Route::File),
+        ("POST /", Route::Method),
+        ("PUT /a.html", Route::Method),
+    ] {
+        let request = format!("{line} HTTP/1.1|Host: h");
+        assert_eq!(routed(&request, &config), Some(route), "{line}");
+        let websocket = format!("{request}|Upgrade: websocket");
+        assert_eq!(routed(&websocket, &config), None, "{line}");
+        assert_eq!(route.asks_who(), route != Route::Health);
+    }
+    let only_redirect = Config { web: None, ..config };
+    assert_eq!(routed("GET /a.html HTTP/1.1|Host: h", &only_redirect), None);
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! What may block runs elsewhere, and comes back as an event.
 //!
-//! Three kinds: name look-ups (`getaddrinfo`), the hashes of passwords, and the `query` of plug-ins. What nobody waits for
-//! any more is taken back if it has not begun, and forgotten when it comes back. Who does the work
-//! are [`Workers`]: [`Threads`] in the daemon.
+//! Four kinds: name look-ups (`getaddrinfo`), the hashes of passwords, the `query` of plug-ins, and
+//! files. What nobody waits for any more is taken back if it has not begun, and forgotten when it
+//! comes back. Who does the work are [`Workers`]: [`Threads`] in the daemon.
 
+pub(crate) mod files;
 mod resolver;
 mod threads;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +18,8 @@ use crate::access::{Proof, Verified};
 use crate::backend::{Answer, QueryError, Request};
 use crate::proto::basic::Credentials;
 use crate::proto::handshake::Upgrade;
-pub(crate) use threads::{RESOLVERS, Threads};
+pub use files::{FileDone, FileJob};
+pub(crate) use threads::{READERS, RESOLVERS, Threads};
 
 /// A name's addresses, without a port; the error is for all who waited.
 pub type LookedUp = Result<Vec<SocketAddr>, Arc<io::Error>>;
@@ -50,6 +52,13 @@ pub enum Done<K> {
         /// What the back end says.
         answer: Result<Answer, QueryError>,
     },
+    /// A file was opened, or read.
+    File {
+        /// For whom.
+        key: K,
+        /// What came of it.
+        done: FileDone,
+    },
 }
 
 /// A job's place in the order of its kind.
@@ -81,6 +90,18 @@ pub trait Workers<K> {
     }
     /// Takes a verification back if it has not begun.
     fn cancel_verification(&mut self, _ticket: Ticket) {}
+    /// Does something with a file for `key`; it comes back as [`Done::File`].
+    ///
+    /// # Errors
+    /// Nobody can be found to do it, or too many wait for that.
+    fn file(&mut self, key: K, job: FileJob) -> io::Result<Ticket> {
+        let _ = (key, job);
+        Err(ErrorKind::Unsupported.into())
+    }
+    /// Takes such a job back if it has not begun.
+    fn cancel_file(&mut self, ticket: Ticket) {
+        let _ = ticket;
+    }
     /// The next thing that came back.
     fn next(&mut self) -> Option<Done<K>>;
 }
@@ -187,6 +208,16 @@ impl<K: Copy, W: Workers<K>> Offload<K, W> {
     /// of its client is given back now.
     pub(crate) fn forget_query(&mut self, ticket: Ticket) {
         self.workers.cancel_query(ticket);
+    }
+
+    /// Does something with a file.
+    pub(crate) fn file(&mut self, key: K, job: FileJob) -> io::Result<Ticket> {
+        self.workers.file(key, job)
+    }
+
+    /// Nobody waits for what was to be done with a file.
+    pub(crate) fn forget_file(&mut self, ticket: Ticket) {
+        self.workers.cancel_file(ticket);
     }
 
     /// The next thing that came back.

@@ -9,6 +9,7 @@ use std::thread;
 use log::warn;
 use mio::Waker;
 
+use super::files::FileJob;
 use super::resolver::look_up;
 use super::{Done, Ticket, Workers};
 use crate::access::{Passwords, Proof};
@@ -24,22 +25,31 @@ pub(crate) const RESOLVERS: usize = 16;
 /// strangers with wrong passwords must leave the loop its processor.
 const WAITING_PASSWORDS: usize = 32;
 
+/// Files opened or read at once. A disk that does not answer holds them all, and then whoever asks
+/// for another file waits; no session does.
+pub(crate) const READERS: usize = 4;
+
+/// Jobs of clients that may wait for a reader: more are told to come back later.
+const MOST_WAITING: usize = 1024;
+
 type Job<K> = Box<dyn FnOnce() -> Done<K> + Send>;
 
 /// Threads that resolve names, and the back end, which has its own.
 pub(crate) struct Threads<K> {
     backend: Backend,
     names: Pool<K>,
+    files: Pool<K>,
     passwords: Option<(Arc<Passwords>, Pool<K>)>,
     done: Receiver<Done<K>>,
 }
 
 impl<K: Send + 'static> Threads<K> {
-    /// Starts so many threads for names, all that there will be: what the system refuses, it refuses
-    /// now and not when a client waits for it.
+    /// Starts so many threads for names and for files, all that there will be: what the system
+    /// refuses, it refuses now and not when a client waits for it.
     pub(crate) fn start(
         backend: Backend,
         resolvers: usize,
+        readers: usize,
         passwords: Option<Passwords>,
         waker: Waker,
     ) -> io::Result<Self> {
@@ -52,8 +62,9 @@ impl<K: Send + 'static> Threads<K> {
             }
             None => None,
         };
-        let names = Pool::start("resolver", resolvers, sender, waker)?;
-        Ok(Self { backend, names, passwords, done })
+        let names = Pool::start("resolver", resolvers, sender.clone(), Arc::clone(&waker))?;
+        let files = Pool::start("reader", readers, sender, waker)?;
+        Ok(Self { backend, names, files, passwords, done })
     }
 
     /// Ends the back end. Says whether a thread is still in somebody else's code: a plug-in's or the
@@ -63,7 +74,7 @@ impl<K: Send + 'static> Threads<K> {
         if !cleaned {
             warn!("back end {} still answers a query; not cleaned up", self.backend.name());
         }
-        !cleaned || self.names.is_busy()
+        !cleaned || self.names.is_busy() || self.files.is_busy()
     }
 }
 
@@ -110,6 +121,18 @@ impl<K: Send + 'static> Workers<K> for Threads<K> {
         if let Some((_, pool)) = &mut self.passwords {
             pool.cancel(ticket);
         }
+    }
+
+    fn file(&mut self, key: K, job: FileJob) -> io::Result<Ticket> {
+        // Who has a file open is one of those that were let in.
+        if matches!(job, FileJob::Open { .. }) && self.files.waiting() >= MOST_WAITING {
+            return Err(ErrorKind::ResourceBusy.into());
+        }
+        Ok(self.files.run(Box::new(move || Done::File { key, done: job.run() })))
+    }
+
+    fn cancel_file(&mut self, ticket: Ticket) {
+        self.files.cancel(ticket);
     }
 
     fn next(&mut self) -> Option<Done<K>> {
@@ -227,7 +250,7 @@ mod tests {
     fn offload() -> Offload<u32, Threads<u32>> {
         let poll = mio::Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), mio::Token(0)).unwrap();
-        Offload::new(Threads::start(Backend::builtin(), 1, None, waker).unwrap())
+        Offload::new(Threads::start(Backend::builtin(), 1, 0, None, waker).unwrap())
     }
 
     /// A job that takes until the sender is gone, and has begun.

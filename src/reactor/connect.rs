@@ -7,13 +7,11 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::dial::{self, Begun, Race, Standing};
-use super::respond::health;
 use super::session::{self, Job, Next, PeerState, Session, User};
 use super::system::System;
 use crate::access::NotVerified;
 use crate::backend::{Answer, QueryError, Request, Target};
 use crate::conn::Action;
-use crate::http::Route;
 use crate::net::limits::is_exhaustion;
 use crate::net::{Channel, Readiness};
 use crate::offload::{LookedUp, Verification};
@@ -31,11 +29,8 @@ impl<S: System> Session<S> {
             Action::Admit(arrived) => self.arrived(arrived, context),
             Action::Verify(credentials) => self.verify(credentials, context),
             Action::Ask(upgrade, slot) => self.ask(upgrade, slot, context),
-            Action::Respond(Route::Health, request) => {
-                self.respond(&request, health(context.draining), context);
-            }
-            // Nothing is stored that health answers with.
-            Action::Fetch { .. } => {}
+            Action::Respond(route, request) => self.asked(route, request, context),
+            Action::Fetch { at, length } => self.fetch(at, length, context),
             Action::Dial(target) => {
                 self.target = Some(Box::new(target));
                 self.dial(context);

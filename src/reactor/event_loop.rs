@@ -200,6 +200,11 @@ impl<S: System> Reactor<S> {
                         session.verified(right, context)
                     });
                 }
+                Done::File { key, done } => {
+                    self.sessions.serve(key, &mut self.context, |session, context| {
+                        session.brought(done, context)
+                    });
+                }
                 Done::Resolved { name, addresses } => {
                     for key in self.context.offload.waited_for(&name) {
                         self.sessions.serve(key, &mut self.context, |session, context| {

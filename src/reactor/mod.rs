@@ -32,7 +32,7 @@ mod system;
 mod timer_wheel;
 
 pub use crate::net::{Channel, Readiness};
-pub use crate::offload::{Done, LookedUp, Ticket, Workers};
+pub use crate::offload::{Done, FileDone, FileJob, LookedUp, Ticket, Workers};
 pub use event_loop::{Counts, Reactor};
 pub use listen::Entrance;
 pub use mio::Token;

@@ -1,8 +1,10 @@
 //! A connection and its sockets.
 
 use std::fmt;
+use std::fs::File;
 use std::num::NonZeroU64;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use log::warn;
@@ -94,6 +96,16 @@ pub(super) struct Proxied {
     pub(super) destination: Option<Address>,
 }
 
+/// What a session has of a file that is sent.
+#[derive(Default)]
+pub(super) struct Stored {
+    pub(super) file: Option<Arc<File>>,
+    /// The beginning of the content, which was read when it was opened.
+    pub(super) ahead: Option<Vec<u8>>,
+    /// What is done with it now.
+    pub(super) job: Option<Ticket>,
+}
+
 /// What the offload does for a session.
 pub(super) enum Job {
     /// Its password is looked at.
@@ -126,6 +138,8 @@ pub(super) struct Session<S: System> {
     pub(super) user: Option<Box<User>>,
     /// What is done for it elsewhere.
     pub(super) job: Option<Job>,
+    /// The file that is sent to it; boxed, since few ask for one.
+    pub(super) stored: Option<Box<Stored>>,
     /// Whether its start is in the log.
     pub(super) announced: bool,
     /// When it was accepted, or its start announced.
@@ -165,6 +179,7 @@ impl<S: System> Session<S> {
             listed: false,
             user: None,
             job: None,
+            stored: None,
             announced: false,
             since: now,
             probed: false,
@@ -190,6 +205,9 @@ impl<S: System> Session<S> {
         }
         if self.connection.finished() {
             return Next::Close;
+        }
+        if !self.connection.is_responding() {
+            self.stop_reading(context);
         }
         if waited && !self.holds_something() {
             context.system.freed();

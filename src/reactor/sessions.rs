@@ -211,6 +211,7 @@ impl<S: System> Sessions<S> {
     pub(super) fn close(&mut self, key: Key, context: &mut Context<S>) {
         let Some(mut session) = self.slots.remove(key) else { return };
         session.stop_reaching(context);
+        session.stop_reading(context);
         session.log_end(context.scratch.now);
         context.system.freed();
         session.unfinished.take().map(|arrival| self.unfinished.remove(&arrival));

@@ -17,10 +17,11 @@ use crate::access::Passwords;
 use crate::backend::Target;
 use crate::backend::{self, Backend, ConfigureError};
 use crate::config::{self, BackendStep, Config, Origin, PlacedStep};
+use crate::logging::Escaped;
 use crate::net::limits;
 #[cfg(feature = "tls")]
 use crate::net::tls::Tls;
-use crate::offload::{RESOLVERS, Threads};
+use crate::offload::{READERS, RESOLVERS, Threads, files};
 
 /// What kept the daemon from starting, or ended it.
 #[derive(Debug)]
@@ -71,6 +72,7 @@ pub fn start(mut config: Config) -> Result<Started, StartError> {
     let mut backend = set_up_backend(&config)?;
     check_send_proxy(&config, &backend)?;
     let passwords = read_passwords(&config)?;
+    check_web(&config)?;
     let remark = fit_descriptors(&mut config)?;
     let started = backend.allow_threads(config.query_threads);
     started.map_err(|error| StartError::System("query threads".into(), error))?;
@@ -100,6 +102,17 @@ impl Started {
         reactor.close_all();
         let busy = reactor.context.offload.workers().clean_up();
         Ended { outcome: outcome.map_err(|error| StartError::System("poll".into(), error)), busy }
+    }
+}
+
+/// Whether there are files to serve where the operator says.
+fn check_web(config: &Config) -> Result<(), StartError> {
+    match (&config.web, &config.web_origin) {
+        (Some(root), Some(origin)) => files::check(root).map_err(|error| {
+            let root = Escaped(root.as_os_str().as_encoded_bytes());
+            refused(origin, &format_args!("cannot serve '{root}': {error}"))
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -259,8 +272,9 @@ fn set_up(
     warn_of_open_door(&config, &backend);
     let looks_up = backend.only_target().is_none_or(|target| dial::needs_look_up(&target));
     let resolvers = if looks_up { RESOLVERS } else { 0 };
+    let readers = if config.web.is_some() { READERS } else { 0 };
     let threads =
-        Threads::start(backend, resolvers, passwords, waker).map_err(failed("threads"))?;
+        Threads::start(backend, resolvers, readers, passwords, waker).map_err(failed("threads"))?;
     let reactor = Reactor::new(config, kernel, threads);
     let mut reactor = reactor
         .map_err(failed("address space for so many sessions (max-connections)"))?

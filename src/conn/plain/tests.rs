@@ -137,7 +137,11 @@ impl World {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Respond(Route::Health, request) => {
+            Action::Respond(Route::Method, _) => {
+                self.connection.respond(Response::read_only(), &mut self.scratch);
+            }
+            Action::Respond(route, request) => {
+                assert_eq!(route, Route::Health);
                 let target = String::from_utf8_lossy(request.target()).into_owned();
                 let body = match target.as_str() {
                     "/?file" => Body::Stored { at: 10, length: 250_000 },
@@ -211,8 +215,8 @@ fn what_ends_the_connection() {
         ("GET /?a HTTP/1.1\r\nHost: h\r\nContent-Length: 60\r\n\r\n", "200", close),
         ("GET /?a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", "200", close),
         ("GET /?a HTTP/1.1\r\n\r\n", "400", ""),
-        ("POST /?a HTTP/1.1\r\nHost: h\r\n\r\n", "405", ""),
-        ("PUT http://h/?a HTTP/1.1\r\nHost: h\r\n\r\n", "405", ""),
+        ("POST /?a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "405", ""),
+        ("PUT http://h/?a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", "405", ""),
         ("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", "405", ""),
         ("CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n", "405", ""),
         ("GET * HTTP/1.1\r\nHost: h\r\n\r\n", "400", ""),

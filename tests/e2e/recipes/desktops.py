@@ -34,20 +34,18 @@ def start(run):
     run.equal("the desktop has its name", desktop_name("ws://localhost:8001"), "first")
 
 
-@recipe("novnc", "novnc", "novnc/pages", "novnc/url")
+@recipe("novnc", "novnc", "novnc/url")
 def novnc(run):
     display = vnc_server(run, 5900)
     drawing = draw(run, display)
     run.daemon("novnc")
-    pages = run.shell("novnc/pages")
-    run.answers(6080, pages)
     run.browser("viewer.mjs", run.blocks["novnc/url"].text.strip())
     # The library alone, as pages embed it; until 1.1 it offers the subprotocol `binary`.
     for version in NOVNC:
         drawing.terminate()
         drawing.wait()
         drawing = draw(run, display)
-        run.browser("novnc.mjs", "ws://localhost:8001", f"novnc-{version}")
+        run.browser("novnc.mjs", "ws://localhost:6080", f"novnc-{version}")
 
 
 @recipe("spice", "spice/machine", "spice", "spice/pages", "spice/url")
