@@ -9,6 +9,7 @@
 mod access;
 mod config;
 mod file;
+mod files;
 mod frames;
 mod framing;
 mod handshake;
@@ -22,6 +23,7 @@ mod world;
 pub use access::{networks, passwords};
 pub use config::config;
 pub use file::{file_lines, file_template};
+pub use files::files;
 pub use frames::frames;
 pub use framing::{auto, binary, dynamic32, fixedlength, json, newline, rfc6455, separator};
 pub use handshake::handshake;
@@ -37,13 +39,14 @@ use {dynamic32 as _, fixedlength as _, json as _};
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is that of its corpus too.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("auto", auto),
     ("binary", binary),
     ("config", config),
     ("dynamic32", dynamic32),
     ("file_lines", file_lines),
     ("file_template", file_template),
+    ("files", files),
     ("fixedlength", fixedlength),
     ("forwarded", forwarded),
     ("frames", frames),
