@@ -11,7 +11,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// splitmix64
@@ -113,7 +112,14 @@ struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+thread_local! {
+    /// A thread's own, so that its files are gone when the thread is.
+    static AUTHORITY: Rc<Authority> = Rc::new(Authority::new());
+}
+
+fn authority() -> Rc<Authority> {
+    AUTHORITY.with(Rc::clone)
+}
 
 impl Authority {
     fn new() -> Self {
@@ -159,12 +165,18 @@ impl Authority {
     }
 }
 
+impl Drop for Authority {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
 const LATER: i32 = 4000;
 
 fn settings() -> TlsSettings {
     TlsSettings {
-        certificates: vec![AUTHORITY.pair(&["localhost"], LATER)],
-        peer_ca: Some(AUTHORITY.root()),
+        certificates: vec![authority().pair(&["localhost"], LATER)],
+        peer_ca: Some(authority().root()),
         ..TlsSettings::default()
     }
 }
@@ -177,7 +189,7 @@ fn load(settings: &TlsSettings) -> Tls {
 fn load_1_2() -> Tls {
     let tls = load(&settings());
     let crypto = Arc::new(provider::default_provider());
-    let roots = files::authorities(&AUTHORITY.root()).unwrap();
+    let roots = files::authorities(&authority().root()).unwrap();
     let client = rustls::ClientConfig::builder_with_provider(crypto)
         .with_protocol_versions(&[&TLS12])
         .unwrap()
@@ -605,11 +617,16 @@ fn who_is_hung_up_on_costs_no_handshake() {
 #[test]
 fn peers_that_are_not_trusted_are_told_apart() {
     let other = Authority::new();
-    let localhost = |until| vec![AUTHORITY.pair(&["localhost"], until)];
+    let localhost = |until| vec![authority().pair(&["localhost"], until)];
     for (certificates, peer_ca, name, says) in [
-        (localhost(LATER), AUTHORITY.root(), "example.org", "not for the name example.org but for"),
-        (localhost(LATER), AUTHORITY.root(), "127.0.0.1", "not for the name 127.0.0.1"),
-        (localhost(2020), AUTHORITY.root(), "localhost", "expired on Wed, 01 Jan 2020"),
+        (
+            localhost(LATER),
+            authority().root(),
+            "example.org",
+            "not for the name example.org but for",
+        ),
+        (localhost(LATER), authority().root(), "127.0.0.1", "not for the name 127.0.0.1"),
+        (localhost(2020), authority().root(), "localhost", "expired on Wed, 01 Jan 2020"),
         (localhost(LATER), other.root(), "localhost", "unknown issuer"),
     ] {
         let tls = load(&TlsSettings { certificates, peer_ca: Some(peer_ca), ..settings() });
@@ -622,7 +639,7 @@ fn peers_that_are_not_trusted_are_told_apart() {
 
 #[test]
 fn clients_show_certificates_where_they_are_asked_for() {
-    let client_pair = AUTHORITY.pair(&["client"], LATER);
+    let client_pair = authority().pair(&["client"], LATER);
     let other = Authority::new();
     let strange_pair = other.pair(&["client"], LATER);
     for (auth, shown, says) in [
@@ -634,7 +651,7 @@ fn clients_show_certificates_where_they_are_asked_for() {
         (ClientAuth::Optional, Some(&strange_pair), Some("unknown issuer")),
     ] {
         let server = load(&TlsSettings {
-            client_ca: Some(AUTHORITY.root()),
+            client_ca: Some(authority().root()),
             client_auth: Some((auth, Origin::from("--file"))),
             ..settings()
         });
@@ -654,7 +671,7 @@ fn clients_show_certificates_where_they_are_asked_for() {
 #[test]
 fn certificates_are_chosen_by_name_and_the_first_otherwise() {
     let certificates =
-        ["one.example", "*.two.example", "127.0.0.1"].map(|name| AUTHORITY.pair(&[name], LATER));
+        ["one.example", "*.two.example", "127.0.0.1"].map(|name| authority().pair(&[name], LATER));
     let tls = load(&TlsSettings { certificates: certificates.to_vec(), ..settings() });
     for (name, is_there) in [
         ("one.example", true),
@@ -675,8 +692,8 @@ fn certificates_are_chosen_by_name_and_the_first_otherwise() {
 #[test]
 fn files_that_are_not_good_are_named() {
     use std::os::unix::fs::PermissionsExt;
-    let good = AUTHORITY.pair(&["localhost"], LATER);
-    let place = |name: &str, text: &str| AUTHORITY.file(name, text);
+    let good = authority().pair(&["localhost"], LATER);
+    let place = |name: &str, text: &str| authority().file(name, text);
     let pair = |certificate: &PlacedPath, key: Option<PlacedPath>| {
         let certificates = vec![CertificatePair { certificate: certificate.clone(), key }];
         TlsSettings { certificates, ..settings() }
@@ -687,7 +704,7 @@ fn files_that_are_not_good_are_named() {
     let empty = place("empty.pem", "");
     let garbage =
         place("garbage.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
-    let only = place("only.pem", &AUTHORITY.issuer.pem());
+    let only = place("only.pem", &authority().issuer.pem());
     let other = place("key.pem", &KeyPair::generate().unwrap().serialize_pem());
     let locked = place(
         "locked.pem",
@@ -712,7 +729,7 @@ fn files_that_are_not_good_are_named() {
         assert!(error.starts_with("--file: ") && error.contains(says), "{says}: {error}");
     }
     // A certificate alone is no secret.
-    let open = place("public.pem", &AUTHORITY.issuer.pem());
+    let open = place("public.pem", &authority().issuer.pem());
     std::fs::set_permissions(&open.path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let settings = TlsSettings { client_ca: Some(open), ..settings() };
     assert!(Tls::load(&settings, true, SystemTime::now()).is_ok());
