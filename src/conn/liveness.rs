@@ -20,8 +20,8 @@ pub(super) struct Liveness {
     last_sent: Instant,
     /// When data last moved, either way.
     last_data: Instant,
-    /// The ping that nothing has answered yet.
-    ping: Option<Ping>,
+    /// The ping that nothing has answered yet; boxed, since most of the time there is none.
+    ping: Option<Box<Ping>>,
     /// Bytes written to the client since a pong last said that it had read all before.
     unread: u64,
 }
@@ -100,7 +100,7 @@ impl Liveness {
     /// A ping goes out, as the bytes before `end` of all that are ever written.
     pub(super) fn pinged(&mut self, end: u64, now: Instant) {
         let taken = Taken::Unknown;
-        self.ping = Some(Ping { sent: now, behind: self.unread, end, taken });
+        self.ping = Some(Box::new(Ping { sent: now, behind: self.unread, end, taken }));
     }
 
     /// The client has taken `taken` bytes, ever.
@@ -125,7 +125,7 @@ impl Liveness {
     /// While an answer may still lie behind what a proxy has taken, pings go on: a proxy, too, may give
     /// up a server from which nothing comes.
     pub(super) fn ping_at(&self, progress: Instant, deadlines: &Deadlines) -> Option<Instant> {
-        let at = match self.ping {
+        let at = match &self.ping {
             None => self.last_heard.min(self.last_sent) + deadlines.ping,
             Some(ping) => {
                 let (missed, next) =
@@ -147,7 +147,7 @@ impl Liveness {
 
     /// Whether the client did not answer a ping in time.
     pub(super) fn is_gone(&self, progress: Instant, deadlines: &Deadlines, now: Instant) -> bool {
-        self.ping.is_some_and(|ping| ping.missed_at(progress, deadlines) <= now)
+        self.ping.as_ref().is_some_and(|ping| ping.missed_at(progress, deadlines) <= now)
     }
 
     /// When the session has been without data for as long as the operator allows.
