@@ -138,6 +138,12 @@ fn is_escaped(text: &[u8], at: usize) -> bool {
 fn element_address(element: &[u8]) -> Option<Address> {
     let (mut rest, mut found) = (element, None);
     loop {
+        // Pairs may be empty, too.
+        let is_none = |byte: &u8| *byte == b';' || byte.is_ascii_whitespace();
+        rest = rest.get(rest.iter().take_while(|byte| is_none(byte)).count()..)?;
+        if rest.is_empty() {
+            return found;
+        }
         let equals = rest.iter().position(|byte| *byte == b'=')?;
         let (name, value) = (rest.get(..equals)?, rest.get(equals + 1..)?);
         let (value, behind) = pair_value(value)?;
