@@ -127,7 +127,10 @@ impl Connection {
         let parser = Self::parser(&self.config);
         let deadline = Some(scratch.now + SILENCE);
         self.lifecycle.advance(Phase::Head(parser, slot), deadline);
-        if !asked.persistent {
+        if asked.persistent {
+            // What the log says of the next request is no word of this one.
+            self.summary = None;
+        } else {
             self.end(Ending::Answered, scratch.now);
             self.client.discard();
             self.client.egress.finish();

@@ -309,6 +309,10 @@ fn a_silent_client_is_left_in_silence_and_half_a_request_is_answered() {
     assert_eq!(expire(&mut half), Config::default().deadlines.handshake);
     assert_eq!(half.connection.ending().unwrap().name(), "request-timeout");
 
+    let mut second = waiting(b"GET /?first HTTP/1.1\r\nHost: h\r\n\r\nGET /?sec");
+    expire(&mut second);
+    assert_eq!(second.connection.summary(), None, "its path is not that of the first request");
+
     let mut never = waiting(b"");
     expire(&mut never);
     assert_eq!(never.connection.ending().unwrap().name(), "request-timeout");
