@@ -56,7 +56,8 @@ pub(super) const OPTIONS: &[Opt] = &[
         long: LISTEN,
         hint: "ADDRESS",
         help: "Listen on HOST[:PORT], unix:/PATH or systemd[:NAME]; words may follow in the same \
-               argument; repeatable; :: is IPv4 too",
+               argument (tls, proxy-protocol; mode=, user=, group= of a Unix socket); repeatable; \
+               :: is IPv4 too",
         setting: Some(Setting::Listen),
     },
     Opt {
