@@ -1,10 +1,10 @@
-"""TLS: web servers in front of the daemon, which is in front of a VNC server."""
+"""TLS: the daemon's own, and web servers in front of it. Behind it is a VNC server."""
 
 import ssl
 import time
 
 from harness import recipe
-from recipes.desktops import vnc_server
+from recipes.desktops import draw, vnc_server
 from rfb import Viewer, desktop_name
 
 URL = "wss://desk.example.org/ws"
@@ -47,6 +47,14 @@ def converse(run, quiet):
     run.check("the session is closed", viewer.socket.close_code in (1000, 1005, 1006))
     refused = desktop_name(URL, **options | {"origin": "https://b.example"})
     run.equal("pages of another site are refused", refused, 403)
+
+
+@recipe("tls", "tls/own", "tls/own.url")
+def own(run):
+    draw(run, vnc_server(run, 5900, "behind TLS"))
+    run.daemon("tls/own")
+    converse(run, quiet=False)
+    run.browser("viewer.mjs", run.blocks["tls/own.url"].text.strip())
 
 
 @front("nginx", "tls/nginx", quiet=True)
