@@ -172,11 +172,12 @@ impl Connection {
 
     /// Whoever answers takes too long.
     pub(super) fn answer_is_late(&mut self, scratch: &mut Scratch) {
-        match self.lifecycle.phase() {
-            Phase::Responding(responding) if matches!(responding.progress, Progress::Asked) => {
-                self.refuse(Ending::Unanswered, scratch);
+        let Phase::Responding(responding) = self.lifecycle.phase() else { return };
+        match responding.progress {
+            Progress::Asked => self.refuse(Ending::Unanswered, scratch),
+            Progress::Sending(_) | Progress::Fetching(_) => {
+                self.break_off("nothing more in time".into(), scratch.now);
             }
-            _ => self.break_off("nothing more in time".into(), scratch.now),
         }
     }
 
