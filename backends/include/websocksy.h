@@ -206,6 +206,14 @@ typedef void (*ws_backend_cleanup)(void);
  */
 typedef uint64_t (*ws_backend_check)(void);
 
+/*
+ * [websocksy_ended] Ours, optional, beside the four. Called once for each session whose `query` was called,
+ * when both are over, on the back end's own thread: `session` is what core_session said, `reason` the log's
+ * name of the ending ("client-closed", "peer-unreachable"), a string that lives until the call returns. A
+ * back end that lags 65,536 of them behind misses some. `cleanup` comes after the last.
+ */
+typedef void (*ws_backend_ended)(uint64_t session, const char* reason);
+
 /* The four together. */
 typedef struct {
 	ws_backend_init init;
@@ -311,6 +319,9 @@ int core_refuse(websocket* ws, int status, const char* reason, unsigned retry_af
  *   user      Its name, with --auth-file.
  *   listener  Where it came in: "[::]:8001", "unix:/run/websocksy.sock".
  *   tls-version  The TLS that it speaks: "TLSv1.3"; not known of a client that a proxy speaks it for.
+ *   tls-server-name  The host that it asked for in TLS (RFC 6066, section 3).
+ *   tls-subject  Whom its certificate is of, as RFC 4514 writes it: "CN=alice,O=Example"; of one that was
+ *                verified by --tls-client-ca, also earlier in a session that is resumed.
  */
 const char* core_client(websocket* ws, const char* name);
 
@@ -322,6 +333,50 @@ const char* core_client(websocket* ws, const char* name);
  * Returns 0; non-zero for another version, which is logged, and when no query runs with this `ws`.
  */
 int core_send_proxy(websocket* ws, int version);
+
+/*
+ * Ours: names one more peer for the client whose `query` runs with this `ws`, on any of its threads. If the
+ * one that `query` returns cannot be reached, these are tried in the order of the calls, 15 at most, each
+ * with an equal share of the time that --connect-timeout leaves. `host` has its scheme, `port` may be null;
+ * framing, its configuration and the subprotocol are those that `query` returns.
+ *
+ * Returns 0; non-zero for an address that can be none, which is logged, for one too many, and when no query
+ * runs with this `ws`.
+ */
+int core_add_peer(websocket* ws, const char* host, const char* port);
+
+/*
+ * Ours: the number of the session whose `query` runs with this `ws`, for `websocksy_ended`. No other session
+ * of this process has it. 0 when no query runs with this `ws`.
+ */
+uint64_t core_session(websocket* ws);
+
+/*
+ * Ours: the session whose `query` runs with this `ws` is ended `seconds` after that, if it lasts so long, and
+ * the client gets a close frame with `code`, which may be any that RFC 6455, section 7.4 lets one send. The
+ * operator's --max-session stays as it is; whichever is earlier counts. The last call holds.
+ *
+ * Returns 0; non-zero for 0 seconds and another code, which is logged, and when no query runs with this `ws`.
+ */
+int core_max_session(websocket* ws, unsigned seconds, int code);
+
+/*
+ * Ours: a text that the log is not to have, as one that lets its bearer in; it shows *** there. With the `ws`
+ * of a `query` that runs: in what is logged of that client's path, Origin and subprotocols, as they were
+ * sent. With null: in all lines from now on, four bytes or more of it.
+ *
+ * Returns 0; non-zero for null, an empty text, one of more than 1024 bytes, one too many (8 of a client, 64 in
+ * all) and when no query runs with this `ws`.
+ */
+int core_secret(websocket* ws, const char* text);
+
+/*
+ * Ours: counts `by` more of what is called `name`, for the operator's metrics: lower-case letters, digits
+ * and `_`, a letter first, 64 bytes at most. With 0 the count is there from the start.
+ *
+ * Returns 0; non-zero for another name, and for the 65th of all plug-ins.
+ */
+int core_count(const char* name, uint64_t by);
 
 /*
  * Ours: judges a peer that an operator wrote in a configuration of the back end's own, as the core judges

@@ -206,6 +206,10 @@ pub type ws_backend_query = unsafe extern "C" fn(
 #[allow(non_camel_case_types)]
 pub type ws_backend_check = unsafe extern "C" fn() -> u64;
 
+/// `websocksy_ended` of a back end: ours, beside the four.
+#[allow(non_camel_case_types)]
+pub type ws_backend_ended = unsafe extern "C" fn(session: u64, reason: *const c_char);
+
 /// `cleanup` of a back end.
 #[allow(non_camel_case_types)]
 pub type ws_backend_cleanup = unsafe extern "C" fn();

@@ -69,7 +69,7 @@ impl Template {
             Part::Endpoint => Some(path_of(client.endpoint()).to_vec()),
             Part::Cookie(name) => client.cookie(name).map(<[u8]>::to_vec),
             Part::Header(name) => client.header(name).map(<[u8]>::to_vec),
-            Part::Query(name) => parameter(client.endpoint(), name),
+            Part::Query(name) => client.parameter(name),
             Part::Address => client.property("address").map(<[u8]>::to_vec),
             Part::User => client.property("user").map(<[u8]>::to_vec),
         })
@@ -94,40 +94,6 @@ fn path_of(target: &[u8]) -> &[u8] {
         path = rest;
     }
     path
-}
-
-/// The value of the first parameter of that name in a target's query, as browsers write it
-/// (application/x-www-form-urlencoded).
-fn parameter(target: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-    let at = target.iter().position(|&byte| byte == b'?')?;
-    let pairs = target.get(at + 1..)?.split(|&byte| byte == b'&');
-    let pairs = pairs.map(|pair| match pair.iter().position(|&byte| byte == b'=') {
-        Some(at) => (pair.get(..at), pair.get(at + 1..)),
-        None => (Some(pair), None),
-    });
-    let mut named = pairs.filter(|(own, _)| own.is_some_and(|own| decoded(own) == name));
-    named.next().map(|(_, value)| decoded(value.unwrap_or_default()))
-}
-
-/// `%41` and `+` as what they stand for; what stands for nothing as it is.
-fn decoded(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, behind)) = rest.split_first() {
-        let escaped = behind.get(..2).filter(|_| byte == b'%').and_then(|digits| {
-            let digits = str::from_utf8(digits).ok()?;
-            // `from_str_radix` alone would take a sign.
-            let plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-            if plain { u8::from_str_radix(digits, 16).ok() } else { None }
-        });
-        rest = if escaped.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
-        bytes.push(match escaped {
-            Some(escaped) => escaped,
-            None if byte == b'+' => b' ',
-            None => byte,
-        });
-    }
-    bytes
 }
 
 /// A value without a slash: part of a name, never a way to somewhere.

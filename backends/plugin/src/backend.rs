@@ -1,6 +1,6 @@
 //! Back ends: who is the peer of a client?
 
-use crate::host;
+use crate::{host, target};
 use std::ffi::CStr;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -34,6 +34,15 @@ pub trait Backend: Send + Sync + Sized + 'static {
     ///
     /// Runs off the daemon's loop: it may block, within `--query-timeout`.
     fn query(&self, client: &Client<'_>) -> Option<Peer>;
+
+    /// The session of this number, which [`Client::session`] said, is over, and so is its query. `reason`
+    /// is the log's name of the ending.
+    ///
+    /// Runs on the back end's own thread, where [`export_backend!`](crate::export_backend) was told
+    /// `ended`.
+    fn ended(&self, session: u64, reason: &str) {
+        let _ = (session, reason);
+    }
 }
 
 /// What a client said when it asked to be connected; bytes, since HTTP promises no more.
@@ -44,7 +53,9 @@ pub struct Client<'a> {
     headers: Vec<(&'a [u8], &'a [u8])>,
     socket: Option<BorrowedFd<'a>>,
     properties: Vec<(Vec<u8>, &'a [u8])>,
+    session: u64,
     refusal: Arc<Mutex<Option<Refusal>>>,
+    secrets: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl<'a> Client<'a> {
@@ -60,13 +71,38 @@ impl<'a> Client<'a> {
             headers: headers.to_vec(),
             socket: None,
             properties: Vec::new(),
+            session: 0,
             refusal: Arc::default(),
+            secrets: Arc::default(),
         }
     }
 
     /// The same client with its socket.
     pub(crate) fn with_socket(self, socket: Option<BorrowedFd<'a>>) -> Self {
         Self { socket, ..self }
+    }
+
+    /// The same client with its session's number; the core says it by itself.
+    #[must_use]
+    pub fn with_session(self, session: u64) -> Self {
+        Self { session, ..self }
+    }
+
+    /// The session's number, for [`Backend::ended`]; 0 where the core does not say.
+    pub fn session(&self) -> u64 {
+        self.session
+    }
+
+    /// Keeps a part of the request out of the log, as it was sent: what lets its bearer in, and stands in
+    /// the path, say. The values of the query are not in the log anyway.
+    pub fn conceal(&self, part: &[u8]) {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(part.to_vec());
+    }
+
+    /// What is to be kept out of the log.
+    #[must_use]
+    pub fn concealed(&self) -> Vec<Vec<u8>> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The same client, of which something more is known; the core says it by itself.
@@ -78,7 +114,8 @@ impl<'a> Client<'a> {
 
     /// What else is known of the client: its `address` and `port`, as verified proxies say them, the
     /// `proxy` that it comes by, its name as a `user`, the `listener` where it came in, its
-    /// `tls-version`. None for what is not known, or where the core does not say.
+    /// `tls-version`, the `tls-server-name` that it asked for, and the `tls-subject` of its certificate
+    /// (RFC 4514), which was verified. None for what is not known, or where the core does not say.
     pub fn property(&self, name: &str) -> Option<&'a [u8]> {
         let mut properties = self.properties.iter();
         properties.find(|(own, _)| own == name.as_bytes()).map(|(_, value)| *value)
@@ -87,6 +124,18 @@ impl<'a> Client<'a> {
     /// The request target as sent, with its query string.
     pub fn endpoint(&self) -> &'a [u8] {
         self.endpoint
+    }
+
+    /// The value of the first parameter of that name in the target's query, decoded as browsers write
+    /// it: `%41` and `+`.
+    pub fn parameter(&self, name: &[u8]) -> Option<Vec<u8>> {
+        target::parameter(self.endpoint, name)
+    }
+
+    /// The last part of the target's path, with `%41` as what it stands for; none if the path ends in
+    /// a slash.
+    pub fn last_segment(&self) -> Option<Vec<u8>> {
+        target::last_segment(self.endpoint)
     }
 
     /// The subprotocols offered, in the client's order, without duplicates.
@@ -200,6 +249,8 @@ pub struct Peer {
     pub(crate) framing_config: Option<Vec<u8>>,
     pub(crate) protocol: Option<usize>,
     pub(crate) send_proxy: Option<u8>,
+    pub(crate) further: Vec<Vec<u8>>,
+    pub(crate) lasts: Option<(u32, u16)>,
 }
 
 impl Peer {
@@ -213,7 +264,23 @@ impl Peer {
             framing_config: None,
             protocol: None,
             send_proxy: None,
+            further: Vec::new(),
+            lasts: None,
         }
+    }
+
+    /// One more address, which is tried if those before it cannot be reached; it is spoken to in the same
+    /// way. The core takes fifteen.
+    #[must_use]
+    pub fn or(mut self, address: impl Into<Vec<u8>>) -> Self {
+        self.further.push(address.into());
+        self
+    }
+
+    /// Ends the session after so many seconds, one at least, with this close code (RFC 6455 §7.4).
+    #[must_use]
+    pub fn max_session(self, seconds: u32, code: u16) -> Self {
+        Self { lasts: Some((seconds.max(1), code)), ..self }
     }
 
     /// The port or service, where the address does not have it.

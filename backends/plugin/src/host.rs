@@ -20,6 +20,11 @@ type CoreHeaderAt = unsafe extern "C" fn(*const websocket, usize) -> *const ws_h
 type CoreRefuse = unsafe extern "C" fn(*const websocket, c_int, *const c_char, c_uint) -> c_int;
 type CoreClient = unsafe extern "C" fn(*const websocket, *const c_char) -> *const c_char;
 type CoreSendProxy = unsafe extern "C" fn(*const websocket, c_int) -> c_int;
+type CoreAddPeer = unsafe extern "C" fn(*const websocket, *const c_char, *const c_char) -> c_int;
+type CoreSession = unsafe extern "C" fn(*const websocket) -> u64;
+type CoreMaxSession = unsafe extern "C" fn(*const websocket, c_uint, c_int) -> c_int;
+type CoreSecret = unsafe extern "C" fn(*const websocket, *const c_char) -> c_int;
+type CoreCount = unsafe extern "C" fn(*const c_char, u64) -> c_int;
 type CoreCheckPeer = unsafe extern "C" fn(
     *const c_char,
     *const c_char,
@@ -130,6 +135,69 @@ pub(crate) unsafe fn send_proxy(ws: *const websocket, version: c_int) -> bool {
     let Some(send) = send else { return false };
     // SAFETY: the caller's promise.
     unsafe { send(ws, version) == 0 }
+}
+
+/// Names one more peer of the client that `query` was handed; `false` where the core takes none.
+///
+/// # Safety
+/// `ws` is what `query` was handed, and the call has not returned.
+pub(crate) unsafe fn add_peer(ws: *const websocket, host: &CStr) -> bool {
+    static ADD: OnceLock<Option<CoreAddPeer>> = OnceLock::new();
+    // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
+    let add = ADD.get_or_init(|| symbol(c"core_add_peer").map(|at| unsafe { transmute(at) }));
+    let Some(add) = add else { return false };
+    // SAFETY: the caller's promise; the host ends in NUL and is copied.
+    unsafe { add(ws, host.as_ptr(), null()) == 0 }
+}
+
+/// The number of the session of the client that `query` was handed; 0 where the core has none.
+///
+/// # Safety
+/// `ws` is what `query` was handed, and the call has not returned.
+pub(crate) unsafe fn session(ws: *const websocket) -> u64 {
+    static SESSION: OnceLock<Option<CoreSession>> = OnceLock::new();
+    let find = || symbol(c"core_session");
+    // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
+    let session = SESSION.get_or_init(|| find().map(|at| unsafe { transmute(at) }));
+    // SAFETY: the caller's promise.
+    session.map_or(0, |session| unsafe { session(ws) })
+}
+
+/// Ends the session of the client that `query` was handed after a time; `false` where the core does not.
+///
+/// # Safety
+/// `ws` is what `query` was handed, and the call has not returned.
+pub(crate) unsafe fn max_session(ws: *const websocket, seconds: u32, code: u16) -> bool {
+    static MAX: OnceLock<Option<CoreMaxSession>> = OnceLock::new();
+    // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
+    let max = MAX.get_or_init(|| symbol(c"core_max_session").map(|at| unsafe { transmute(at) }));
+    let Some(max) = max else { return false };
+    // SAFETY: the caller's promise.
+    unsafe { max(ws, seconds, code.into()) == 0 }
+}
+
+/// Keeps a text out of the log: all of it, with null, or what it says of the client that `query` was handed;
+/// `false` where the core does not.
+///
+/// # Safety
+/// `ws` is null, or what `query` was handed, and the call has not returned.
+pub(crate) unsafe fn secret(ws: *const websocket, text: &CStr) -> bool {
+    static SECRET: OnceLock<Option<CoreSecret>> = OnceLock::new();
+    // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
+    let secret = SECRET.get_or_init(|| symbol(c"core_secret").map(|at| unsafe { transmute(at) }));
+    let Some(secret) = secret else { return false };
+    // SAFETY: the caller's promise; the text ends in NUL and is copied.
+    unsafe { secret(ws, text.as_ptr()) == 0 }
+}
+
+/// Counts so many more; nothing where the core does not count.
+pub(crate) fn count(name: &CStr, by: u64) -> bool {
+    static COUNT: OnceLock<Option<CoreCount>> = OnceLock::new();
+    // SAFETY: the symbol is the core's function of that name, whose type the header fixes.
+    let count = COUNT.get_or_init(|| symbol(c"core_count").map(|at| unsafe { transmute(at) }));
+    let Some(count) = count else { return false };
+    // SAFETY: the name ends in NUL and is copied, from any thread.
+    unsafe { count(name.as_ptr(), by) == 0 }
 }
 
 /// What the core thinks of a peer; `Ok` where it does not say, as in tests.

@@ -72,6 +72,7 @@ mod framing;
 mod host;
 mod log;
 mod number;
+mod target;
 
 pub mod testing;
 
@@ -81,18 +82,31 @@ pub mod ffi;
 pub use backend::{Backend, Client, Peer, Refusal};
 pub use framing::{Encoder, Envelope, Framing, Message, Verdict};
 pub use host::framing_exists;
-pub use log::{log, warn};
+pub use log::{count, log, secret, warn};
 pub use number::number;
 
 /// The longest view of a peer's stream that [`Framing::cut`] is given, bytes.
 pub const PEER_BUFFER_SIZE: usize = websocksy_abi::PEER_BUFFER_SIZE;
 
-/// Exports a [`Backend`] as the symbols `init`, `configure`, `query` and `cleanup`.
+/// Exports a [`Backend`] as the symbols `init`, `configure`, `query` and `cleanup`; with `ended` as a second
+/// argument it hears of the ends of sessions, by [`Backend::ended`].
 ///
 /// Once in a crate: one shared object is one back end.
 #[macro_export]
 macro_rules! export_backend {
     ($backend:ty) => {
+        $crate::export_backend!(@export $backend,);
+    };
+    ($backend:ty, ended) => {
+        $crate::export_backend!(@export $backend,
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn websocksy_ended(session: u64, reason: *const c_char) {
+                // SAFETY: the core hands a string that it keeps until the call returns.
+                unsafe { ffi::ended(&SLOT, session, reason) }
+            }
+        );
+    };
+    (@export $backend:ty, $($further:item)*) => {
         const _: () = {
             use $crate::ffi::{
                 Slot, backend as ffi, c_char, websocket, ws_http_header, ws_peer_info,
@@ -133,6 +147,8 @@ macro_rules! export_backend {
             extern "C" fn cleanup() {
                 ffi::cleanup(&SLOT)
             }
+
+            $($further)*
         };
     };
 }

@@ -1,4 +1,5 @@
 //! Lines that neither block nor fail: framing functions run on the core's loop.
+#![allow(unsafe_code)]
 
 use crate::host;
 use core::ffi::c_int;
@@ -24,6 +25,23 @@ pub fn log(line: &str) {
 /// As [`log`], of what is wrong.
 pub fn warn(line: &str) {
     write(WS_LOG_WARNING, line);
+}
+
+/// From now on no line of the daemon's log has this text, which shows *** there; for what an operator has
+/// written and nobody else is to know. Texts of fewer than four bytes are in no log's way.
+pub fn secret(text: &str) {
+    if let Ok(text) = CString::new(text) {
+        // SAFETY: null, for no client's.
+        unsafe { host::secret(core::ptr::null(), &text) };
+    }
+}
+
+/// Counts so many more of what is called `name`, for the operator's metrics: lower-case letters, digits and
+/// `_`, a letter first, 64 bytes at most. With 0 the count is there from the start.
+pub fn count(name: &str, by: u64) {
+    if let Ok(name) = CString::new(name) {
+        host::count(&name, by);
+    }
 }
 
 /// What is wrong, under the name of the author's type: all that shows who speaks.

@@ -17,8 +17,16 @@ use websocksy_abi::{
 pub type Slot<B> = RwLock<Option<B>>;
 
 /// The names that the header lists at `core_client`.
-const PROPERTIES: [&CStr; 6] =
-    [c"address", c"port", c"proxy", c"user", c"listener", c"tls-version"];
+const PROPERTIES: [&CStr; 8] = [
+    c"address",
+    c"port",
+    c"proxy",
+    c"user",
+    c"listener",
+    c"tls-version",
+    c"tls-server-name",
+    c"tls-subject",
+];
 
 /// `configure`'s answer when a key was refused.
 const REFUSED: u64 = 1;
@@ -95,8 +103,16 @@ pub unsafe fn query<B: Backend>(
                 log_for::<B>("this core sends no PROXY header");
             }
         }
+        // SAFETY: `ws` is what the core handed us, and this call has not returned.
+        unsafe { say_more::<B>(&peer, ws) };
         peer_info(&peer, protocols).map_err(|reason| log_for::<B>(&reason)).ok()
     });
+    for part in client.concealed() {
+        if let Ok(part) = CString::new(part) {
+            // SAFETY: `ws` is what the core handed us, and this call has not returned.
+            unsafe { host::secret(ws, &part) };
+        }
+    }
     if let Some(refusal) = client.refusal() {
         // A zero byte ends the reason, as it would in C.
         let reason = refusal.reason.split('\0').next().unwrap_or_default();
@@ -105,6 +121,43 @@ pub unsafe fn query<B: Backend>(
         unsafe { host::refuse(ws, refusal.status, &reason, refusal.retry_after) };
     }
     found.flatten().unwrap_or_else(|| no_peer(protocols))
+}
+
+/// Says of a peer what the answer has no room for.
+///
+/// # Safety
+/// `ws` is what `query` was handed, and the call has not returned.
+unsafe fn say_more<B>(peer: &Peer, ws: *const websocket) {
+    for address in &peer.further {
+        let Ok(address) = c_string(address).map_err(|reason| log_for::<B>(&reason)) else {
+            continue;
+        };
+        // SAFETY: the caller's promise.
+        if !unsafe { host::add_peer(ws, &address) } {
+            log_for::<B>("this core does not take a further peer");
+        }
+    }
+    if let Some((seconds, code)) = peer.lasts {
+        // SAFETY: the caller's promise.
+        if !unsafe { host::max_session(ws, seconds, code) } {
+            log_for::<B>("this core does not end the session in time");
+        }
+    }
+}
+
+/// `websocksy_ended`: the back end hears of it.
+///
+/// # Safety
+/// The string ends in NUL and is left unchanged during the call.
+pub unsafe fn ended<B: Backend>(slot: &Slot<B>, session: u64, reason: *const c_char) {
+    // SAFETY: the caller's promise.
+    let reason = unsafe { text(reason) };
+    let _ = guarded(|| {
+        let slot = slot.read().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(backend), Ok(reason)) = (slot.as_ref(), reason) {
+            backend.ended(session, reason.unwrap_or_default());
+        }
+    });
 }
 
 /// `cleanup`: drops the back end.
@@ -148,6 +201,8 @@ unsafe fn client<'a>(
     let socket = fd.map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
     // SAFETY: the endpoint ends in NUL.
     let client = Client::new(unsafe { bytes(endpoint) }, &protocols, &headers).with_socket(socket);
+    // SAFETY: the caller's promise.
+    let client = client.with_session(unsafe { host::session(ws) });
     PROPERTIES.iter().fold(client, |client, name| {
         // SAFETY: the caller's promise: `query` has not returned, nor will it while the client is there.
         match unsafe { host::client(ws, name) } {
