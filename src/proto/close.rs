@@ -25,7 +25,10 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// A server met what it did not expect.
     pub const UNEXPECTED: Self = Self(1011);
-    /// Try again later (registered with IANA, as are those up to 3008).
+    /// The service restarts: who is told may come back, at some time of its own choice (registered with
+    /// IANA, as are those up to 3008).
+    pub const SERVICE_RESTART: Self = Self(1012);
+    /// Try again later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// A server behind this one cannot be reached.
     pub const BAD_GATEWAY: Self = Self(1014);
@@ -67,7 +70,7 @@ impl FrameError {
     /// The code to fail the connection with, RFC 6455 §7.4.1.
     pub const fn close_code(&self) -> CloseCode {
         match self {
-            Self::NotUtf8 => CloseCode::INVALID_DATA,
+            Self::NotUtf8 | Self::NotDeflate => CloseCode::INVALID_DATA,
             Self::ReservedBits
             | Self::ReservedOpcode(_)
             | Self::FragmentedControl

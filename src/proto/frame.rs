@@ -16,6 +16,7 @@ pub const MAX_CONTROL: usize = 125;
 
 const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
+const RSV1: u8 = 0x40;
 const OPCODE: u8 = 0x0f;
 const MASK: u8 = 0x80;
 /// In place of a length: the next two bytes hold it.
@@ -104,8 +105,31 @@ pub fn decode(bytes: &[u8], masking: Masking) -> Result<Option<(Header, usize)>,
     Ok(Some((Header { fin, opcode, length, mask }, bytes.len() - rest.len())))
 }
 
+/// As [`decode`], where compression is agreed on: says also whether RSV1 is set, which it may be on
+/// the first frame of a message (RFC 7692 §6).
+pub fn decode_compressed(
+    bytes: &[u8],
+    masking: Masking,
+) -> Result<Option<(Header, bool, usize)>, FrameError> {
+    let decoded = match bytes.first() {
+        Some(first) if first & RSV1 != 0 => {
+            let (_, opcode) = decode_first(first & !RSV1)?;
+            if opcode.is_control() || opcode == Opcode::Continuation {
+                return Err(FrameError::ReservedBits);
+            }
+            let mut plain = [0; MAX_HEADER];
+            let length = bytes.len().min(MAX_HEADER);
+            plain[..length].copy_from_slice(&bytes[..length]);
+            plain[0] &= !RSV1;
+            decode(&plain[..length], masking)?.map(|(header, n)| (header, true, n))
+        }
+        _ => decode(bytes, masking)?.map(|(header, n)| (header, false, n)),
+    };
+    Ok(decoded)
+}
+
 fn decode_first(byte: u8) -> Result<(bool, Opcode), FrameError> {
-    // §5.2: reserved bits need an extension, and none is negotiated (§9.1).
+    // §5.2: reserved bits need an extension (§9.1); for the one that may be agreed on see above.
     if byte & RSV != 0 {
         return Err(FrameError::ReservedBits);
     }
@@ -174,6 +198,13 @@ impl Header {
         if let Some(key) = self.mask {
             out.push(&key);
         }
+        out
+    }
+
+    /// As [`encode`](Self::encode), with RSV1: the first frame of a compressed message (RFC 7692 §6).
+    pub fn encode_compressed(&self) -> EncodedHeader {
+        let mut out = self.encode();
+        out.bytes[0] |= RSV1;
         out
     }
 }
@@ -280,6 +311,8 @@ pub enum FrameError {
     BadCloseCode(u16),
     /// Text, or the reason of a close frame, is not UTF-8.
     NotUtf8,
+    /// What a compressed message holds cannot be decompressed.
+    NotDeflate,
 }
 
 impl From<utf8::Invalid> for FrameError {
@@ -308,6 +341,9 @@ impl fmt::Display for FrameError {
                 return write!(f, "close code {code} may not be sent (RFC 6455 §7.4)");
             }
             Self::NotUtf8 => ("text not UTF-8", "8.1"),
+            Self::NotDeflate => {
+                return f.write_str("compressed message not valid (RFC 7692 §7.2.2)");
+            }
         };
         write!(f, "{what} (RFC 6455 §{section})")
     }

@@ -1,6 +1,7 @@
 //! The opening handshake, server's side (RFC 6455 §4.2): a request head is judged, and answered
 //! with the 101 that opens the WebSocket or with the response that refuses it.
 
+mod acceptance;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -10,17 +11,13 @@ use std::mem;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use sha1_smol::Sha1;
-
+use super::extensions::{self, Agreed};
 pub use super::http::Status;
-use super::http::{Field, Head, Method, Version, c_str, is_authority, is_token};
+use super::http::{Field, Head, Method, Version, authority, c_str, is_authority, is_token};
 use super::origin::OriginPattern;
+pub use acceptance::{accept, accept_key, open_at_once};
 pub use refusal::{Refusal, refuse};
 
-/// What the client's key is hashed with (RFC 6455 §1.3).
-const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// What the handshake itself is made of.
 const OWN_FIELDS: [&[u8]; 5] = [
     b"upgrade",
@@ -29,6 +26,10 @@ const OWN_FIELDS: [&[u8]; 5] = [
     b"sec-websocket-version",
     b"sec-websocket-protocol",
 ];
+/// What extensions are offered in (RFC 6455 §9.1).
+const EXTENSIONS: &[u8] = b"sec-websocket-extensions";
+/// Of a Sec-WebSocket-Key: 16 bytes in base64.
+const KEY_LENGTH: usize = 24;
 /// The most subprotocols a client may offer. Nobody offers ten; it bounds the search for
 /// duplicates and what a back end is handed.
 const MAX_PROTOCOLS: usize = 64;
@@ -62,6 +63,7 @@ pub struct Upgrade {
     protocols: Vec<usize>,
     fields: Vec<Field>,
     user: Option<String>,
+    deflate: Option<Agreed>,
 }
 
 impl Upgrade {
@@ -73,6 +75,28 @@ impl Upgrade {
     /// The client was asked for its password, and is `user`.
     pub fn set_user(&mut self, user: String) {
         self.user = Some(user);
+    }
+
+    /// Agrees on compression, if one of the client's offers can be had (RFC 7692 §7.1).
+    ///
+    /// # Errors
+    /// The offers break the grammar, which fails the connection (RFC 6455 §9.1).
+    pub fn negotiate_deflate(&mut self) -> Result<(), Refused> {
+        let is_offer = |name: &CStr| name.to_bytes().eq_ignore_ascii_case(EXTENSIONS);
+        let offers = self.fields().filter(|(name, _)| is_offer(name));
+        let agreed = extensions::negotiate(offers.map(|(_, value)| value.to_bytes()));
+        self.deflate = agreed.map_err(|_| malformed("Sec-WebSocket-Extensions is malformed"))?;
+        Ok(())
+    }
+
+    /// Leaves the client's offer of compression unanswered.
+    pub fn decline_deflate(&mut self) {
+        self.deflate = None;
+    }
+
+    /// The compression that was agreed on.
+    pub fn deflate(&self) -> Option<Agreed> {
+        self.deflate
     }
 
     /// Path and query, as sent.
@@ -97,11 +121,13 @@ impl Upgrade {
         self.fields.iter().map(move |field| (c_str(text, field.name), c_str(text, field.value)))
     }
 
-    /// The name of the host that the client asked for, without the port; none if it is an address.
+    /// The name of the host that the client asked for, in the target before Host (RFC 9112 §3.2.2), without
+    /// the port; none if it is an address.
     pub fn host_name(&self) -> Option<&str> {
         let is_host = |name: &CStr| name.to_bytes().eq_ignore_ascii_case(b"host");
-        let (_, value) = self.fields().find(|(name, _)| is_host(name))?;
-        let host = value.to_str().ok()?;
+        let field =
+            || self.fields().find(|(name, _)| is_host(name)).map(|(_, host)| host.to_bytes());
+        let host = str::from_utf8(authority(&self.text, self.endpoint).or_else(field)?).ok()?;
         let name = host.split_once(':').map_or(host, |(name, _)| name);
         let is_name =
             !name.is_empty() && !name.starts_with('[') && name.parse::<Ipv4Addr>().is_err();
@@ -150,9 +176,10 @@ pub fn judge(mut head: Head, origins: &[OriginPattern]) -> Result<Upgrade, Refus
     check_origin(&head, origins)?;
     let names = find_protocols(&head)?;
     let mut fields = mem::take(&mut head.fields);
-    fields.retain(|&field| !is_own(head.name(field)));
+    fields.retain(|&field| !is_own(&head, field));
     let protocols = cut_out(&mut head.text, names);
-    Ok(Upgrade { text: head.text, endpoint: head.target, key, protocols, fields, user: None })
+    let (text, endpoint) = (head.text, head.target);
+    Ok(Upgrade { text, endpoint, key, protocols, fields, user: None, deflate: None })
 }
 
 /// A field that may stand once at most; `twice` says what is wrong if it stands again.
@@ -193,10 +220,10 @@ pub fn check_host(head: &Head) -> Result<(), Refused> {
 /// Whether a request announces content (RFC 9112 §6.3).
 ///
 /// # Errors
-/// A length that is none, or two ways to tell it: whoever stands in between may disagree about
-/// where the request ends (RFC 9112 §11.2).
+/// A coding that is not known, a length that is none, or two ways to tell it: whoever stands in
+/// between may disagree about where the request ends (RFC 9112 §11.2).
 pub fn has_content(head: &Head) -> Result<bool, Refused> {
-    let coded = head.values("transfer-encoding").next().is_some();
+    let coded = is_chunked(head)?;
     let length = single(head, "content-length", "there are two Content-Lengths")?;
     match length.map(|field| head.value(field)) {
         Some(_) if coded => Err(malformed("there are Transfer-Encoding and Content-Length")),
@@ -205,6 +232,22 @@ pub fn has_content(head: &Head) -> Result<bool, Refused> {
         }
         Some(length) => Ok(length.iter().any(|&digit| digit != b'0')),
         None => Ok(coded),
+    }
+}
+
+/// Whether content comes in chunks, RFC 9112 §6.1.
+fn is_chunked(head: &Head) -> Result<bool, Refused> {
+    let fields = head.named("transfer-encoding");
+    let names = fields.flat_map(|field| elements(head.value(field), field.value));
+    let mut names = names.map(|range| head.text.get(range).unwrap_or_default());
+    match names.next() {
+        None if head.named("transfer-encoding").next().is_none() => Ok(false),
+        None => Err(malformed("Transfer-Encoding is empty")),
+        Some(name) if !name.eq_ignore_ascii_case(b"chunked") => {
+            Err(refused(Status::NotImplemented, "another transfer coding than chunked"))
+        }
+        Some(_) if names.next().is_some() => Err(malformed("there are codings behind chunked")),
+        Some(_) => Ok(true),
     }
 }
 
@@ -264,7 +307,8 @@ fn find_key(head: &Head) -> Result<usize, Refused> {
 /// bits are zero is the encoder's duty; a decoder need not insist (§3.5).
 fn is_key(value: &[u8]) -> bool {
     let is_digit = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
-    value.len() == 24 && value.strip_suffix(b"==").is_some_and(|digits| digits.iter().all(is_digit))
+    value.len() == KEY_LENGTH
+        && value.strip_suffix(b"==").is_some_and(|digits| digits.iter().all(is_digit))
 }
 
 /// RFC 6455 §4.2.2, item 4, and §10.2: pages of other origins are turned away here or nowhere.
@@ -323,60 +367,11 @@ fn cut_out(text: &mut [u8], names: Vec<Range<usize>>) -> Vec<usize> {
 }
 
 /// Whether a field belongs to the handshake itself: a back end is told of it otherwise, or knows.
-fn is_own(name: &[u8]) -> bool {
-    OWN_FIELDS.iter().any(|own| name.eq_ignore_ascii_case(own))
-}
-
-/// Appends the response that opens the WebSocket (RFC 6455 §4.2.2, item 5).
-///
-/// `protocol` is the index of the subprotocol to speak; none, or an index past the last, leaves
-/// the field out. Extensions are never negotiated.
-pub fn accept(upgrade: &Upgrade, protocol: Option<usize>, out: &mut Vec<u8>) {
-    let protocol = protocol.and_then(|index| upgrade.protocols().nth(index));
-    switch(upgrade.key().to_bytes(), protocol.map(CStr::to_bytes), out);
-}
-
-/// The response that opens the WebSocket of a good handshake, whatever its Origin: one that is to be
-/// closed at once. The subprotocol is the first that is offered, since a browser that offered some
-/// and gets none does not say what it was closed with.
-#[must_use]
-pub fn open_at_once(head: &Head) -> Option<Vec<u8>> {
-    check_host(head).and_then(|()| check_no_content(head)).ok()?;
-    check_upgrade(head).and_then(|()| check_version(head)).ok()?;
-    let key = c_str(&head.text, find_key(head).ok()?).to_bytes();
-    let protocol = find_protocols(head).ok()?.into_iter().next();
-    let mut response = Vec::with_capacity(256);
-    switch(key, protocol.and_then(|range| head.text.get(range)), &mut response);
-    Some(response)
-}
-
-fn switch(key: &[u8], protocol: Option<&[u8]>, out: &mut Vec<u8>) {
-    out.extend_from_slice(
-        b"HTTP/1.1 101 Switching Protocols\r\n\
-          Upgrade: websocket\r\n\
-          Connection: Upgrade\r\n\
-          Sec-WebSocket-Accept: ",
-    );
-    out.extend_from_slice(&accept_key(key));
-    if let Some(name) = protocol {
-        out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
-        out.extend_from_slice(name);
-    }
-    out.extend_from_slice(b"\r\n\r\n");
+fn is_own(head: &Head, field: Field) -> bool {
+    OWN_FIELDS.iter().any(|own| head.is_named(field, own))
 }
 
 /// Whether a client can offer this subprotocol: a token (RFC 6455 §4.1).
 pub fn is_subprotocol(name: &str) -> bool {
     is_token(name.as_bytes())
-}
-
-/// The proof that the key was read and understood: base64 of SHA-1 of key and GUID.
-pub fn accept_key(key: &[u8]) -> [u8; 28] {
-    let mut sha1 = Sha1::new();
-    sha1.update(key);
-    sha1.update(GUID);
-    let mut out = [0; 28];
-    let written = STANDARD.encode_slice(sha1.digest().bytes(), &mut out);
-    debug_assert_eq!(written, Ok(28));
-    out
 }

@@ -16,9 +16,9 @@ mod syntax;
 mod tests;
 
 pub use error::{HttpError, Status};
-pub(super) use head::c_str;
 pub use head::{Field, Head, Method, Version};
-use syntax::{CR, Class, HTAB, LF, SP, path_of};
+pub(super) use head::{authority, c_str};
+use syntax::{CR, Class, FieldLine, HTAB, LF, SP, VERSION_LENGTH, path_of, trimmed, version_run};
 pub(super) use syntax::{is_authority, is_token};
 
 /// The longest request line or field line, in bytes without its CRLF: what the C header's
@@ -26,15 +26,16 @@ pub(super) use syntax::{is_authority, is_token};
 const MAX_LINE: usize = 16_384;
 /// The most header fields: a browser sends about 15, proxies add a few.
 const MAX_FIELDS: usize = 100;
+/// Room for these is made with the first: what a browser and two proxies send.
+const USUAL_FIELDS: usize = 20;
 /// The longest head, in bytes with all line ends: four full lines. It bounds what one client can
 /// make us hold before it is accepted.
 const MAX_HEAD: usize = 65_536;
 
-/// The shape of a version (RFC 9112 §2.3); `0` stands for any digit.
-const VERSION: &[u8; 8] = b"HTTP/0.0";
-
 /// What a client that takes this for a port with TLS begins with (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 22;
+/// What a PROXY header of version 1 looks like: a method, which nobody has registered.
+const PROXY: &[u8] = b"PROXY";
 
 /// How much a client may send before its head is refused with 431.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +62,10 @@ enum State {
     /// The LF of that empty line.
     BlankLf,
     Method,
+    /// Behind one empty line another begins: no request, but perhaps the signature of a PROXY header
+    /// of version 2, which has two and a NUL.
+    SignatureLf,
+    SignatureNul,
     Target,
     Version,
     RequestLf,
@@ -74,18 +79,6 @@ enum State {
     Refused(HttpError),
 }
 
-impl State {
-    /// The characters that are copied in this state.
-    fn class(self) -> Option<Class> {
-        match self {
-            Self::Start | Self::Method | Self::Name => Some(Class::Token),
-            Self::Target => Some(Class::Target),
-            Self::Value => Some(Class::Value),
-            _ => None,
-        }
-    }
-}
-
 /// Reads one head. It costs the heap what it has received, not what it might receive.
 #[derive(Debug)]
 pub struct HeadParser {
@@ -95,14 +88,16 @@ pub struct HeadParser {
     seen: usize,
     /// Bytes of the line so far, without its CRLF.
     line: usize,
-    /// The finished strings, each with its NUL, and from `part` on the one in progress.
+    /// What was received, read up to `at`. A string that is finished was given its NUL where it
+    /// lies; the one in progress begins at `part`.
     text: Vec<u8>,
+    at: usize,
     part: usize,
     method: Method,
     version: Version,
     /// Whether other requests than a GET in HTTP/1.1 are read to their end.
     plain: bool,
-    /// Where path and query start in `text`.
+    /// Where path and query start in `text`, behind the method; 0 until they were read.
     target: usize,
     fields: Vec<Field>,
 }
@@ -127,6 +122,7 @@ impl HeadParser {
             seen: 0,
             line: 0,
             text: Vec::new(),
+            at: 0,
             part: 0,
             method: Method::Other,
             version: Version::Http11,
@@ -173,7 +169,7 @@ impl HeadParser {
     /// The head, after [`HeadParser::push`] has returned `Some`.
     pub fn finish(mut self) -> Head {
         debug_assert_eq!(self.state, State::Done, "the head is not complete");
-        // Frames that came in the same read had room reserved for them, too.
+        // Frames that came in the same read were there, too.
         self.text.shrink_to_fit();
         let Self { text, target, fields, method, version, .. } = self;
         Head { method, version, text, target, fields }
@@ -183,20 +179,21 @@ impl HeadParser {
     /// that, or is no `GET` where only those are read.
     pub fn target(&self) -> Option<&[u8]> {
         let has_path = self.method == Method::Get || self.plain;
-        (has_path && self.part > 0).then(|| c_str(&self.text, self.target).to_bytes())
+        (has_path && self.target > 0).then(|| c_str(&self.text, self.target).to_bytes())
     }
 
     fn advance(&mut self, bytes: &[u8]) -> Result<Option<usize>, HttpError> {
         let allowed = bytes.get(..self.limits.head - self.seen).unwrap_or(bytes);
-        self.text.reserve(allowed.len());
-        let mut rest = allowed;
+        self.text.extend_from_slice(allowed);
         while self.state != State::Done {
-            rest = self.copy_run(rest);
-            let Some((&byte, after)) = rest.split_first() else { break };
+            self.take_field_lines();
+            self.pass_run();
+            let Some(&byte) = self.text.get(self.at) else { break };
             self.step(byte)?;
-            rest = after;
+            self.at += 1;
         }
-        let taken = allowed.len() - rest.len();
+        let taken = allowed.len() - (self.text.len() - self.at);
+        self.text.truncate(self.at);
         self.seen += taken;
         match self.state {
             State::Done => Ok(Some(taken)),
@@ -205,17 +202,42 @@ impl HeadParser {
         }
     }
 
-    /// Copies the characters that belong to the part in progress; returns what is left.
-    fn copy_run<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let Some(class) = self.state.class() else { return bytes };
-        let line = bytes.get(..self.limits.line - self.line).unwrap_or(bytes);
-        let (run, rest) = bytes.split_at(class.run(line));
-        self.text.extend_from_slice(run);
-        self.line += run.len();
-        rest
+    /// Takes the field lines that are there as a whole, as most are. What is not, or is not as it
+    /// should be, is left to [`HeadParser::step`].
+    fn take_field_lines(&mut self) {
+        if self.state != State::Name || self.at != self.part {
+            return;
+        }
+        while self.fields.len() < self.limits.fields {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let Some(line) = FieldLine::of(rest).filter(|line| line.length <= self.limits.line)
+            else {
+                break;
+            };
+            self.end_string(self.at + line.name);
+            self.end_string(self.at + line.value.end);
+            self.keep_field(Field { name: self.at, value: self.at + line.value.start });
+            self.at += line.length + 2;
+            self.part = self.at;
+        }
     }
 
-    /// Takes one byte that [`HeadParser::copy_run`] left: a delimiter, or an error.
+    /// Passes over the characters that belong to the part in progress.
+    fn pass_run(&mut self) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let line = rest.get(..self.limits.line - self.line).unwrap_or(rest);
+        let run = match self.state {
+            State::Start | State::Method | State::Name => Class::Token.run(line),
+            State::Target => Class::Target.run(line),
+            State::Version => version_run(self.part().len(), line),
+            State::Value => Class::Value.run(line),
+            _ => return,
+        };
+        self.at += run;
+        self.line += run;
+    }
+
+    /// Takes one byte that [`HeadParser::pass_run`] left: a delimiter, or an error.
     fn step(&mut self, byte: u8) -> Result<(), HttpError> {
         if byte != CR && byte != LF {
             if self.line == self.limits.line {
@@ -227,11 +249,12 @@ impl HeadParser {
         self.state = match (self.state, byte) {
             // RFC 9112 §2.2: a server SHOULD ignore at least one empty line before the request.
             (State::Start, CR) if empty => State::BlankLf,
-            (State::BlankLf, LF) => State::Method,
-            (State::Start | State::Method, SP) if !empty => self.end_method(),
+            (State::BlankLf, LF) => self.begin_part(State::Method),
+            (State::Method, CR) if empty => State::SignatureLf,
+            (State::SignatureLf, LF) => State::SignatureNul,
+            (State::Start | State::Method, SP) if !empty => self.end_method()?,
             (State::Target, SP) => self.end_target()?,
-            (State::Version, CR) if self.part().len() == VERSION.len() => State::RequestLf,
-            (State::Version, _) if self.fits_version(byte) => self.copy_version(byte),
+            (State::Version, CR) if self.part().len() == VERSION_LENGTH => State::RequestLf,
             (State::RequestLf, LF) => self.end_request_line()?,
             (State::Name, CR) if empty => State::EndLf,
             (State::Name, b':') if !empty => self.end_name()?,
@@ -248,7 +271,8 @@ impl HeadParser {
         match self.state {
             _ if byte == LF => HttpError::BadLineEnd,
             State::Start if byte == TLS_HANDSHAKE && self.part().is_empty() => HttpError::Tls,
-            State::Start | State::Method => HttpError::BadMethod,
+            State::SignatureNul if byte == 0 => HttpError::ProxyHeader,
+            State::Start | State::Method | State::SignatureNul => HttpError::BadMethod,
             State::Target => HttpError::BadTarget,
             State::Version => HttpError::BadVersion,
             State::Name if self.part().is_empty() && matches!(byte, SP | HTAB) => {
@@ -261,84 +285,92 @@ impl HeadParser {
     }
 
     fn part(&self) -> &[u8] {
-        self.text.get(self.part..).unwrap_or_default()
+        self.text.get(self.part..self.at).unwrap_or_default()
     }
 
-    /// Ends the string in progress; the next one starts behind its NUL.
-    fn end_part(&mut self) {
-        self.text.push(0);
-        self.part = self.text.len();
+    /// The next part begins behind this byte.
+    fn begin_part(&mut self, state: State) -> State {
+        self.part = self.at + 1;
+        state
     }
 
-    fn end_method(&mut self) -> State {
-        self.method = Method::of(&self.text);
-        self.text.clear();
-        State::Target
+    /// Puts the NUL behind a string.
+    fn end_string(&mut self, end: usize) {
+        if let Some(byte) = self.text.get_mut(end) {
+            *byte = 0;
+        }
+    }
+
+    fn end_method(&mut self) -> Result<State, HttpError> {
+        if self.part() == PROXY {
+            return Err(HttpError::ProxyHeader);
+        }
+        self.method = Method::of(self.part());
+        Ok(self.begin_part(State::Target))
     }
 
     fn end_target(&mut self) -> Result<State, HttpError> {
         // The other forms of target (RFC 9112 §3.2) belong to methods that end in a 405.
         if self.method == Method::Get || self.plain {
             let error = match self.method {
-                Method::Other if !self.text.is_empty() => HttpError::NotGet,
+                Method::Other if !self.part().is_empty() => HttpError::NotGet,
                 Method::Get | Method::Head | Method::Post | Method::Other => HttpError::BadTarget,
             };
-            self.target = path_of(&mut self.text).ok_or(error)?;
-        } else if self.text.is_empty() {
+            self.target = self.part + path_of(self.part()).ok_or(error)?;
+            if self.text.get(self.target) != Some(&b'/') {
+                // RFC 9112 §3.2.1: an empty path is sent as "/".
+                self.text.insert(self.target, b'/');
+                self.at += 1;
+            }
+        } else if self.part().is_empty() {
             return Err(HttpError::BadTarget);
         }
-        self.end_part();
-        Ok(State::Version)
-    }
-
-    fn fits_version(&self, byte: u8) -> bool {
-        match VERSION.get(self.part().len()) {
-            Some(b'0') => byte.is_ascii_digit(),
-            Some(&expected) => byte == expected,
-            None => false,
-        }
-    }
-
-    fn copy_version(&mut self, byte: u8) -> State {
-        self.text.push(byte);
-        State::Version
+        self.end_string(self.at);
+        Ok(self.begin_part(State::Version))
     }
 
     fn end_request_line(&mut self) -> Result<State, HttpError> {
-        self.version = match self.part() {
-            b"HTTP/1.1" if self.plain || self.method == Method::Get => Version::Http11,
-            b"HTTP/1.1" => return Err(HttpError::NotGet),
+        let version = self.part();
+        self.version = match version.get(..VERSION_LENGTH).unwrap_or(version) {
             b"HTTP/1.0" if self.plain => Version::Http10,
             b"HTTP/1.0" => return Err(HttpError::OldVersion),
-            _ => return Err(HttpError::OtherVersion),
+            // RFC 9110 §2.5: a higher minor version is for us what 1.1 is.
+            version if !version.starts_with(b"HTTP/1.") => return Err(HttpError::OtherVersion),
+            _ if self.plain || self.method == Method::Get => Version::Http11,
+            _ => return Err(HttpError::NotGet),
         };
-        self.text.truncate(self.part);
         self.line = 0;
-        Ok(State::Name)
+        Ok(self.begin_part(State::Name))
     }
 
     fn end_name(&mut self) -> Result<State, HttpError> {
         if self.fields.len() == self.limits.fields {
             return Err(HttpError::TooManyFields);
         }
-        let name = self.part;
-        self.end_part();
-        self.fields.push(Field { name, value: self.part });
-        Ok(State::Value)
+        self.end_string(self.at);
+        self.keep_field(Field { name: self.part, value: self.at });
+        Ok(self.begin_part(State::Value))
     }
 
     fn end_value(&mut self) -> State {
-        // RFC 9110 §5.5: SP and HTAB around a value are not part of it.
-        let spaces = self.part().len() - self.part().trim_ascii_start().len();
-        self.text.drain(self.part..self.part + spaces);
-        let value = self.part().trim_ascii_end().len();
-        self.text.truncate(self.part + value);
-        self.end_part();
+        let value = trimmed(self.part());
+        if let Some(field) = self.fields.last_mut() {
+            field.value = self.part + value.start;
+        }
+        self.end_string(self.part + value.end);
         State::FieldLf
     }
 
     fn end_field_line(&mut self) -> State {
         self.line = 0;
-        State::Name
+        self.begin_part(State::Name)
+    }
+
+    #[inline]
+    fn keep_field(&mut self, field: Field) {
+        if self.fields.capacity() == 0 {
+            self.fields.reserve_exact(USUAL_FIELDS);
+        }
+        self.fields.push(field);
     }
 }

@@ -4,7 +4,9 @@
 
 pub mod basic;
 pub mod client_addr;
+pub mod client_tls;
 pub mod close;
+pub mod extensions;
 pub mod forwarded;
 pub mod frame;
 pub mod handshake;

@@ -11,7 +11,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::client_addr::Address;
-pub use encode::{AUTHORITY, Introduction, SSL, Version, ssl};
+pub use encode::{ALPN, AUTHORITY, Introduction, SSL, Version, ssl};
 
 /// The longest header that is taken, bytes, as nginx has it: one of version 2 with TLVs for all
 /// that is defined is a tenth of it. The protocol itself would allow 65,551.

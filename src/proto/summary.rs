@@ -59,6 +59,13 @@ impl Summary {
         *self = Self::new([self.part(0), self.part(1), self.part(2), subprotocol, framing]);
     }
 
+    /// What the client sent is not to have these bytes in it: they are masked.
+    pub fn conceal(&mut self, secret: &[u8]) {
+        let request = [0, 1, 2].map(|index| masked(self.part(index), secret));
+        let [path, origin, offered] = &request;
+        *self = Self::new([path, origin, offered, self.part(3), self.part(4)]);
+    }
+
     fn part(&self, index: usize) -> &[u8] {
         let Self(bytes) = self;
         let end = |index: usize| {
@@ -99,6 +106,30 @@ impl Summary {
     pub fn framing(&self) -> &[u8] {
         self.part(4)
     }
+}
+
+/// A text with a mask for each secret in it, and for the beginning of one where the text was cut.
+fn masked(text: &[u8], secret: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let cut = text.len() == MOST && secret.starts_with(rest);
+        match rest.strip_prefix(secret).filter(|_| !secret.is_empty()) {
+            Some(behind) => {
+                shown.extend_from_slice(MASK);
+                rest = behind;
+            }
+            None if cut => {
+                shown.extend_from_slice(MASK);
+                break;
+            }
+            None => {
+                shown.push(byte);
+                rest = behind;
+            }
+        }
+    }
+    shown
 }
 
 /// A path with its query, whose values are masked unless they may be shown: a browser cannot send
@@ -147,6 +178,25 @@ mod tests {
         for (sent, shown) in cases {
             assert_eq!(target(sent.as_bytes(), false), shown.as_bytes(), "{sent}");
             assert_eq!(target(sent.as_bytes(), true), sent.as_bytes());
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let long = format!("/{}secret", "x".repeat(MOST - 4));
+        let cases = [
+            ("/", "/"),
+            ("/secret", "/***"),
+            ("/a/secret/secretsecret/secre", "/a/***/******/secre"),
+            (&long[..], &format!("/{}***", "x".repeat(MOST - 4))),
+        ];
+        for (path, shown) in cases {
+            let mut summary = Summary::of_target(path.as_bytes(), false);
+            summary.conceal(b"secret");
+            let shown = shown.as_bytes().get(..MOST).unwrap_or(shown.as_bytes());
+            assert_eq!(summary.path(), shown, "{path}");
+            summary.conceal(b"");
+            assert_eq!(summary.path(), shown, "nothing is no secret");
         }
     }
 

@@ -286,6 +286,7 @@ fn a_fragment_is_part_of_the_message_begun() {
 fn errors_say_what_and_where_and_have_a_code() {
     let table = [
         (ReservedBits, 1002, "reserved bit set (RFC 6455 §5.2)"),
+        (NotDeflate, 1007, "compressed message not valid (RFC 7692 §7.2.2)"),
         (ReservedOpcode(11), 1002, "reserved opcode 11 (RFC 6455 §5.2)"),
         (FragmentedControl, 1002, "fragmented control frame (RFC 6455 §5.5)"),
         (LongControl, 1002, "control frame longer than 125 bytes (RFC 6455 §5.5)"),
@@ -303,4 +304,32 @@ fn errors_say_what_and_where_and_have_a_code() {
         assert_eq!(error.close_code().get(), code);
         assert_eq!(error.to_string(), text);
     }
+}
+
+/// RFC 7692 §6: RSV1 on the first frame of a message, where compression is agreed on, and nowhere else.
+#[test]
+fn rsv1_says_that_a_message_is_compressed() {
+    let key = [1, 2, 3, 4];
+    for opcode in [Opcode::Text, Opcode::Binary] {
+        for (fin, length) in [(true, 0), (false, 125), (true, 126), (false, 1 << 40)] {
+            let header = Header { fin, opcode, length, mask: Some(key) };
+            let (plain, compressed) = (header.encode(), header.encode_compressed());
+            assert_eq!((compressed[0], &compressed[1..]), (plain[0] | 0x40, &plain[1..]));
+            for (bytes, expected) in [(&plain, false), (&compressed, true)] {
+                let n = bytes.len();
+                let found = decode_compressed(bytes, Masking::Required);
+                assert_eq!(found, Ok(Some((header, expected, n))));
+                for cut in 0..n {
+                    assert_eq!(decode_compressed(&bytes[..cut], Masking::Required), Ok(None));
+                }
+            }
+            assert_eq!(decode(&compressed, Masking::Required), Err(ReservedBits));
+        }
+    }
+    for first in [0xc0, 0x40, 0xc8, 0xc9, 0xca, 0xe1, 0xd1, 0xf2, 0xa1, 0x91] {
+        let found = decode_compressed(&[first], Masking::Required);
+        assert_eq!(found, Err(ReservedBits), "{first:x}");
+    }
+    assert_eq!(decode_compressed(&[0xc3], Masking::Required), Err(ReservedOpcode(3)));
+    assert_eq!(decode_compressed(&[0xc1, 0], Masking::Required), Err(Unmasked));
 }

@@ -65,7 +65,8 @@ fn required_fields(status: Status) -> &'static str {
         Status::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
         Status::BadRequest | Status::Unauthorized | Status::Forbidden | Status::NotFound => "",
         Status::RequestTimeout | Status::TooManyRequests | Status::FieldsTooLarge => "",
-        Status::Internal | Status::BadGateway | Status::Unavailable => "",
+        Status::Internal | Status::NotImplemented | Status::BadGateway => "",
+        Status::Unavailable => "",
         Status::GatewayTimeout | Status::VersionNotSupported => "",
         // Of plain requests, which are answered elsewhere.
         Status::Ok | Status::PartialContent | Status::MovedPermanently | Status::Found => "",
@@ -80,7 +81,7 @@ fn usual_retry_after(status: Status) -> Option<u32> {
 
 fn explanation(status: Status) -> &'static str {
     match status {
-        Status::BadRequest => "This is not a well-formed WebSocket handshake.\n",
+        Status::BadRequest => "This is not a well-formed request.\n",
         Status::Unauthorized => "Say who you are: a name and a password are needed.\n",
         Status::Forbidden => "This may not connect from there.\n",
         Status::NotFound => "There is nothing to connect to at this address.\n",
@@ -91,6 +92,7 @@ fn explanation(status: Status) -> &'static str {
         Status::TooManyRequests => "Too many requests: try again later.\n",
         Status::FieldsTooLarge => "The request's head is too large.\n",
         Status::Internal => "The bridge failed to serve this request.\n",
+        Status::NotImplemented => "This server does not know the coding of this request.\n",
         Status::BadGateway => "The server behind this bridge cannot be reached.\n",
         Status::Unavailable => "The bridge is busy: try again later.\n",
         Status::GatewayTimeout => "The server behind this bridge did not answer in time.\n",

@@ -105,6 +105,7 @@ fn request_lines() {
     check("H06", 505, [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()]);
     check("H08 H09", 400, edits(line, ["GET /\r\n", "GET / HTTP/1.0\r\n"]));
     check("H10", 505, edits("HTTP/1.1", ["HTTP/2.0", "HTTP/0.9"]));
+    check("H10", 101, edits("HTTP/1.1", ["HTTP/1.2", "HTTP/1.9"]));
     check("H12 to H15", 400, edits(line, ["GET  / HTTP/1.1\r\n", "GET\t/\tHTTP/1.1\r\n"]));
     check("H12 to H15", 400, edits(line, ["GET / HTTP/1.1 \r\n", "GET /\nHTTP/1.1\r\n"]));
     check("H16 H18", 400, edits(line, ["Extra lineGET / HTTP/1.1\r\n", "GET  HTTP/1.1\r\n"]));
@@ -124,6 +125,23 @@ fn request_lines() {
 fn the_endpoint_of_an_absolute_target() {
     assert_eq!(opened(&edited("GET /", "GET http://h/chat?a")).endpoint(), c"/chat?a");
     assert_eq!(opened(&edited("GET /", "GET http://h?a")).endpoint(), c"/?a");
+}
+
+/// RFC 9112 §3.2.2: the host in the target is the one that counts.
+#[test]
+fn the_host_that_is_asked_for() {
+    for (target, host) in [
+        ("/", Some("h")),
+        ("/http://x/", Some("h")),
+        ("http://desk.example/a", Some("desk.example")),
+        ("WSS://desk.example:443", Some("desk.example")),
+        ("ws://desk.example?a//b", Some("desk.example")),
+        ("http://192.0.2.1:80/", None),
+        ("http://[::1]/", None),
+    ] {
+        let upgrade = opened(&edited("GET /", &format!("GET {target}")));
+        assert_eq!(upgrade.host_name(), host, "{target}");
+    }
 }
 
 #[test]
@@ -406,6 +424,7 @@ fn refusals() {
         (Status::TooManyRequests, "429 Too Many Requests", "close", ""),
         (Status::FieldsTooLarge, "431 Request Header Fields Too Large", "close", ""),
         (Status::Internal, "500 Internal Server Error", "close", ""),
+        (Status::NotImplemented, "501 Not Implemented", "close", ""),
         (Status::BadGateway, "502 Bad Gateway", "close", ""),
         (Status::Unavailable, "503 Service Unavailable", "close", "Retry-After: 5\r\n"),
         (Status::GatewayTimeout, "504 Gateway Timeout", "close", ""),

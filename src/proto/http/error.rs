@@ -40,6 +40,8 @@ pub enum Status {
     FieldsTooLarge = 431,
     /// The back end or the bridge failed.
     Internal = 500,
+    /// The request's content comes in a transfer coding that is not known here.
+    NotImplemented = 501,
     /// The peer refused the connection or cannot be reached.
     BadGateway = 502,
     /// The bridge is full or shutting down.
@@ -76,6 +78,7 @@ impl Status {
             Self::TooManyRequests => "Too Many Requests",
             Self::FieldsTooLarge => "Request Header Fields Too Large",
             Self::Internal => "Internal Server Error",
+            Self::NotImplemented => "Not Implemented",
             Self::BadGateway => "Bad Gateway",
             Self::Unavailable => "Service Unavailable",
             Self::GatewayTimeout => "Gateway Timeout",
@@ -91,13 +94,15 @@ pub enum HttpError {
     BadMethod,
     /// The first byte is that of a TLS handshake.
     Tls,
+    /// It begins as a PROXY header does (its §2.1, §2.2), which is not read here.
+    ProxyHeader,
     /// The request target is not one a GET may have (RFC 9112 §3.2).
     BadTarget,
     /// The version is not `HTTP/` DIGIT `.` DIGIT (RFC 9112 §2.3).
     BadVersion,
     /// HTTP/1.0 cannot upgrade (RFC 6455 §4.2.1, RFC 9110 §7.8).
     OldVersion,
-    /// Well-formed, but neither HTTP/1.1 nor HTTP/1.0.
+    /// Well-formed, but not HTTP/1.
     OtherVersion,
     /// A method, but not GET (RFC 6455 §4.2.1).
     NotGet,
@@ -123,6 +128,7 @@ impl HttpError {
         match self {
             Self::BadMethod
             | Self::Tls
+            | Self::ProxyHeader
             | Self::BadTarget
             | Self::BadVersion
             | Self::OldVersion
@@ -142,10 +148,13 @@ impl fmt::Display for HttpError {
         out.write_str(match self {
             Self::BadMethod => "the request line does not start with a method",
             Self::Tls => "it is TLS, on a port that speaks plain HTTP",
+            Self::ProxyHeader => {
+                "it is a PROXY header, which listeners with proxy-protocol take, once"
+            }
             Self::BadTarget => "the request target is malformed",
             Self::BadVersion => "the HTTP version is malformed",
             Self::OldVersion => "HTTP/1.0 cannot upgrade",
-            Self::OtherVersion => "the HTTP version is not 1.1",
+            Self::OtherVersion => "it is another HTTP than HTTP/1",
             Self::NotGet => "the method is not GET",
             Self::BadLineEnd => "a line does not end in CR LF",
             Self::FoldedLine => "a line starts with white space",

@@ -2,6 +2,8 @@
 
 use std::ffi::CStr;
 
+use super::syntax::has_prefix;
+
 /// A request's method (RFC 9110 §9), as far as anybody here cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -39,7 +41,7 @@ pub enum Version {
 /// One header field: the offsets of its name and its value in the text it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Where the name starts; its NUL is the byte before the value.
+    /// Where the name starts.
     pub name: usize,
     /// Where the value starts.
     pub value: usize,
@@ -88,17 +90,29 @@ impl Head {
     }
 
     pub(in crate::proto) fn named(&self, name: &'static str) -> impl Iterator<Item = Field> {
-        let is_named = move |field: &Field| self.name(*field).eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().copied().filter(is_named)
+        self.fields.iter().copied().filter(|&field| self.is_named(field, name.as_bytes()))
+    }
+
+    /// Whether this is the field's name, in any case.
+    pub(in crate::proto) fn is_named(&self, field: Field, name: &[u8]) -> bool {
+        let from = self.text.get(field.name..).unwrap_or_default();
+        from.get(name.len()) == Some(&0) && has_prefix(from, name)
     }
 
     pub(in crate::proto) fn name(&self, field: Field) -> &[u8] {
-        self.text.get(field.name..field.value.saturating_sub(1)).unwrap_or_default()
+        c_str(&self.text, field.name).to_bytes()
     }
 
     pub(in crate::proto) fn value(&self, field: Field) -> &[u8] {
         c_str(&self.text, field.value).to_bytes()
     }
+}
+
+/// The authority of a target in absolute-form, whose path starts at this offset of the text (RFC 9112 §3.2.2).
+pub(in crate::proto) fn authority(text: &[u8], path: usize) -> Option<&[u8]> {
+    let before = text.get(..path)?;
+    let slashes = before.windows(2).position(|two| two == b"//")?;
+    before.get(slashes + 2..)
 }
 
 /// The string that starts at this offset of a text whose strings end in NUL.

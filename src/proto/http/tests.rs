@@ -72,7 +72,8 @@ fn refuses_at_the_first_wrong_byte() {
         ("H09", b"POST / HTTP/1.0\r\n", OldVersion),
         ("H10", b"GET / HTTP/2.0\r\n", OtherVersion),
         ("H10", b"GET / HTTP/0.9\r\n", OtherVersion),
-        ("H10", b"GET / HTTP/1.2\r\n", OtherVersion),
+        ("H10", b"GET / HTTP/3.1\r\n", OtherVersion),
+        ("H10", b"HEAD / HTTP/1.2\r\n", NotGet),
         ("H11", b"GET / HTTP/1.32", BadVersion),
         ("H11", b"GET / HTTP/01", BadVersion),
         ("H11", b"GET / HTTP/1.\r", BadVersion),
@@ -92,7 +93,10 @@ fn refuses_at_the_first_wrong_byte() {
         ("H15", b"GET\n", BadLineEnd),
         ("H15", b"GET / HTTP/1.1\r\r", BadLineEnd),
         ("H16", b"Extra lineGET /", BadVersion),
-        ("H17", b"\r\n\r", BadMethod),
+        ("H17", b"\r\n\r\n\r", BadMethod),
+        ("H17", b"\r\n\r\nG", BadMethod),
+        ("H17", b"\r\n\r\n\n", BadLineEnd),
+        ("H17", b"\r\n\rG", BadLineEnd),
         ("H17", b"\r\r", BadLineEnd),
         ("H17", b"\n", BadLineEnd),
         ("H17", b" ", BadMethod),
@@ -115,7 +119,10 @@ fn refuses_at_the_first_wrong_byte() {
         ("H20", b"GET http:// ", BadTarget),
         ("H20", b"GET http ", BadTarget),
         ("H63", b"X\r", BadMethod),
-        ("H68", b"PROXY TCP4 1", BadVersion),
+        ("H68", b"PROXY ", ProxyHeader),
+        ("H68", b"\r\nPROXY ", ProxyHeader),
+        ("H68", b"PROXYS / HTTP/1.1\r\n", NotGet),
+        ("H68", b"\r\n\r\n\0", ProxyHeader),
     ];
     for &(id, prefix, error) in rows {
         refuses_exactly_at_the_end(id, prefix, error);
@@ -393,9 +400,10 @@ fn oracle(bytes: &[u8]) -> Option<Seen> {
     let end = start + bytes[start..].windows(4).position(|w| w == b"\r\n\r\n")?;
     let head = bytes[start..end].iter().map(|&b| char::from(b)).collect::<String>();
     let mut lines = head.split("\r\n");
-    let target = lines.next()?.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")?;
+    let (rest, minor) = lines.next()?.strip_prefix("GET ")?.rsplit_once(" HTTP/1.")?;
+    let target = matches!(minor.as_bytes(), [b'1'..=b'9']).then_some(rest)?;
     let in_target = |c: char| c > ' ' && c != '\x7f';
-    let target = target.starts_with('/').then_some(target)?;
+    target.starts_with('/').then_some(())?;
     target.chars().all(in_target).then_some(())?;
     let fields = lines.map(oracle_field).collect::<Option<Vec<_>>>()?;
     Some(Seen { length: end + 4, target: latin1(target), fields })
@@ -466,5 +474,21 @@ fn a_head_that_is_not_complete_has_a_path_once_there_is_one() {
         let mut parser = HeadParser::new();
         let _ = parser.push(head.as_bytes());
         assert_eq!(parser.target(), target.map(str::as_bytes), "{head}");
+    }
+}
+
+/// Runs are looked for a word at a time: each byte at each place, among bytes that are of the class.
+#[test]
+fn runs_end_where_their_class_does() {
+    for class in [Class::Token, Class::Target, Class::Value] {
+        for byte in 0..=255 {
+            for (at, filler) in (0..20).flat_map(|at| [(at, b'a'), (at, b'-'), (at, b'0')]) {
+                let mut bytes = [filler; 24];
+                bytes[at] = byte;
+                bytes[21] = b'\r';
+                let expected = bytes.iter().position(|&byte| class.run(&[byte]) == 0);
+                assert_eq!(Some(class.run(&bytes)), expected, "{byte:#x} at {at}");
+            }
+        }
     }
 }

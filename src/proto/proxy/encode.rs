@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::{FIXED, LONGEST, SIGNATURE, TCP4, TCP6, UNSPECIFIED};
 use crate::proto::client_addr::Address;
+use crate::proto::client_tls::ClientTls;
 
 /// How a header is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,24 +32,41 @@ pub struct Introduction<'a> {
     pub tlvs: &'a [(u8, &'a [u8])],
 }
 
+/// What is spoken within the client's TLS (§2.2.1).
+pub const ALPN: u8 = 0x01;
 /// The host that the client asked for (§2.2.2).
 pub const AUTHORITY: u8 = 0x02;
 /// What the client's TLS is like (§2.2.6).
 pub const SSL: u8 = 0x20;
 
-/// The value of [`SSL`]: the version of a client's TLS, and whether it has shown a certificate, which
-/// was verified.
+/// The longest common name that is handed on, bytes; those of X.509 have 64 characters.
+const MOST_NAME: usize = 1024;
+
+/// The value of [`SSL`]: what a client's TLS is like, and whether it has shown a certificate, which was
+/// verified; over this connection, or only in the session that this one resumes.
 #[must_use]
-pub fn ssl(version: &str, has_certificate: bool) -> Vec<u8> {
+pub fn ssl(tls: &ClientTls) -> Vec<u8> {
     const BY_TLS: u8 = 0x01;
-    const CERTIFICATE: u8 = 0x02 | 0x04; // over this connection, and in this TLS session
+    const CERTIFICATE_HERE: u8 = 0x02;
+    const CERTIFICATE_OF_SESSION: u8 = 0x04;
     const VERSION: u8 = 0x21;
-    let client = if has_certificate { BY_TLS | CERTIFICATE } else { BY_TLS };
+    const COMMON_NAME: u8 = 0x22;
+    const CIPHER: u8 = 0x23;
+    let client = match (&tls.subject, tls.is_resumed) {
+        (None, _) => BY_TLS,
+        (Some(_), true) => BY_TLS | CERTIFICATE_OF_SESSION,
+        (Some(_), false) => BY_TLS | CERTIFICATE_HERE | CERTIFICATE_OF_SESSION,
+    };
     let mut value = vec![client];
-    value.extend(u32::from(!has_certificate).to_be_bytes()); // 0 where one was verified
-    value.push(VERSION);
-    value.extend((version.len() as u16).to_be_bytes()); // a few letters
-    value.extend(version.as_bytes());
+    value.extend(u32::from(tls.subject.is_none()).to_be_bytes()); // 0 where one was verified
+    let name = tls.subject.as_ref().and_then(|subject| subject.common_name.as_deref());
+    let name = name.filter(|name| name.len() <= MOST_NAME);
+    for (kind, text) in [(VERSION, Some(tls.version)), (COMMON_NAME, name), (CIPHER, tls.cipher)] {
+        let Some(text) = text else { continue };
+        value.push(kind);
+        value.extend((text.len() as u16).to_be_bytes()); // none is longer than a name
+        value.extend(text.as_bytes());
+    }
     value
 }
 
@@ -57,6 +75,9 @@ const TLV_HEAD: usize = 3;
 
 /// Version 2, and the command for a client's connection (§2.2).
 const PROXY: u8 = 0x21;
+/// The same for one of which nothing can be told. Receivers need not take [`PROXY`] without addresses, and
+/// HAProxy does not; nor with those of Unix sockets, of which nginx and it have no use.
+const LOCAL: u8 = 0x20;
 
 impl Introduction<'_> {
     /// The header.
@@ -78,12 +99,11 @@ impl Introduction<'_> {
 
     fn binary(&self) -> Vec<u8> {
         let mut header = SIGNATURE.to_vec();
-        header.push(PROXY);
         let mut body = Vec::new();
         match self.ends() {
-            None => header.push(UNSPECIFIED),
+            None => header.extend([LOCAL, UNSPECIFIED]),
             Some((source, destination)) => {
-                header.push(if source.is_ipv4() { TCP4 } else { TCP6 });
+                header.extend([PROXY, if source.is_ipv4() { TCP4 } else { TCP6 }]);
                 for end in [source, destination] {
                     match end.ip() {
                         IpAddr::V4(v4) => body.extend(v4.octets()),
@@ -151,8 +171,10 @@ impl std::fmt::Display for Text {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Header, Progress, Subject, parse};
+    use super::super::{Header, Progress, parse};
     use super::*;
+    use crate::proto::client_tls::Subject;
+    use crate::proto::proxy::Subject as Whose;
 
     fn address(text: &str) -> Address {
         if text == "unix" { Address::Unix } else { text.parse::<SocketAddr>().unwrap().into() }
@@ -177,6 +199,15 @@ mod tests {
     }
 
     #[test]
+    fn a_client_without_an_address_is_nobody_whom_a_receiver_need_know() {
+        let destination = address("192.0.2.1:2");
+        let introduction =
+            Introduction { source: Address::Unix, destination, tlvs: &[(AUTHORITY, b"h")] };
+        let expected = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x04\x02\0\x01h";
+        assert_eq!(introduction.encode(Version::V2), expected);
+    }
+
+    #[test]
     fn what_is_written_is_read_as_it_was_meant() {
         let all = ["192.0.2.1:1", "[2001:db8::1]:65535", "unix", "192.0.2.7:0"].map(address);
         for (source, destination) in all.iter().flat_map(|from| all.map(|to| (*from, to))) {
@@ -188,8 +219,9 @@ mod tests {
                 };
                 assert_eq!(length, bytes.len());
                 match (subject, source) {
-                    (Subject::Unknown, Address::Unix) => {}
-                    (Subject::Client { source: read, destination: to }, source) => {
+                    (Whose::Unknown, Address::Unix) => assert_eq!(version, Version::V1),
+                    (Whose::Proxy, Address::Unix) => assert_eq!(version, Version::V2),
+                    (Whose::Client { source: read, destination: to }, source) => {
                         assert_eq!(read, source);
                         assert!(to == destination || destination == Address::Unix);
                     }
@@ -201,8 +233,18 @@ mod tests {
 
     #[test]
     fn what_the_clients_tls_is_like() {
-        assert_eq!(ssl("TLSv1.3", false), *b"\x01\0\0\0\x01\x21\0\x07TLSv1.3");
-        assert_eq!(ssl("TLSv1.2", true), *b"\x07\0\0\0\0\x21\0\x07TLSv1.2");
+        let mut tls = ClientTls { version: "TLSv1.3", ..ClientTls::default() };
+        assert_eq!(ssl(&tls), *b"\x01\0\0\0\x01\x21\0\x07TLSv1.3");
+        tls.cipher = Some("TLS_X");
+        tls.is_resumed = true;
+        assert_eq!(ssl(&tls), *b"\x01\0\0\0\x01\x21\0\x07TLSv1.3\x23\0\x05TLS_X");
+        tls.subject = Some(Subject { name: "CN=a".into(), common_name: Some("a".into()) });
+        let named = b"\x05\0\0\0\0\x21\0\x07TLSv1.3\x22\0\x01a\x23\0\x05TLS_X";
+        assert_eq!(ssl(&tls), named, "shown in the session that is resumed, not here");
+        tls.is_resumed = false;
+        assert_eq!(ssl(&tls)[0], 0x07);
+        tls.subject = Some(Subject { name: String::new(), common_name: Some("a".repeat(1025)) });
+        assert_eq!(ssl(&tls), *b"\x07\0\0\0\0\x21\0\x07TLSv1.3\x23\0\x05TLS_X");
     }
 
     #[test]
