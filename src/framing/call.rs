@@ -1,6 +1,7 @@
 //! The calls into framing functions and encoders, and the only place that makes them.
 #![allow(unsafe_code)] // C functions are called through pointers
 
+use super::busy::Name;
 use super::registry::Known;
 use super::selection::Selection;
 use super::verdict::{Cause, Kind};
@@ -54,6 +55,8 @@ impl Default for Envelope {
 pub(super) struct Call {
     selection: Selection,
     framing_data: *mut c_void,
+    /// As who watches the loop is told of it.
+    name: Name,
 }
 
 impl Call {
@@ -62,7 +65,8 @@ impl Call {
     }
 
     pub(super) fn new(selection: &Selection) -> Self {
-        Self { selection: selection.clone(), framing_data: ptr::null_mut() }
+        let name = Name::of(&selection.known().name());
+        Self { selection: selection.clone(), framing_data: ptr::null_mut(), name }
     }
 
     pub(super) fn known(&self) -> Known {
@@ -89,15 +93,16 @@ impl Call {
 
     fn invoke(&mut self, data: *mut u8, length: usize, last_read: usize) -> (i64, ws_operation) {
         let mut opcode = WS_FRAME_BINARY;
-        let (config, framing_data) = (self.config(), &mut self.framing_data);
+        let (config, name) = (self.config(), self.name);
+        let framing_data = &mut self.framing_data;
+        let function = self.selection.function();
         // SAFETY: the selection promises a function that keeps the contract. Ours is kept here:
         // `data` is null or has `length` writable bytes and a zero after them, `opcode` and
         // `framing_data` are valid, the latter is this function's own, `config` is what the
         // selection promises, and lives as long as `self`.
-        let returned = unsafe {
-            (self.selection.function())(data, length, last_read, &mut opcode, framing_data, config)
-        };
-        (returned, opcode)
+        let call =
+            || unsafe { function(data, length, last_read, &mut opcode, framing_data, config) };
+        (name.during(call), opcode)
     }
 
     /// Asks an encoder of this function what it will do.
@@ -115,7 +120,8 @@ impl Call {
     ) -> Result<Envelope, Cause> {
         let Envelope(mut out) = Envelope::default();
         // SAFETY: the registry holds encoders that keep the contract; `out` is valid.
-        let mode = mode(unsafe { encoder(length, kind.opcode(), self.config(), &mut out) })?;
+        let call = || unsafe { encoder(length, kind.opcode(), self.config(), &mut out) };
+        let mode = mode(self.name.during(call))?;
         if out.prefix_length > WS_ENVELOPE_PREFIX || out.suffix_length > WS_ENVELOPE_SUFFIX {
             return Err(Cause::Envelope { prefix: out.prefix_length, suffix: out.suffix_length });
         }

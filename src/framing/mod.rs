@@ -12,21 +12,25 @@
 //! | `rfc6455` | one that the peer frames by RFC 6455 §5, unmasked; the core does it | as framed |
 
 mod builtin;
+mod busy;
 mod call;
 mod config_fault;
 mod delimiter;
 mod export;
 mod registry;
 mod rendering;
+mod scope;
 mod selection;
 mod verdict;
 
+pub use busy::{NAME, watch, watched};
 pub use call::{Envelope, EnvelopeMode};
 pub use config_fault::ConfigFault;
 pub use registry::{
     BUNDLED, builtins, core_framing, core_register_encoder, core_register_framing, xstr_lower,
 };
 pub use rendering::Rendering;
+pub use scope::{Registrations, Registry};
 pub use selection::{Selection, by_name, check};
 pub use verdict::{Cause, FramingFault, Kind, Verdict};
 
@@ -46,7 +50,7 @@ pub struct Framer {
     traits: Traits,
     rendering: Rendering,
     /// The longest message, where a message is what a read brought.
-    longest: usize,
+    longest: u32,
     /// What waits would be a text message if nothing followed, as the function said last.
     waits_as_text: bool,
 }
@@ -59,7 +63,7 @@ impl Framer {
             call: Call::new(selection),
             traits,
             rendering,
-            longest: usize::MAX,
+            longest: u32::MAX,
             waits_as_text: false,
         }
     }
@@ -72,7 +76,7 @@ impl Framer {
     /// With messages of at most `bytes` where a message is what a read brought.
     #[must_use]
     pub fn with_longest(self, bytes: usize) -> Self {
-        Self { longest: bytes, ..self }
+        Self { longest: u32::try_from(bytes).unwrap_or(u32::MAX), ..self }
     }
 
     /// Asks for the next message in `buffer[..length]`, of which the last `fresh` bytes are new.
@@ -128,7 +132,11 @@ impl Framer {
 
     /// The most bytes of a stream that one call is shown.
     pub fn stream_view(&self) -> usize {
-        self.largest_view().min(if self.traits.any_length { self.longest } else { usize::MAX })
+        self.largest_view().min(if self.traits.any_length {
+            self.longest as usize
+        } else {
+            usize::MAX
+        })
     }
 
     /// What becomes of a message beside being cut.

@@ -1,7 +1,7 @@
 //! The framings by name: ours, and those that plug-ins register.
 //!
-//! The one global state of the program. The ABI demands it: a plug-in's constructor registers
-//! before anything could be handed to it.
+//! They are global state, by generation (`scope`). The ABI demands it: a plug-in's constructor
+//! registers before anything could be handed to it.
 #![allow(unsafe_code)] // the functions that plug-ins call are C functions
 
 use super::builtin::{Auto, Binary, Delimited, Framing, Newline, Rfc6455, Separator};
@@ -9,10 +9,11 @@ use super::config_fault::ConfigFault;
 use super::delimiter::Delimiter;
 use super::export;
 use super::rendering::Rendering;
+use super::scope::{Registered, Registry};
 use libc::{c_char, c_int};
 use std::cell::RefCell;
 use std::ffi::CStr;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use websocksy_abi::{ws_encoder, ws_framing};
 
 /// Whether a framing takes this configuration.
@@ -112,24 +113,10 @@ const fn delimited<F: Framing + Delimited>(name: &'static str, help: &'static st
     Builtin { encoder, accepts, any_length: false, fragments: true, ..plain::<F>(name, help) }
 }
 
-/// A framing of a plug-in. It stays for good, for plug-ins are never unloaded.
-pub(super) struct Registered {
-    name: String,
-    function: ws_framing,
-    encoder: OnceLock<ws_encoder>,
-}
-
-static REGISTERED: Mutex<Vec<&Registered>> = Mutex::new(Vec::new());
-
 thread_local! {
     /// The names that this thread last asked [`core_framing`] for, one for each function: a back
     /// end answers with the function alone, which may have several names.
     static ASKED: RefCell<Vec<&'static Registered>> = const { RefCell::new(Vec::new()) };
-}
-
-fn registered() -> MutexGuard<'static, Vec<&'static Registered>> {
-    // No code that can panic runs under the lock; if any did, the list is still whole.
-    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A framing function, and the name that it was chosen by if it is one of a plug-in's.
@@ -150,7 +137,8 @@ impl Known {
         if let Some(known) = BUILTINS.iter().find(|known| known.name == name) {
             return Some(Self { function: known.function, registered: None });
         }
-        let known = registered().iter().find(|known| known.name == name).copied()?;
+        let registry = Registry::current();
+        let known = registry.names().iter().find(|known| known.name == name).copied()?;
         Some(Self { function: known.function, registered: Some(known) })
     }
 
@@ -161,7 +149,7 @@ impl Known {
         let asked = ASKED.with_borrow(|asked| asked.iter().copied().find(same));
         let first = || match builtin(function) {
             Some(_) => None,
-            None => registered().iter().copied().find(same),
+            None => Registry::current().names().iter().copied().find(same),
         };
         Self { function, registered: asked.or_else(first) }
     }
@@ -236,7 +224,8 @@ fn builtin(function: ws_framing) -> Option<&'static Builtin> {
 }
 
 fn register(name: &str, function: ws_framing) -> Result<(), &'static str> {
-    let mut known = registered();
+    let registry = Registry::current();
+    let mut known = registry.names();
     let taken = BUILTINS.iter().any(|known| known.name == name);
     if taken || known.iter().any(|known| known.name == name) {
         return Err("the name is taken");
@@ -247,7 +236,8 @@ fn register(name: &str, function: ws_framing) -> Result<(), &'static str> {
 }
 
 fn add_encoder(name: &str, encoder: ws_encoder) -> Result<(), &'static str> {
-    let known = registered();
+    let registry = Registry::current();
+    let known = registry.names();
     let known = known.iter().find(|known| known.name == name);
     let known = known.ok_or("no plug-in registered this framing")?;
     known.encoder.set(encoder).map_err(|_| "the framing has an encoder")
