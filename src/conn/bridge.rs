@@ -1,10 +1,14 @@
 //! What a connection is made of while it is bridged.
 
+use std::time::Instant;
+
 use super::client_frames::ClientFrames;
+use super::inflating::Codec;
 use super::to_client::ToClient;
 use super::to_peer::PeerEncoding;
 use crate::backend::Target;
 use crate::framing::{EnvelopeMode, Framer, FramingFault};
+use crate::proto::close::CloseCode;
 use crate::slab::Slot;
 
 /// A bridged client and peer.
@@ -21,6 +25,11 @@ pub(super) struct Bridge {
     pub(super) close_sent: bool,
     /// Refusals since the last datagram.
     pub(super) refusals: u8,
+    /// Until when the back end allows it, and the close code then.
+    /// Boxed, since few have it.
+    pub(super) lapses: Option<Box<(Instant, CloseCode)>>,
+    /// If compression was agreed on (RFC 7692).
+    pub(super) codec: Option<Box<Codec>>,
 }
 
 impl Bridge {
@@ -40,7 +49,19 @@ impl Bridge {
             ),
             close_sent: false,
             refusals: 0,
+            lapses: None,
+            codec: None,
         })
+    }
+
+    /// Whether the client is not read for a reason other than that the peer is slower.
+    pub(super) fn holds_client_back(&self) -> bool {
+        self.codec.as_ref().is_some_and(|codec| codec.has_unread() || !codec.can_read())
+    }
+
+    /// Whether more can be made of what the client sent before.
+    pub(super) fn has_unread(&self) -> bool {
+        self.codec.as_ref().is_some_and(|codec| codec.has_unread() && codec.can_read())
     }
 
     pub(super) fn is_datagram(&self) -> bool {

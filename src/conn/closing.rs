@@ -19,6 +19,7 @@ use std::io::ErrorKind;
 use std::time::Instant;
 
 use super::batch::stage_frame;
+use super::data_frames::Compressing;
 use super::lifecycle::Phase;
 use super::socket::{DATAGRAM_TOO_BIG, is_refusal};
 use super::to_client::PeerFault;
@@ -208,7 +209,11 @@ impl Connection {
     pub(super) fn leave_peer(&mut self) {
         self.peer.egress.finish();
         self.peer.discard();
-        if self.lifecycle.bridge().is_some_and(|bridge| !bridge.answers_fin) {
+        let Some(bridge) = self.lifecycle.bridge_mut() else { return };
+        if let (false, Some(codec)) = (self.client.is_live(), &mut bridge.codec) {
+            codec.give_up();
+        }
+        if !bridge.answers_fin {
             self.peer.stop();
         }
     }
@@ -217,7 +222,14 @@ impl Connection {
     fn deliver_tail(&mut self, scratch: &mut Scratch) -> Result<(), PeerFault> {
         match self.lifecycle.bridge_mut() {
             Some(bridge) if self.peer.is_live() => {
-                let end = bridge.to_client.end(&mut bridge.framer, &mut scratch.to_client);
+                let Scratch { to_client, engines, .. } = &mut *scratch;
+                let end = match bridge.codec.as_deref_mut() {
+                    None => bridge.to_client.end(&mut bridge.framer, to_client),
+                    Some(codec) => {
+                        let mut frames = Compressing::new(to_client, codec, engines);
+                        bridge.to_client.end(&mut bridge.framer, &mut frames)
+                    }
+                };
                 scratch.count_from_peer(&mut self.peer.messages);
                 end
             }
@@ -274,16 +286,52 @@ impl Connection {
 
     /// Ends the connection because the daemon does.
     pub fn shut_down(&mut self, scratch: &mut Scratch) {
+        self.end_by_us(Ending::Shutdown, scratch);
+    }
+
+    /// Ends the connection because the daemon goes on in another process.
+    pub fn end_for_restart(&mut self, scratch: &mut Scratch) {
+        self.end_by_us(Ending::Restart, scratch);
+    }
+
+    /// Ends the connection because the operator wants that.
+    pub fn close_for_operator(&mut self, scratch: &mut Scratch) {
+        self.end_by_us(Ending::Operator, scratch);
+    }
+
+    /// Ends the connection because others wait until its compressed message ends.
+    pub fn give_way(&mut self, scratch: &mut Scratch) {
+        self.end_by_us(Ending::Dawdled, scratch);
+    }
+
+    fn end_by_us(&mut self, ending: Ending, scratch: &mut Scratch) {
         match self.lifecycle.phase() {
-            Phase::Open(_) => self.say_goodbye(Ending::Shutdown, scratch),
+            Phase::Open(_) => self.say_goodbye(ending, scratch),
             Phase::Head(..) if self.is_between_requests() => {
                 self.lifecycle.finish(|| Ending::Answered);
             }
             Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_) => {
-                self.refuse(Ending::Shutdown, scratch);
+                self.refuse(ending, scratch);
             }
             Phase::Responding(_) => self.answer_no_more(),
             Phase::Closing(_) | Phase::Refused | Phase::Over { .. } => {}
+        }
+    }
+
+    /// What a further request is served by is another: there is none on this connection. Returns whether
+    /// it has ended by that.
+    pub fn outdated(&mut self) -> bool {
+        match self.lifecycle.phase() {
+            Phase::Head(..) if self.is_between_requests() => {
+                self.lifecycle.finish(|| Ending::Answered);
+                true
+            }
+            Phase::Responding(_) => {
+                self.answer_no_more();
+                false
+            }
+            Phase::Head(..) | Phase::Verifying(_) | Phase::Asking | Phase::Dialling(_) => false,
+            Phase::Open(_) | Phase::Closing(_) | Phase::Refused | Phase::Over { .. } => false,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::batch::stage_frame;
+use super::bridge::Bridge;
 use super::lifecycle::Phase;
 use super::liveness::{after, look_interval};
 use super::{Connection, Ending, Scratch, Side};
@@ -66,10 +67,14 @@ impl Connection {
                 self.refuse(Ending::NotVerified(NotVerified::Late), scratch);
             }
             Phase::Asking => self.refuse(Ending::QueryTimeout, scratch),
-            Phase::Dialling(_) => self.refuse(Ending::DialTimeout, scratch),
+            Phase::Dialling(_) => self.fail_over(Ending::DialTimeout, scratch),
             Phase::Closing(_) => self.closing_is_over(scratch),
             Phase::Refused => self.lifecycle.cut_off(),
-            Phase::Open(_) => self.say_goodbye(Ending::Expired, scratch),
+            Phase::Open(bridge) => {
+                let lapsed = bridge.lapses.as_ref().filter(|lapses| lapses.0 <= scratch.now);
+                let ending = lapsed.map_or(Ending::Expired, |lapses| Ending::Lapsed(lapses.1));
+                self.say_goodbye(ending, scratch);
+            }
             Phase::Over { .. } => {}
         }
     }
@@ -128,9 +133,10 @@ impl Connection {
         }
     }
 
-    /// Whether the client's answers are read: not while bytes wait for the peer.
+    /// Whether the client's answers are read: not while bytes wait for the peer, or would.
     fn is_heard(&self) -> bool {
-        self.peer.egress.is_drained()
+        let is_held_back = self.lifecycle.bridge().is_some_and(Bridge::holds_client_back);
+        self.peer.egress.is_drained() && !is_held_back
     }
 
     fn ping(&mut self, scratch: &mut Scratch) {

@@ -8,9 +8,12 @@ use super::queue::Queue;
 use super::scratch::TURN_BYTES;
 use crate::proto::frame::Opcode;
 
-/// What one read takes at first, and again after the other side was once too slow for it.
-const FIRST_CREDIT: usize = 64 * 1024;
-const SLOW_CREDIT: usize = 16 * 1024;
+/// What one read takes at first.
+const FIRST_CREDIT: u32 = 64 * 1024;
+/// What one read takes at least, for a side that is too slow for more.
+const SLOW_CREDIT: u32 = 16 * 1024;
+/// What one read takes at most.
+const MOST_CREDIT: u32 = TURN_BYTES as u32;
 
 /// Where the write end of a socket stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,16 +33,17 @@ enum End {
 pub(super) struct Egress {
     queue: Queue,
     /// Bytes before those that the transport took and the kernel did not.
-    unflushed: usize,
+    unflushed: u32,
     end: End,
     /// The latest pong that found the queue full: only it needs sending (RFC 6455 §5.5.3), so a
     /// flood of pings makes nothing grow.
     late_pong: Option<Box<[u8]>>,
     /// What the other end takes.
     pub(super) flow: Flow,
-    /// How many bytes may be read for this side at once: doubled while it takes all it gets, small
-    /// once it did not, so that a slow side holds little and a fast one costs few system calls.
-    credit: usize,
+    /// How many bytes may be read for this side at once: doubled while it takes all it gets, halved
+    /// when it did not, so that a slow side soon holds little, and a fast one, which now and then
+    /// takes a little less, still costs few system calls.
+    credit: u32,
 }
 
 impl Egress {
@@ -59,6 +63,11 @@ impl Egress {
         (!self.queue.is_empty()).then(|| self.queue.front())
     }
 
+    /// How many bytes wait.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Whether all that was given is with the kernel.
     pub(super) fn is_drained(&self) -> bool {
         self.queue.is_empty() && self.unflushed == 0
@@ -66,7 +75,7 @@ impl Egress {
 
     /// How much may be read for this side now; nothing while something waits.
     pub(super) fn room(&self) -> usize {
-        if self.is_drained() { self.credit } else { 0 }
+        if self.is_drained() { self.credit as usize } else { 0 }
     }
 
     /// Whether more may follow: neither is the end due nor the side given up.
@@ -101,9 +110,14 @@ impl Egress {
 
     /// All of a turn's `bytes` were taken at once. What was read may have been more, by headers.
     pub(super) fn kept_up(&mut self, bytes: usize) {
-        if self.unflushed == 0 && bytes >= self.credit / 2 {
-            self.credit = (self.credit * 2).min(TURN_BYTES);
+        if self.unflushed == 0 && bytes >= self.credit as usize / 2 {
+            self.credit = (self.credit * 2).min(MOST_CREDIT);
         }
+    }
+
+    fn fell_behind(&mut self, now: Instant) {
+        self.credit = (self.credit / 2).max(SLOW_CREDIT);
+        self.flow.waits(now);
     }
 
     /// These parts have to wait from `now` on.
@@ -117,8 +131,7 @@ impl Egress {
             return;
         }
         if self.is_drained() {
-            self.credit = SLOW_CREDIT;
-            self.flow.waits(now);
+            self.fell_behind(now);
         }
         for part in parts {
             if datagrams { self.queue.push_datagram(part) } else { self.queue.push(part) }
@@ -127,12 +140,11 @@ impl Egress {
 
     /// The transport keeps `n` bytes from `now` on; returns how many it kept before.
     pub(super) fn set_unflushed(&mut self, n: usize, now: Instant) -> usize {
-        let n = if self.is_writable() { n } else { 0 };
+        let n = if self.is_writable() { u32::try_from(n).unwrap_or(u32::MAX) } else { 0 };
         if n > 0 && self.is_drained() {
-            self.credit = SLOW_CREDIT;
-            self.flow.waits(now);
+            self.fell_behind(now);
         }
-        std::mem::replace(&mut self.unflushed, n)
+        std::mem::replace(&mut self.unflushed, n) as usize
     }
 
     /// `n` bytes of what waited were taken by the kernel.
@@ -199,20 +211,25 @@ impl Egress {
 mod tests {
     use super::*;
 
+    const FIRST: usize = FIRST_CREDIT as usize;
+    const SLOW: usize = SLOW_CREDIT as usize;
+
     #[test]
     fn a_fast_side_is_read_for_in_large_pieces_and_a_slow_one_in_small() {
         let mut egress = Egress::new(Instant::now());
-        assert_eq!(egress.room(), FIRST_CREDIT);
-        egress.kept_up(FIRST_CREDIT / 2 - 1);
-        assert_eq!(egress.room(), FIRST_CREDIT, "it was not asked for more");
-        egress.kept_up(FIRST_CREDIT / 2);
-        assert_eq!(egress.room(), 2 * FIRST_CREDIT);
+        assert_eq!(egress.room(), FIRST);
+        egress.kept_up(FIRST / 2 - 1);
+        assert_eq!(egress.room(), FIRST, "it was not asked for more");
+        egress.kept_up(FIRST / 2);
+        assert_eq!(egress.room(), 2 * FIRST);
         (0..4).for_each(|_| egress.kept_up(TURN_BYTES));
         assert_eq!(egress.room(), TURN_BYTES);
-        egress.queue([&b"late"[..]].into_iter(), false, Instant::now());
-        assert_eq!(egress.room(), 0);
-        egress.sent(4);
-        assert_eq!(egress.room(), SLOW_CREDIT);
+        for credit in [TURN_BYTES / 2, TURN_BYTES / 4, TURN_BYTES / 8, SLOW, SLOW] {
+            egress.queue([&b"late"[..]].into_iter(), false, Instant::now());
+            assert_eq!(egress.room(), 0);
+            egress.sent(4);
+            assert_eq!(egress.room(), credit);
+        }
     }
 
     #[test]

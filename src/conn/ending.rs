@@ -69,14 +69,22 @@ pub enum Ending {
     Stalled(Side),
     /// No data either way for the time the operator allows.
     Idle,
+    /// Others waited while the client was inside one compressed message.
+    Dawdled,
     /// The session lasted as long as the operator allows.
     Expired,
+    /// It lasted as long as the back end allows, which ends it with this code.
+    Lapsed(CloseCode),
     /// It is not known who the client is.
     NotVerified(NotVerified),
     /// The client is not let in.
     NotAdmitted(NotAdmitted),
     /// The daemon ends.
     Shutdown,
+    /// The daemon goes on in another process.
+    Restart,
+    /// The operator ended it.
+    Operator,
 }
 
 impl Ending {
@@ -119,10 +127,52 @@ impl Ending {
             Self::Stalled(Side::Client) => "client-stalled",
             Self::Stalled(Side::Peer) => "peer-stalled",
             Self::Idle => "idle",
+            Self::Dawdled => "client-dawdled",
             Self::Expired => "session-expired",
+            Self::Lapsed(_) => "session-lapsed",
             Self::NotVerified(why) => why.name(),
             Self::NotAdmitted(why) => why.name(),
             Self::Shutdown => "shutdown",
+            Self::Restart => "restart",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Whether its peer was not to be reached, so that another may be the better one.
+    #[must_use]
+    pub fn is_of_unreached_peer(&self) -> bool {
+        match self {
+            Self::Dial(_) | Self::DialTimeout | Self::PeerBarred(_) => true,
+            Self::Head(_)
+            | Self::Handshake(_)
+            | Self::HeadTimeout
+            | Self::Query(_)
+            | Self::Exhausted(_)
+            | Self::Framing(_)
+            | Self::QueryTimeout
+            | Self::Left
+            | Self::Answered
+            | Self::Unanswered
+            | Self::BrokenOff(_)
+            | Self::ClientClosed(_)
+            | Self::ClientVanished
+            | Self::ClientFailed(_)
+            | Self::ClientFault(_)
+            | Self::Silent
+            | Self::PeerEnded
+            | Self::PeerClosed(_)
+            | Self::PeerFailed(_)
+            | Self::PeerFault(_)
+            | Self::Stalled(_)
+            | Self::Idle
+            | Self::Dawdled
+            | Self::Expired
+            | Self::Lapsed(_)
+            | Self::NotVerified(_)
+            | Self::NotAdmitted(_)
+            | Self::Shutdown
+            | Self::Restart
+            | Self::Operator => false,
         }
     }
 
@@ -156,10 +206,13 @@ impl Ending {
                 NotAdmitted::Full | NotAdmitted::FullForAddress => Status::Unavailable,
                 NotAdmitted::Unwatched | NotAdmitted::Displaced => Status::Unavailable,
             }),
-            Self::Exhausted(_) | Self::Shutdown | Self::Unanswered => Some(Status::Unavailable),
+            Self::Shutdown | Self::Restart => Some(Status::Unavailable),
+            Self::Exhausted(_) | Self::Unanswered => Some(Status::Unavailable),
+            Self::Operator => Some(Status::Unavailable),
             Self::Left | Self::ClientVanished | Self::ClientFailed(_) => None,
             Self::ClientClosed(_) | Self::ClientFault(_) | Self::Silent => None,
-            Self::Idle | Self::Expired | Self::Answered | Self::BrokenOff(_) => None,
+            Self::Idle | Self::Dawdled | Self::Expired | Self::Lapsed(_) => None,
+            Self::Answered | Self::BrokenOff(_) => None,
             Self::PeerEnded | Self::PeerClosed(_) | Self::PeerFailed(_) => None,
             Self::PeerFault(_) | Self::Stalled(_) => None,
         }
@@ -195,6 +248,9 @@ impl Ending {
                 ClientFault::Frame(FrameError::NotUtf8) => {
                     (FrameError::NotUtf8.close_code(), "invalid UTF-8")
                 }
+                ClientFault::Frame(error @ FrameError::NotDeflate) => {
+                    (error.close_code(), "invalid compressed data")
+                }
                 ClientFault::Frame(error) => (error.close_code(), "protocol error"),
                 ClientFault::TooBig => (CloseCode::TOO_BIG, "message too big for this peer"),
                 ClientFault::ReadOnly => (CloseCode::UNSUPPORTED, "this peer only sends"),
@@ -211,8 +267,12 @@ impl Ending {
             }),
             Self::Stalled(Side::Peer) => Some((CloseCode::UNEXPECTED, "peer stopped reading")),
             Self::Idle => Some((CloseCode::NORMAL, "idle")),
+            Self::Dawdled => Some((CloseCode::TRY_AGAIN_LATER, "message took too long")),
             Self::Expired => Some((CloseCode::NORMAL, "session time is over")),
+            Self::Lapsed(code) => Some((*code, "session time is over")),
             Self::Shutdown => Some((CloseCode::GOING_AWAY, "shutting down")),
+            Self::Restart => Some((CloseCode::SERVICE_RESTART, "restarting")),
+            Self::Operator => Some((CloseCode::GOING_AWAY, "closed by the operator")),
             Self::ClientVanished | Self::ClientFailed(_) | Self::Silent | Self::Left => None,
             Self::Stalled(Side::Client) => None,
             Self::Head(_) | Self::Handshake(_) | Self::HeadTimeout => None,
@@ -220,6 +280,19 @@ impl Ending {
             Self::Query(_) | Self::QueryTimeout | Self::Framing(_) | Self::Exhausted(_) => None,
             Self::Dial(_) | Self::PeerBarred(_) | Self::DialTimeout => None,
             Self::Answered | Self::Unanswered | Self::BrokenOff(_) => None,
+        }
+    }
+}
+
+/// Why a socket failed. That what it reads cannot be understood, TLS alone says, and its own words stand
+/// behind the line.
+struct Failure(ErrorKind);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ErrorKind::InvalidData => f.write_str("TLS failed"),
+            kind => kind.fmt(f),
         }
     }
 }
@@ -244,7 +317,7 @@ impl fmt::Display for Ending {
             Self::ClientClosed(Some(code)) => write!(f, "client closed with {}", code.get()),
             Self::ClientClosed(None) => f.write_str("client closed without a code"),
             Self::ClientVanished => f.write_str("client ended without a close frame"),
-            Self::ClientFailed(kind) => write!(f, "client connection failed: {kind}"),
+            Self::ClientFailed(kind) => write!(f, "client connection failed: {}", Failure(*kind)),
             Self::ClientFault(fault) => match fault {
                 ClientFault::Frame(error) => write!(f, "client fault: {error}"),
                 ClientFault::TooBig => f.write_str("client message too big for this peer"),
@@ -254,7 +327,7 @@ impl fmt::Display for Ending {
             Self::Silent => f.write_str("client does not answer pings"),
             Self::PeerEnded => f.write_str("peer closed"),
             Self::PeerClosed(code) => write!(f, "peer closed with {}", code.get()),
-            Self::PeerFailed(kind) => write!(f, "peer connection failed: {kind}"),
+            Self::PeerFailed(kind) => write!(f, "peer connection failed: {}", Failure(*kind)),
             Self::PeerFault(fault) => match fault {
                 PeerFault::Framing(fault) => write!(f, "framing fault: {fault}"),
                 PeerFault::Unframed => f.write_str("peer buffer full without a message"),
@@ -272,10 +345,16 @@ impl fmt::Display for Ending {
             Self::Stalled(Side::Client) => f.write_str("client stopped reading"),
             Self::Stalled(Side::Peer) => f.write_str("peer stopped reading"),
             Self::Idle => f.write_str("idle"),
+            Self::Dawdled => {
+                f.write_str("client was inside a compressed message for long while others waited")
+            }
             Self::Expired => f.write_str("session time is over"),
+            Self::Lapsed(code) => write!(f, "the back end's time for it is over, {}", code.get()),
             Self::NotVerified(why) => why.fmt(f),
             Self::NotAdmitted(why) => why.fmt(f),
             Self::Shutdown => f.write_str("shutting down"),
+            Self::Restart => f.write_str("restarting"),
+            Self::Operator => f.write_str("closed by the operator"),
         }
     }
 }

@@ -58,7 +58,7 @@ fn close_code(status: Status) -> CloseCode {
         // Of plain requests.
         Status::Ok | Status::PartialContent | Status::MovedPermanently => CloseCode::PROTOCOL,
         Status::Found | Status::NotModified | Status::PreconditionFailed => CloseCode::PROTOCOL,
-        Status::RangeNotSatisfiable => CloseCode::PROTOCOL,
+        Status::RangeNotSatisfiable | Status::NotImplemented => CloseCode::PROTOCOL,
     }
 }
 

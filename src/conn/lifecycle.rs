@@ -62,6 +62,20 @@ pub(super) struct Opening {
     /// Its `read_buffer` holds frames that came with the head.
     pub(super) slot: Slot,
     pub(super) answer: Answer,
+    /// When the back end answered.
+    pub(super) since: Instant,
+    /// When it is too late for any peer.
+    pub(super) until: Instant,
+    /// Why the peer before could not be reached.
+    pub(super) unreached: Option<String>,
+}
+
+impl Opening {
+    /// Until when its peer may be tried: each has the same share of the time that is left.
+    pub(super) fn share(&self, now: Instant) -> Instant {
+        let peers = self.answer.further.len() as u32 + 1; // sixteen at most
+        now + self.until.saturating_duration_since(now) / peers
+    }
 }
 
 /// The phase, its deadline, and the ending.

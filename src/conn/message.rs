@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::batch::Batch;
+use super::data_frames::DataFrames;
 use super::text::TextCheck;
 use crate::framing::{Kind, Rendering};
 use crate::proto::frame::{Header, Opcode};
@@ -40,7 +40,7 @@ impl Message {
         buffer: &[u8],
         range: Range<usize>,
         last: bool,
-        to_client: &mut Batch,
+        to_client: &mut impl DataFrames,
     ) -> Result<(), NotText> {
         let end = if last { range.end - strip.min(range.len()) } else { range.end };
         let range = range.start..end;
@@ -49,8 +49,7 @@ impl Message {
             return self.stage((kind, text), bytes, last, to_client);
         }
         let kind = if text { Kind::Text } else { kind };
-        to_client.stage_header(&self.header(kind, bytes, last)?);
-        to_client.add(buffer, range);
+        to_client.add_frame(&self.header(kind, bytes, last)?, buffer, range);
         Ok(())
     }
 
@@ -60,7 +59,7 @@ impl Message {
         (kind, text): (Kind, bool),
         bytes: &[u8],
         last: bool,
-        to_client: &mut Batch,
+        to_client: &mut impl DataFrames,
     ) -> Result<(), NotText> {
         let lossy;
         let (kind, bytes) = if text {
@@ -69,8 +68,7 @@ impl Message {
         } else {
             (kind, bytes)
         };
-        to_client.stage_header(&self.header(kind, bytes, last)?);
-        to_client.stage(bytes);
+        to_client.stage_frame(&self.header(kind, bytes, last)?, bytes);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ mod batch;
 mod bridge;
 mod client_frames;
 mod closing;
+mod data_frames;
 mod datagram;
 mod deadline;
 mod egress;
@@ -24,6 +25,7 @@ mod explain;
 mod explanation;
 mod flow;
 mod half;
+mod inflating;
 mod lifecycle;
 mod liveness;
 mod message;
@@ -73,6 +75,9 @@ use websocksy_abi::WS_MAX_LINE;
 
 /// What a turn may read when an encoder puts up to 80 bytes around messages of no bytes.
 const ENVELOPE_TURN_BYTES: usize = 16 * 1024;
+
+/// What a turn may read to compress it: a few milliseconds at the slowest level.
+const COMPRESSED_TURN_BYTES: usize = 64 * 1024;
 
 /// What a connection asks of the world; taken with [`Connection::take_action`].
 pub enum Action {
@@ -176,8 +181,10 @@ impl Connection {
             (Phase::Head(_, slot), Side::Client) if !slot.read_bytes().is_empty() => 0,
             (Phase::Head(..), Side::Client) => WS_MAX_LINE,
             (Phase::Open(bridge) | Phase::Closing(bridge), _) => match (bridge.encoding, side) {
+                (_, Side::Client) if bridge.holds_client_back() => 0,
                 (PeerEncoding::Envelope(_), Side::Client) => room.min(ENVELOPE_TURN_BYTES),
                 (PeerEncoding::Datagram, Side::Peer) if room > 0 => TURN_BYTES,
+                (_, Side::Peer) if bridge.codec.is_some() => room.min(COMPRESSED_TURN_BYTES),
                 _ => room,
             },
             (Phase::Head(..), Side::Peer)
@@ -233,6 +240,18 @@ impl Connection {
             (false, false) if half.egress.close_due() => SocketEnd::Close,
             (false, _) => SocketEnd::None,
         }
+    }
+
+    /// Whether the client is an operator, and there is no bridge for it.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.config.is_admin
+    }
+
+    /// How many bytes wait to be written to either side.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.client.egress.queued() + self.peer.egress.queued()
     }
 
     /// Whether nothing follows what is on its way to `side` now but the end of the stream.
@@ -300,6 +319,26 @@ impl Connection {
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
         self.summary.as_ref()
+    }
+
+    /// Whether what the client sends is not read since too many others are inside a compressed message.
+    #[must_use]
+    pub fn awaits_inflater(&self) -> bool {
+        let codec = self.lifecycle.bridge().and_then(|bridge| bridge.codec.as_ref());
+        self.client.is_live() && codec.is_some_and(|codec| !codec.can_read())
+    }
+
+    /// Whether it is inside a compressed message, for which others may wait.
+    #[must_use]
+    pub fn has_inflater(&self) -> bool {
+        let codec = self.lifecycle.bridge().and_then(|bridge| bridge.codec.as_ref());
+        codec.is_some_and(|codec| codec.decoder.is_inside())
+    }
+
+    /// How many plain requests were answered.
+    #[must_use]
+    pub fn answers(&self) -> u32 {
+        self.answered
     }
 
     /// Whether a plain request is being answered.

@@ -3,17 +3,19 @@
 use std::net::IpAddr;
 
 use super::bridge::Bridge;
+use super::inflating::Codec;
 use super::lifecycle::{Opening, Phase};
 use super::liveness::after;
 use super::to_peer::PeerEncoding;
 use super::{Action, Arrived, Connection, Ending, Scratch};
 use crate::access::{Barred, NotAdmitted};
 use crate::backend::{Answer, QueryError, SendProxy};
-use crate::framing::Framer;
+use crate::config::SourceAddress;
+use crate::framing::{EnvelopeMode, Framer};
 use crate::http::{self, Routed};
 use crate::proto::client_addr::Address;
 use crate::proto::forwarded::{Located, locate};
-use crate::proto::handshake::{self, Upgrade};
+use crate::proto::handshake::{self, Refused, Upgrade};
 use crate::proto::http::{Head, Method};
 use crate::proto::proxy::Version;
 use crate::proto::summary::Summary;
@@ -91,7 +93,7 @@ impl Connection {
                     _ => self.requested(route, request, slot, scratch.now),
                 };
             }
-            Ok(Routed::Upgrade(head)) => handshake::judge(head, &self.config.origins),
+            Ok(Routed::Upgrade(head)) => self.judge_upgrade(head),
             Err(refused) => Err(refused),
         };
         match routed {
@@ -101,6 +103,14 @@ impl Connection {
             Ok(upgrade) => self.ask(Box::new(upgrade), slot, scratch),
             Err(refused) => self.refuse(Ending::Handshake(refused), scratch),
         }
+    }
+
+    fn judge_upgrade(&self, head: Head) -> Result<Upgrade, Refused> {
+        let mut upgrade = handshake::judge(head, &self.config.origins)?;
+        if self.config.deflate.is_some() {
+            upgrade.negotiate_deflate()?;
+        }
+        Ok(upgrade)
     }
 
     /// The back end is to say who the peer is.
@@ -124,9 +134,10 @@ impl Connection {
         match answer {
             Ok(answer) => {
                 self.action = Some(Box::new(Action::Dial(answer.target.clone())));
-                let opening = Box::new(Opening { upgrade, slot, answer });
-                let deadline = scratch.now + self.config.deadlines.connect;
-                self.lifecycle.advance(Phase::Dialling(opening), Some(deadline));
+                let (since, until) = (scratch.now, scratch.now + self.config.deadlines.connect);
+                let opening = Opening { upgrade, slot, answer, since, until, unreached: None };
+                let deadline = opening.share(scratch.now);
+                self.lifecycle.advance(Phase::Dialling(Box::new(opening)), Some(deadline));
             }
             Err(error) => self.refuse(Ending::Query(error), scratch),
         }
@@ -140,7 +151,34 @@ impl Connection {
 
     /// The peer cannot be reached; `why` in words.
     pub fn not_connected(&mut self, why: String, scratch: &mut Scratch) {
-        self.not_open(Ending::Dial(why), scratch);
+        self.fail_over(Ending::Dial(why), scratch);
+    }
+
+    /// The peer is given up: the next one is reached, if the back end named another and there is time.
+    pub(super) fn fail_over(&mut self, ending: Ending, scratch: &mut Scratch) {
+        if let Phase::Dialling(opening) = self.lifecycle.phase_mut()
+            && scratch.now < opening.until
+            && let Some(target) = opening.answer.further.pop_front()
+        {
+            opening.answer.target = target.clone();
+            opening.unreached = Some(ending.to_string());
+            let deadline = opening.share(scratch.now);
+            self.action = Some(Box::new(Action::Dial(target)));
+            return self.lifecycle.await_until(Some(deadline));
+        }
+        self.not_open(ending, scratch);
+    }
+
+    /// Why the peer before the one that is being reached could not be.
+    #[must_use]
+    pub fn unreached(&self) -> Option<&str> {
+        let Phase::Dialling(opening) = self.lifecycle.phase() else { return None };
+        opening.unreached.as_deref()
+    }
+
+    /// The log is not to have this part of the client's request.
+    pub fn conceal(&mut self, part: &[u8]) {
+        self.summary.iter_mut().for_each(|summary| summary.conceal(part));
     }
 
     /// Whether the peer may have this address.
@@ -149,6 +187,12 @@ impl Connection {
     /// Why not.
     pub fn check_peer(&self, address: IpAddr) -> Result<(), Barred> {
         self.config.peers.check(address)
+    }
+
+    /// The addresses that the peer is dialled from.
+    #[must_use]
+    pub fn sources(&self) -> &[SourceAddress] {
+        &self.config.sources
     }
 
     /// The version of the PROXY header that the peer, which is about to be told of its client, is sent,
@@ -165,7 +209,7 @@ impl Connection {
 
     /// None of the peer's addresses may be dialled.
     pub fn peer_barred(&mut self, why: Barred, scratch: &mut Scratch) {
-        self.not_open(Ending::PeerBarred(why), scratch);
+        self.fail_over(Ending::PeerBarred(why), scratch);
     }
 
     /// Refuses a client that waits for its peer; one that left meanwhile does not care.
@@ -179,16 +223,25 @@ impl Connection {
     pub fn connected(&mut self, scratch: &mut Scratch) {
         let Phase::Dialling(_) = self.lifecycle.phase() else { return };
         let Phase::Dialling(opening) = self.lifecycle.leave() else { return };
-        let Opening { upgrade, mut slot, answer } = *opening;
+        let Opening { mut upgrade, mut slot, answer, since, .. } = *opening;
         let early = slot.read_bytes().len();
         scratch.buffer[..early].copy_from_slice(slot.read_bytes());
         slot.read_buffer().clear();
         let framer = Framer::new(&answer.framing).with_longest(self.config.max_message);
         let framing = framer.name();
-        let bridge = match Bridge::new(&answer.target, framer, slot) {
+        let mut bridge = match Bridge::new(&answer.target, framer, slot) {
             Ok(bridge) => bridge,
             Err(fault) => return self.refuse(Ending::Framing(fault), scratch),
         };
+        bridge.lapses =
+            answer.lasts.and_then(|(time, code)| Some((since.checked_add(time)?, code).into()));
+        if bridge.encoding == PeerEncoding::Envelope(EnvelopeMode::Sized) {
+            // A message's length goes first, and one that is compressed does not say it.
+            upgrade.decline_deflate();
+        }
+        if let (Some(agreed), Some(level)) = (upgrade.deflate(), self.config.deflate) {
+            bridge.codec = Some(Box::new(Codec::new(agreed, level, &mut scratch.engines)));
+        }
         self.explanation = None;
         let mut response = Vec::with_capacity(256);
         handshake::accept(&upgrade, answer.protocol, &mut response);
@@ -210,6 +263,8 @@ impl Connection {
             self.peer.egress.shut();
         }
         let expires = after(scratch.now, self.config.deadlines.session);
+        let expires =
+            expires.into_iter().chain(bridge.lapses.as_ref().map(|lapses| lapses.0)).min();
         self.lifecycle.advance(Phase::Open(Box::new(bridge)), expires);
         self.liveness.opened(scratch.now);
     }

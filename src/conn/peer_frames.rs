@@ -4,7 +4,7 @@
 //! payload. A larger one goes as fragments as it arrives, which §5.4 allows an intermediary, so
 //! that memory stays bounded and a close frame never has to wait for a frame that does not end.
 
-use super::batch::Batch;
+use super::data_frames::DataFrames;
 use super::text::TextCheck;
 use crate::proto::close::{self, CloseCode};
 use crate::proto::frame::{self, FrameError, Header, MAX_HEADER, Masking, Opcode, Sequence};
@@ -51,7 +51,7 @@ impl PeerFrames {
     pub(super) fn feed(
         &mut self,
         bytes: &[u8],
-        to_client: &mut Batch,
+        to_client: &mut impl DataFrames,
         requests: &mut ControlRequests,
     ) -> Result<usize, PeerFrameFault> {
         let mut at = 0;
@@ -96,7 +96,7 @@ impl PeerFrames {
         header: &Header,
         bytes: &[u8],
         at: usize,
-        to_client: &mut Batch,
+        to_client: &mut impl DataFrames,
         requests: &mut ControlRequests,
     ) -> Result<(), PeerFrameFault> {
         let opcode = self.accept(header)?;
@@ -113,8 +113,7 @@ impl PeerFrames {
                 if opcode == Opcode::Text {
                     self.text.piece(payload, header.fin).map_err(PeerFrameFault::Frame)?;
                 }
-                to_client.stage_header(header);
-                to_client.add(bytes, range);
+                to_client.add_frame(header, bytes, range);
             }
         }
         Ok(())
@@ -127,7 +126,7 @@ impl PeerFrames {
         bytes: &[u8],
         at: usize,
         first: Option<Opcode>,
-        to_client: &mut Batch,
+        to_client: &mut impl DataFrames,
     ) -> Result<usize, PeerFrameFault> {
         let Some(long) = &mut self.long else { return Ok(0) };
         let n = usize::try_from(long.left).unwrap_or(usize::MAX).min(bytes.len() - at);
@@ -143,8 +142,7 @@ impl PeerFrames {
         }
         let opcode = first.unwrap_or(Opcode::Continuation);
         let header = Header { fin, ..Header::whole(opcode, n as u64) };
-        to_client.stage_header(&header);
-        to_client.add(bytes, at..at + n);
+        to_client.add_frame(&header, bytes, at..at + n);
         Ok(n)
     }
 }

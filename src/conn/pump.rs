@@ -43,6 +43,9 @@ impl<'a, S: Socket> Pump<'a, S> {
         self.write(Side::Client);
         self.write(Side::Peer);
         self.connection.go_on(self.scratch);
+        if self.connection.read_on(self.scratch) {
+            self.settle();
+        }
         self.read(Side::Client);
         self.settle();
         for _ in 0..self.peer_reads() {
@@ -50,7 +53,7 @@ impl<'a, S: Socket> Pump<'a, S> {
             self.write(Side::Client);
         }
         self.settle();
-        let goes_on = self.connection.can_go_on();
+        let goes_on = self.connection.can_go_on() || self.connection.has_unread();
         let mut sides = [Side::Client, Side::Peer].into_iter();
         goes_on || sides.any(|side| self.way(side).is_some_and(|way| way.has_more()))
     }
@@ -231,12 +234,25 @@ impl<S: Socket> Way<'_, S> {
         self.note_unflushed();
     }
 
+    /// Nearly always there was nothing and is nothing: a plain socket keeps none.
     fn note_unflushed(&mut self) {
-        self.connection.unflushed(self.side, self.socket.unflushed(), self.scratch);
+        let unflushed = self.socket.unflushed();
+        if unflushed > 0 || !self.connection.is_drained(self.side) {
+            self.connection.unflushed(self.side, unflushed, self.scratch);
+        }
     }
 
-    /// Writes what waits, then what the turn made; keeps what is not taken.
+    /// Writes what waits, then what the turn made; keeps what is not taken. A turn asks for it seven
+    /// times, and mostly for nothing.
+    #[inline]
     fn write(&mut self) {
+        let is_drained = self.connection.is_drained(self.side) && self.socket.unflushed() == 0;
+        if !is_drained || !self.scratch.batch(self.side).is_empty() {
+            self.write_all();
+        }
+    }
+
+    fn write_all(&mut self) {
         self.flush();
         self.write_waiting();
         if self.scratch.batch(self.side).is_empty() {

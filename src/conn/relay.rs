@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
+use super::bridge::Bridge;
 use super::client_frames::{Answers, Found};
+use super::data_frames::Compressing;
+use super::inflating::Inflating;
 use super::peer_frames::ControlRequests;
 use super::to_peer::ToPeer;
 use super::{Connection, Ending, Scratch, Side};
@@ -29,6 +32,28 @@ impl Connection {
         }
     }
 
+    /// Whether more can be made of what the client sent before.
+    #[must_use]
+    pub(super) fn has_unread(&self) -> bool {
+        self.lifecycle.bridge().is_some_and(Bridge::has_unread)
+            && self.client.is_live()
+            && self.peer.egress.room() > 0
+    }
+
+    /// Makes more of what the client sent before, if there is such; returns whether there was.
+    pub(super) fn read_on(&mut self, scratch: &mut Scratch) -> bool {
+        if !self.has_unread() {
+            return false;
+        }
+        let codec = self.lifecycle.bridge_mut().and_then(|bridge| bridge.codec.as_mut());
+        let unread = codec.map(|codec| std::mem::take(&mut codec.unread)).unwrap_or_default();
+        scratch.buffer[..unread.len()].copy_from_slice(&unread);
+        // While it was not read, its silence was ours.
+        self.liveness.heard(scratch.now);
+        self.client_received(unread.len(), scratch);
+        true
+    }
+
     pub(super) fn client_received(&mut self, length: usize, scratch: &mut Scratch) {
         let Some(bridge) = self.lifecycle.bridge_mut() else { return };
         let before = scratch.traffic[Side::Client as usize].messages;
@@ -39,6 +64,11 @@ impl Connection {
             may_answer: !bridge.close_sent,
         };
         let collected = bridge.collected.len();
+        let budget = self.peer.egress.room();
+        let inflating = bridge
+            .codec
+            .as_deref_mut()
+            .map(|codec| Inflating::new(&mut codec.decoder, scratch.engines.output(), budget));
         let mut to_peer = ToPeer {
             framer: &bridge.framer,
             encoding: bridge.encoding,
@@ -46,7 +76,10 @@ impl Connection {
             collected: &mut bridge.collected,
         };
         let input = &mut scratch.buffer[..length];
-        let fed = bridge.client_frames.feed(input, &mut to_peer, &mut answers);
+        let fed = bridge.client_frames.feed(input, inflating, &mut to_peer, &mut answers);
+        if let (Ok(Found { stopped: Some(at), .. }), Some(codec)) = (&fed, &mut bridge.codec) {
+            codec.unread = input[*at..].to_vec();
+        }
         self.client.messages += scratch.traffic[Side::Client as usize].messages - before;
         if !scratch.to_peer.is_empty() || bridge.collected.len() > collected {
             self.liveness.data(scratch.now);
@@ -56,7 +89,7 @@ impl Connection {
             }
         }
         match fed {
-            Ok(Found { close, pong }) => {
+            Ok(Found { close, pong, .. }) => {
                 self.late_pong(Side::Peer, scratch);
                 if pong {
                     self.liveness.ponged();
@@ -74,8 +107,15 @@ impl Connection {
     fn peer_received(&mut self, length: usize, more: bool, scratch: &mut Scratch) {
         let Some(bridge) = self.lifecycle.bridge_mut() else { return };
         bridge.refusals = 0;
-        let Scratch { buffer, to_client, to_peer, .. } = scratch;
-        let fed = bridge.to_client.feed(&mut bridge.framer, buffer, length, more, to_client);
+        let Scratch { buffer, to_client, to_peer, engines, .. } = scratch;
+        let framer = &mut bridge.framer;
+        let fed = match bridge.codec.as_deref_mut() {
+            None => bridge.to_client.feed(framer, buffer, length, more, to_client),
+            Some(codec) => {
+                let mut frames = Compressing::new(to_client, codec, engines);
+                bridge.to_client.feed(framer, buffer, length, more, &mut frames)
+            }
+        };
         // Pings and pongs of a peer's are no data.
         if !bridge.framer.is_two_way_frames() || !to_client.is_empty() {
             self.liveness.data(scratch.now);
@@ -105,7 +145,14 @@ impl Connection {
             && self.peer.is_live()
             && let Some(bridge) = self.lifecycle.bridge_mut()
         {
-            bridge.to_client.no_more(&bridge.framer, &mut scratch.to_client);
+            let Scratch { to_client, engines, .. } = scratch;
+            match bridge.codec.as_deref_mut() {
+                None => bridge.to_client.no_more(&bridge.framer, to_client),
+                Some(codec) => {
+                    let mut frames = Compressing::new(to_client, codec, engines);
+                    bridge.to_client.no_more(&bridge.framer, &mut frames);
+                }
+            }
             scratch.count_from_peer(&mut self.peer.messages);
         }
         if self.half(side).egress.is_given_up() && self.half(side).is_read() {
@@ -155,6 +202,12 @@ impl Connection {
             egress.flow.progressed(scratch.now);
         }
         self.taken(side, scratch);
+    }
+
+    /// Whether nothing waits for `side`, here or, as it was told last, in its transport.
+    #[must_use]
+    pub fn is_drained(&self, side: Side) -> bool {
+        self.half(side).egress.is_drained()
     }
 
     /// Something of what had to wait for `side` was taken.

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 use super::batch::Batch;
 use super::side::Side;
 use super::traffic::Traffic;
+use crate::deflate::Engines;
 use websocksy_abi::PEER_BUFFER_SIZE;
 
 /// The most bytes that one read takes: bytes per system call decide what bulk costs.
@@ -22,6 +23,8 @@ pub struct Scratch {
     pub(super) to_client: Batch,
     /// What is to be written to the peer.
     pub(super) to_peer: Batch,
+    /// What compresses and decompresses.
+    pub(super) engines: Engines,
     /// Tells the time of day, for the `Date` of refusals.
     pub(super) clock: Option<fn() -> SystemTime>,
 }
@@ -37,6 +40,7 @@ impl Scratch {
             buffer: vec![0; PEER_BUFFER_SIZE + TURN_BYTES + 1].into_boxed_slice(),
             to_client: Batch::default(),
             to_peer: Batch::default(),
+            engines: Engines::default(),
             clock: None,
         }
     }
@@ -51,6 +55,12 @@ impl Scratch {
     #[must_use]
     pub fn date(&self) -> Option<SystemTime> {
         self.clock.map(|clock| clock())
+    }
+
+    /// Whether a session could begin to decompress a message.
+    #[must_use]
+    pub fn has_inflater(&self) -> bool {
+        self.engines.inflaters.has_free()
     }
 
     /// Counts the data that is on its way to the client for the session and for all.

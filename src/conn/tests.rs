@@ -6,7 +6,7 @@ use super::pump::Pump;
 use super::socket::{Endpoint, Ready, Socket};
 use super::*;
 use crate::access::NotAdmitted;
-use crate::backend::{Answer, SendProxy};
+use crate::backend::{Answer, Target};
 use crate::config::Deadlines;
 use crate::framing;
 use crate::slab::Slab;
@@ -38,12 +38,8 @@ fn opened(config: Config, framing: &str, slab: &Slab, scratch: &mut Scratch) -> 
     let mut connection = accepted(config, slab, scratch);
     gives(&mut connection, Side::Client, HEAD, scratch);
     let Some(Action::Ask(upgrade, slot)) = connection.take_action() else { panic!("no query") };
-    let answer = Answer {
-        target: Target::Tcp { host: "peer.test".into(), port: 1 },
-        framing: framing::by_name(framing).unwrap(),
-        protocol: None,
-        send_proxy: SendProxy::AsConfigured,
-    };
+    let target = Target::Tcp { host: "peer.test".into(), port: 1 };
+    let answer = Answer::new(target, framing::by_name(framing).unwrap(), None);
     connection.answered(upgrade, slot, Ok(answer), scratch);
     connection.connected(scratch);
     assert!(connection.is_open());
@@ -79,12 +75,8 @@ fn a_session_begins_to_be_silent_when_it_is_bridged() {
     gives(&mut connection, Side::Client, HEAD, &mut scratch);
     let Some(Action::Ask(upgrade, slot)) = connection.take_action() else { panic!("no query") };
     scratch.now += SECOND * 5; // the back end takes its time
-    let answer = Answer {
-        target: Target::Tcp { host: "peer.test".into(), port: 1 },
-        framing: framing::by_name("binary").unwrap(),
-        protocol: None,
-        send_proxy: SendProxy::AsConfigured,
-    };
+    let target = Target::Tcp { host: "peer.test".into(), port: 1 };
+    let answer = Answer::new(target, framing::by_name("binary").unwrap(), None);
     connection.answered(upgrade, slot, Ok(answer), &mut scratch);
     connection.connected(&mut scratch);
     assert_eq!(connection.deadline(), Some(scratch.now + SECOND));

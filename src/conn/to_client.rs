@@ -1,6 +1,6 @@
 //! Peer to client: the framing's verdict, a frame header in front, no copy of long pieces.
 
-use super::batch::Batch;
+use super::data_frames::DataFrames;
 use super::message::{Message, NotText};
 use super::peer_frames::{ControlRequests, PeerFrameFault, PeerFrames};
 use super::scratch::TURN_BYTES;
@@ -70,7 +70,7 @@ impl ToClient {
         buffer: &mut [u8],
         length: usize,
         more: bool,
-        to_client: &mut Batch,
+        to_client: &mut impl DataFrames,
     ) -> Result<ControlRequests, PeerFault> {
         let mut requests = ControlRequests::default();
         let old = self.kept().len();
@@ -102,10 +102,10 @@ impl ToClient {
 
     /// The read that was to follow at once gave nothing: the half of a character that waited for
     /// it goes out as it is.
-    pub(super) fn no_more(&mut self, framer: &Framer, to_client: &mut Batch) {
+    pub(super) fn no_more(&mut self, framer: &Framer, to_client: &mut impl DataFrames) {
         if framer.follows_reads() && !framer.rendering().text && !self.kept().is_empty() {
-            to_client.stage_header(&Header::whole(Opcode::Binary, self.kept().len() as u64));
-            to_client.stage(self.kept());
+            let header = Header::whole(Opcode::Binary, self.kept().len() as u64);
+            to_client.stage_frame(&header, self.kept());
             self.slot.peer_buffer().clear();
         }
     }
@@ -115,7 +115,7 @@ impl ToClient {
     pub(super) fn end(
         &mut self,
         framer: &mut Framer,
-        to_client: &mut Batch,
+        to_client: &mut impl DataFrames,
     ) -> Result<(), PeerFault> {
         let tail = self.slot.peer_bytes();
         let end = match &mut self.mode {
@@ -148,7 +148,7 @@ fn cut(
     message: &mut Message,
     buffer: &mut [u8],
     (old, length): (usize, usize),
-    to_client: &mut Batch,
+    to_client: &mut impl DataFrames,
 ) -> Result<usize, PeerFault> {
     let mut at = 0;
     while at < length {
@@ -190,7 +190,7 @@ fn datagram(
     framer: &mut Framer,
     buffer: &mut [u8],
     length: usize,
-    to_client: &mut Batch,
+    to_client: &mut impl DataFrames,
 ) -> Result<(), PeerFault> {
     // A read that was full may have cut it: a Unix datagram can be larger than any of UDP.
     if length >= TURN_BYTES {
@@ -199,9 +199,7 @@ fn datagram(
     // In frames of RFC 6455 a datagram says nothing that it does not say without.
     if length == 0 || framer.is_two_way_frames() {
         let opcode = if framer.rendering().text { Opcode::Text } else { Opcode::Binary };
-        let header = Header::whole(opcode, length as u64);
-        to_client.stage_header(&header);
-        to_client.add(buffer, 0..length);
+        to_client.add_frame(&Header::whole(opcode, length as u64), buffer, 0..length);
         return Ok(());
     }
     let (mut at, mut message, rendering) = (0, Message::default(), framer.rendering());
@@ -243,6 +241,7 @@ fn datagram(
 
 #[cfg(test)]
 mod tests {
+    use super::super::batch::Batch;
     use super::*;
     use crate::framing;
     use crate::proto::close::CloseCode;

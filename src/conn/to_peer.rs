@@ -53,6 +53,8 @@ pub(super) struct Piece {
     pub(super) opcode: Opcode,
     /// It ends the message.
     pub(super) last: bool,
+    /// The input is the turn's buffer, which stays as it is until the peer was written to.
+    pub(super) stays: bool,
 }
 
 /// The way from one client to its peer.
@@ -96,14 +98,17 @@ impl ToPeer<'_> {
 
     /// A piece of a message's payload, unmasked.
     pub(super) fn data(&mut self, input: &[u8], piece: Piece) -> Result<(), ClientFault> {
-        let Piece { range, header, opcode, last } = piece;
+        let Piece { range, header, opcode, last, stays } = piece;
         let fragmented = header.opcode == Opcode::Continuation || !header.fin;
         match self.encoding {
             PeerEncoding::Datagram => {
                 // One that lies here whole need not be copied.
                 let whole = last && header.length == range.len() as u64;
                 if whole && !fragmented && self.collected.is_empty() {
-                    self.batch.lend(range);
+                    match stays {
+                        true => self.batch.lend(range),
+                        false => self.batch.stage_datagram(&input[range]),
+                    }
                     return Ok(());
                 }
                 self.collected.extend_from_slice(&input[range]);
@@ -121,15 +126,19 @@ impl ToPeer<'_> {
                 }
             }
             PeerEncoding::Envelope(_) => {
-                self.batch.add(input, range);
+                self.add(input, range, stays);
                 if last {
                     self.suffix(header.length, opcode)?;
                 }
             }
-            PeerEncoding::Bare | PeerEncoding::Frames => self.batch.add(input, range),
+            PeerEncoding::Bare | PeerEncoding::Frames => self.add(input, range, stays),
             PeerEncoding::ReadOnly => {}
         }
         Ok(())
+    }
+
+    fn add(&mut self, input: &[u8], range: Range<usize>, stays: bool) {
+        if stays { self.batch.add(input, range) } else { self.batch.stage(&input[range]) }
     }
 
     /// What the framing's encoder puts before a message of `length` bytes.
