@@ -8,6 +8,7 @@ use std::time::Duration;
 use mio::event::Event;
 
 use crate::conn::socket::{Ready, Socket};
+use crate::proto::client_tls::ClientTls;
 
 /// One end of a session.
 pub trait Channel: Socket {
@@ -27,9 +28,13 @@ pub trait Channel: Socket {
     fn tls_version(&self) -> Option<&'static str> {
         None
     }
-    /// Whether the other end has shown a certificate in TLS, which was verified.
-    fn has_shown_certificate(&self) -> bool {
-        false
+    /// What TLS says of the other end; nothing where it is not spoken.
+    fn tls(&self) -> Option<ClientTls> {
+        None
+    }
+    /// Whether the other end can read what is written: not while its TLS handshake runs.
+    fn understands(&self) -> bool {
+        true
     }
     /// What was remarkable about it, in words for the log.
     fn remark(&self) -> Option<&str> {

@@ -6,7 +6,7 @@ pub(crate) mod liveness;
 pub(crate) mod notify;
 mod pieces;
 #[cfg(feature = "tls")]
-pub(crate) mod tls;
+pub mod tls;
 mod transport;
 mod unacked;
 

@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
+
 /// The socket of the service manager that started this process, if one did.
 pub(crate) struct Manager {
     socket: Option<UnixDatagram>,
@@ -28,10 +30,26 @@ impl Manager {
         Ok(Self { socket, watchdog: watchdog.map(Duration::from_micros) })
     }
 
+    /// A worker's supervisor, which takes it for stuck when it is not told anything for as long as
+    /// `watchdog`.
+    ///
+    /// # Errors
+    /// The socket cannot be set up.
+    pub(crate) fn supervisor(socket: UnixDatagram, watchdog: Option<Duration>) -> Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: Some(socket), watchdog })
+    }
+
     /// How often it wants to be told that the loop turns: twice in the time after which it takes
     /// the daemon for stuck.
     pub(crate) fn watchdog_interval(&self) -> Option<Duration> {
         self.socket.as_ref().and(self.watchdog).map(|timeout| timeout / 2)
+    }
+
+    /// Tells it that a reload begins, and when by the clock that both have (CLOCK_MONOTONIC).
+    pub(crate) fn tell_reloading(&self) {
+        let Ok(now) = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from) else { return };
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
     }
 
     /// Tells it, as far as that goes at once: nothing waits for a manager that does not read.

@@ -19,6 +19,8 @@ use super::pieces::Pieces;
 use super::tls::Layer;
 use super::unacked::{unacknowledged, unread};
 use crate::conn::socket::{DATAGRAM_TOO_BIG, Socket};
+#[cfg(feature = "tls")]
+use crate::proto::client_tls::ClientTls;
 
 /// All there is to know of a socket, once: readiness is remembered, never asked for again.
 const ALL: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
@@ -94,8 +96,19 @@ impl Channel for Transport {
     }
 
     #[cfg(feature = "tls")]
-    fn has_shown_certificate(&self) -> bool {
-        matches!(self, Self::Tls(layer) if layer.has_seen_certificate())
+    fn tls(&self) -> Option<ClientTls> {
+        match self {
+            Self::Tls(layer) => layer.facts(),
+            _ => None,
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn understands(&self) -> bool {
+        match self {
+            Self::Tls(layer) => layer.is_open(),
+            _ => true,
+        }
     }
 
     #[cfg(feature = "tls")]

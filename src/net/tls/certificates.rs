@@ -1,11 +1,23 @@
 //! Which certificate a client is shown.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use rustls::client::verify_server_name;
 use rustls::pki_types::ServerName;
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+
+thread_local! {
+    /// `rustls` shows nobody else what the client calls us, and it asks for a certificate while a hello is
+    /// read.
+    static ASKED: Cell<Option<Box<str>>> = const { Cell::new(None) };
+}
+
+/// The name in the hello that was read last, once.
+pub(super) fn asked() -> Option<Box<str>> {
+    ASKED.take()
+}
 
 /// The pairs of certificate and key, in the operator's order; at least one.
 #[derive(Debug)]
@@ -16,6 +28,7 @@ impl ResolvesServerCert for Certificates {
     /// check; otherwise the first.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let Self(pairs) = self;
+        ASKED.set(hello.server_name().map(Into::into));
         let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
         let named: Vec<_> = pairs
             .iter()

@@ -10,12 +10,31 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
     UnbufferedStatus, WriteTraffic,
 };
-use rustls::{CommonState, Error, ProtocolVersion};
+use rustls::{CipherSuite, CommonState, Error, HandshakeKind, ProtocolVersion};
+
+use super::subject;
+use crate::proto::client_tls::ClientTls;
 
 /// The plaintext of a record, at most (RFC 8446 §5.1).
 pub(super) const RECORD: usize = 16 * 1024;
 /// A record with its header, at most, in either version (RFC 5246 §6.2.3).
 pub(super) const WIRE_RECORD: usize = 5 + RECORD + 2048;
+
+/// What OpenSSL calls the cipher suites that are taken here.
+const CIPHERS: [(CipherSuite, &str); 9] = {
+    use CipherSuite as Suite;
+    [
+        (Suite::TLS13_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256"),
+        (Suite::TLS13_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384"),
+        (Suite::TLS13_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256"),
+        (Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "ECDHE-ECDSA-AES128-GCM-SHA256"),
+        (Suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, "ECDHE-ECDSA-AES256-GCM-SHA384"),
+        (Suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, "ECDHE-ECDSA-CHACHA20-POLY1305"),
+        (Suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "ECDHE-RSA-AES128-GCM-SHA256"),
+        (Suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "ECDHE-RSA-AES256-GCM-SHA384"),
+        (Suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "ECDHE-RSA-CHACHA20-POLY1305"),
+    ]
+};
 
 /// One end of a TLS connection, without its socket.
 pub(super) enum Engine {
@@ -78,9 +97,19 @@ impl Engine {
         }
     }
 
-    /// Whether the other end has shown a certificate.
-    pub(super) fn has_seen_certificate(&self) -> bool {
-        self.state().peer_certificates().is_some_and(|chain| !chain.is_empty())
+    /// What was agreed on, and whom the other end has shown to be; none before that.
+    pub(super) fn facts(&self) -> Option<ClientTls> {
+        let state = self.state();
+        let suite = state.negotiated_cipher_suite()?.suite();
+        let shown = state.peer_certificates().and_then(<[_]>::first);
+        Some(ClientTls {
+            version: self.version()?,
+            cipher: CIPHERS.iter().find(|(own, _)| *own == suite).map(|(_, name)| *name),
+            protocol: state.alpn_protocol().map(<[_]>::to_vec),
+            server_name: None,
+            subject: shown.map(|leaf| subject::of(leaf).unwrap_or_default()),
+            is_resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),
+        })
     }
 
     /// Takes ciphertext from the front of `input`, and hands each record's plaintext to `take`; what is

@@ -1,8 +1,5 @@
 //! Certificates and keys, from PEM files (RFC 7468).
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
 
 use super::words;
-use crate::config::{ConfigError, PlacedPath};
+use crate::config::{ConfigError, PlacedPath, read_regular};
 
 /// The longest file: every root that a system has fits.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -33,14 +30,8 @@ pub(super) fn read(
     file: &PlacedPath,
     is_secret: impl Fn(&[u8]) -> bool,
 ) -> Result<Vec<u8>, ConfigError> {
-    let read = || {
-        let mut opened = File::open(&file.path)?;
-        let mode = opened.metadata()?.mode();
-        let mut bytes = Vec::new();
-        opened.by_ref().take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-        Ok((mode, bytes))
-    };
-    let (mode, bytes) = read().map_err(|error: std::io::Error| bad(file, error))?;
+    let kept = read_regular(&file.path, MAX_FILE).map_err(|error| bad(file, error))?;
+    let (mode, bytes) = (kept.mode, kept.bytes);
     if bytes.len() as u64 > MAX_FILE {
         return Err(bad(file, format!("is longer than {MAX_FILE} bytes")));
     }
@@ -82,20 +73,38 @@ pub(super) fn certified_key(
 ) -> Result<Arc<CertifiedKey>, ConfigError> {
     let bytes = read(certificate, |bytes| key.is_none() && private_key(bytes).is_some())?;
     let chain = certificates_in(certificate, &bytes)?;
-    if let Some(leaf) = chain.first() {
-        judge(certificate, leaf, provider, now)?;
-    }
+    let doubt = match chain.first() {
+        Some(leaf) => judge(certificate, leaf, provider, now)?,
+        None => None,
+    };
     let (key_file, key_bytes) = match key {
         Some(file) => (file, read(file, |_| true)?),
         None => (certificate, bytes),
     };
     let key = private_key(&key_bytes).ok_or_else(|| no_key(key_file, &key_bytes, key.is_none()))?;
-    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+    let own = |(at, leaf): (usize, &CertificateDer<'static>)| {
+        let alone = CertifiedKey::from_der(vec![leaf.clone()], key.clone_key(), provider);
+        alone.is_ok().then_some(at + 1)
+    };
+    let certified = CertifiedKey::from_der(chain.clone(), key.clone_key(), provider);
+    let certified = certified.map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            bad(key_file, format!("is not the key of {}", certificate.path.display()))
+            match chain.iter().enumerate().find_map(own) {
+                Some(number) => bad(
+                    certificate,
+                    format!("the key's own certificate is number {number}, and goes first"),
+                ),
+                None => bad(key_file, format!("is not the key of {}", certificate.path.display())),
+            }
         }
+        Error::General(_) => bad(
+            key_file,
+            "has a key that is not taken here: RSA with 2048 to 8192 bits, P-256, P-384, Ed25519 are",
+        ),
         error => bad(key_file, words::of(&error)),
     })?;
+    // Who is told of an error is told of nothing else.
+    doubt.into_iter().for_each(|doubt| warn!("{doubt}"));
     Ok(Arc::new(certified))
 }
 
@@ -115,13 +124,14 @@ fn no_key(file: &PlacedPath, bytes: &[u8], in_certificate: bool) -> ConfigError 
     )
 }
 
-/// Whether a certificate can be read, and a warning if its time is over, or has not come.
+/// Whether a certificate can be read, and what there is to warn of: its time is over, or has not come, or
+/// others will not take it since it is an authority's.
 fn judge(
     file: &PlacedPath,
     leaf: &CertificateDer<'_>,
     provider: &CryptoProvider,
     now: SystemTime,
-) -> Result<(), ConfigError> {
+) -> Result<Option<ConfigError>, ConfigError> {
     let parsed = ParsedCertificate::try_from(leaf).map_err(|error| bad(file, words::of(&error)))?;
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     // Nobody's signature will do, but the time is looked at before.
@@ -132,10 +142,8 @@ fn judge(
         UnixTime::since_unix_epoch(now),
         provider.signature_verification_algorithms.all,
     );
-    if let Err(Error::InvalidCertificate(error)) = judged
-        && words::is_of_time(&error)
-    {
-        warn!("{}", bad(file, format!("the certificate {}", words::certificate(&error))));
-    }
-    Ok(())
+    let Err(Error::InvalidCertificate(error)) = judged else { return Ok(None) };
+    let is_doubtful = words::is_of_time(&error) || words::is_of_authority(&error);
+    let problem = format!("the certificate {}", words::certificate(&error));
+    Ok(is_doubtful.then(|| bad(file, problem)))
 }

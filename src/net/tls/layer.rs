@@ -16,6 +16,7 @@ use super::account::Account;
 use super::engine::Engine;
 use super::memory::{Held, Memory};
 use crate::conn::socket::Socket;
+use crate::proto::client_tls::ClientTls;
 
 /// Records that are encrypted before the kernel is asked to take them, once it took as many.
 const MOST_RECORDS: usize = 4;
@@ -28,12 +29,28 @@ pub(super) enum State {
     Fresh,
     /// The handshake runs, or is done.
     Begun(Engine),
-    /// Nothing goes either way any more; why, in words.
-    Failed(String),
+    /// Nothing goes either way any more; why, in words, and what had been agreed on.
+    Failed { why: String, version: Option<&'static str> },
+}
+
+impl State {
+    /// The version that was agreed on, as others write it.
+    fn version(&self) -> Option<&'static str> {
+        match self {
+            Self::Begun(engine) => engine.version(),
+            Self::Failed { version, .. } => *version,
+            Self::Fresh => None,
+        }
+    }
+
+    /// What it is behind a fault.
+    fn failed(&self, why: String) -> Self {
+        Self::Failed { why, version: self.version() }
+    }
 }
 
 /// A TLS connection over a stream socket.
-pub(crate) struct Layer<S> {
+pub struct Layer<S> {
     socket: S,
     pub(super) state: State,
     memory: Rc<Memory>,
@@ -46,6 +63,8 @@ pub(crate) struct Layer<S> {
     account: Account,
     /// Records that are encrypted at once: fewer for one that was too slow for them.
     records: usize,
+    /// What a client calls us.
+    name: Option<Box<str>>,
     /// The last read of the socket gave less than it was asked for.
     drained: bool,
     /// The other end's stream is over: by a `close_notify`, or without one.
@@ -86,6 +105,7 @@ impl<S: Socket> Layer<S> {
             out: Held::default(),
             account: Account::default(),
             records: MOST_RECORDS,
+            name: None,
             drained: false,
             end: None,
             closing: false,
@@ -107,7 +127,7 @@ impl<S: Socket> Layer<S> {
     ///
     /// # Errors
     /// There is no trust in the other end, or it does not speak TLS; in words.
-    pub(crate) fn handshake(&mut self) -> Option<Result<()>> {
+    pub fn handshake(&mut self) -> Option<Result<()>> {
         loop {
             if !self.out.is_empty()
                 && let Err(error) = self.flush()
@@ -119,7 +139,7 @@ impl<S: Socket> Layer<S> {
                 }
             }
             match &self.state {
-                State::Failed(why) => return Some(Err(failure(why))),
+                State::Failed { why, .. } => return Some(Err(failure(why))),
                 State::Begun(engine) if !engine.is_handshaking() => return Some(Ok(())),
                 State::Begun(_) | State::Fresh => {}
             }
@@ -143,9 +163,9 @@ impl<S: Socket> Layer<S> {
     }
 
     /// What was remarkable, in words, if anything was.
-    pub(crate) fn remark(&self) -> Option<&str> {
+    pub fn remark(&self) -> Option<&str> {
         match &self.state {
-            State::Failed(why) => Some(why),
+            State::Failed { why, .. } => Some(why),
             State::Begun(engine) if engine.is_handshaking() => {
                 Some("the TLS handshake was not done")
             }
@@ -159,19 +179,19 @@ impl<S: Socket> Layer<S> {
 
     /// The version that was agreed on, as others write it.
     pub(crate) fn version(&self) -> Option<&'static str> {
-        match &self.state {
-            State::Begun(engine) => engine.version(),
-            State::Fresh | State::Failed(_) => None,
-        }
+        self.state.version()
     }
 
-    /// Whether the other end has shown a certificate. One that is not verified ends the handshake.
-    pub(crate) fn has_seen_certificate(&self) -> bool {
-        matches!(&self.state, State::Begun(engine) if engine.has_seen_certificate())
+    /// What was agreed on, and who the other end is by its certificate: one that is not verified ends the
+    /// handshake.
+    pub(crate) fn facts(&self) -> Option<ClientTls> {
+        let State::Begun(engine) = &self.state else { return None };
+        let server_name = self.name.as_deref().map(str::to_owned);
+        Some(ClientTls { server_name, ..engine.facts()? })
     }
 
     /// Whether the handshake is done.
-    pub(super) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         matches!(&self.state, State::Begun(engine) if !engine.is_handshaking())
     }
 }
@@ -185,7 +205,7 @@ impl<S: Socket> Socket for Layer<S> {
         }
         for _ in 0..READS {
             match self.state {
-                State::Failed(_) => return Err(self.fail()),
+                State::Failed { .. } => return Err(self.fail()),
                 // It was hung up on: what it still sends is of no use to anybody.
                 State::Fresh | State::Begun(_) if self.shut && !self.is_open() => {
                     return self.socket.read(buffer);
@@ -209,7 +229,7 @@ impl<S: Socket> Socket for Layer<S> {
         self.flush()?;
         if !self.is_open() {
             return match self.state {
-                State::Failed(_) => Err(ErrorKind::BrokenPipe.into()),
+                State::Failed { .. } => Err(ErrorKind::BrokenPipe.into()),
                 State::Fresh | State::Begun(_) => Ok(parts.iter().map(|part| part.len()).sum()),
             };
         }
@@ -244,7 +264,7 @@ impl<S: Socket> Socket for Layer<S> {
     }
 
     fn holds_more(&self) -> bool {
-        let failed = matches!(self.state, State::Failed(_));
+        let failed = matches!(self.state, State::Failed { .. });
         !self.plain.is_empty() || !self.drained || self.end.is_some() || failed
     }
 

@@ -1,6 +1,6 @@
 //! What all TLS connections of a loop share, and what one of them may have to keep.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use rustls::client::ClientConfig;
@@ -11,9 +11,9 @@ use rustls::server::ServerConfig;
 #[derive(Default)]
 pub(super) struct Memory {
     /// How clients are met; none without a certificate.
-    pub(super) server: Option<Arc<ServerConfig>>,
+    pub(super) server: RefCell<Option<Arc<ServerConfig>>>,
     /// How peers are met.
-    pub(super) client: Option<Arc<ClientConfig>>,
+    pub(super) client: RefCell<Option<Arc<ClientConfig>>>,
     /// Ciphertext as it comes in.
     pub(super) inbox: Cell<Vec<u8>>,
     /// Ciphertext to go out.

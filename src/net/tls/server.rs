@@ -11,22 +11,27 @@ use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerConfig, WebP
 
 use super::certificates::Certificates;
 use super::tickets::TicketKeys;
-use super::{files, versions, words};
+use super::{files, validity, versions, words};
 use crate::config::{ClientAuth, ConfigError, TlsSettings};
 
 /// What is spoken within TLS (RFC 7301): an upgrade is of HTTP/1.1.
 const ALPN: &[u8] = b"http/1.1";
 
-/// The configuration for clients; none where there is no certificate.
+/// The configuration for clients; none where there is no certificate. What is shown to them is added to
+/// `shown`, each with its end, seconds from 1970.
 pub(super) fn config(
     settings: &TlsSettings,
     crypto: &Arc<CryptoProvider>,
     now: SystemTime,
+    shown: &mut Vec<(String, u64)>,
 ) -> Result<Option<Arc<ServerConfig>>, ConfigError> {
     let Some(first) = settings.certificates.first() else { return Ok(None) };
     let mut pairs = Vec::new();
     for pair in &settings.certificates {
-        pairs.push(files::certified_key(&pair.certificate, pair.key.as_ref(), crypto, now)?);
+        let key = files::certified_key(&pair.certificate, pair.key.as_ref(), crypto, now)?;
+        let end = key.cert.first().and_then(|leaf| validity::end(leaf));
+        shown.extend(end.map(|end| (pair.certificate.path.display().to_string(), end)));
+        pairs.push(key);
     }
     let failed = |error: rustls::Error| files::bad(&first.certificate, words::of(&error));
     let builder = ServerConfig::builder_with_provider(Arc::clone(crypto))

@@ -182,7 +182,9 @@ fn settings() -> TlsSettings {
 }
 
 fn load(settings: &TlsSettings) -> Tls {
-    Tls::load(settings, true, SystemTime::now()).unwrap()
+    let mut tls = Tls::default();
+    tls.renew(TlsConfigs::load(settings, true, SystemTime::now()).unwrap());
+    tls
 }
 
 /// A server and client of TLS 1.2.
@@ -195,7 +197,7 @@ fn load_1_2() -> Tls {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let mut memory = Memory { client: Some(Arc::new(client)), ..Memory::default() };
+    let mut memory = Memory { client: Some(Arc::new(client)).into(), ..Memory::default() };
     memory.server = tls.memory.server.clone();
     Tls { memory: Rc::new(memory), ..Tls::default() }
 }
@@ -725,12 +727,13 @@ fn files_that_are_not_good_are_named() {
         (TlsSettings { tickets: Some(empty), ..settings() }, "empty.pem: has no key"),
         (TlsSettings { tickets: Some(open), ..settings() }, "open.pem: is open to everybody"),
     ] {
-        let error = Tls::load(&settings, true, SystemTime::now()).err().expect(says).to_string();
+        let error =
+            TlsConfigs::load(&settings, true, SystemTime::now()).err().expect(says).to_string();
         assert!(error.starts_with("--file: ") && error.contains(says), "{says}: {error}");
     }
     // A certificate alone is no secret.
     let open = place("public.pem", &authority().issuer.pem());
     std::fs::set_permissions(&open.path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let settings = TlsSettings { client_ca: Some(open), ..settings() };
-    assert!(Tls::load(&settings, true, SystemTime::now()).is_ok());
+    assert!(TlsConfigs::load(&settings, true, SystemTime::now()).is_ok());
 }

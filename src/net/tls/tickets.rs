@@ -48,7 +48,7 @@ impl TicketKeys {
     /// The keys of `file`. A ticket says who its client is, so those of servers that trust others
     /// than `trust` says are not taken.
     pub(super) fn load(file: &PlacedPath, trust: &[u8]) -> Result<Self, ConfigError> {
-        let bytes = files::read(file, |_| true)?;
+        let bytes = files::read(file, |bytes| !bytes.trim_ascii().is_empty())?;
         Self::parse(&bytes, trust).map_err(|(line, problem)| match line {
             0 => files::bad(file, problem),
             line => {

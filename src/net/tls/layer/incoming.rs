@@ -2,6 +2,7 @@
 
 use std::io::{Error, ErrorKind, Result};
 
+use super::super::certificates;
 use super::super::engine::{Engine, Received, WIRE_RECORD};
 use super::super::memory::Held;
 use super::super::words;
@@ -54,14 +55,17 @@ impl<S: Socket> Layer<S> {
     ) -> Result<usize> {
         let input = inbox.get_mut(..length).unwrap_or_default();
         if let State::Fresh = self.state {
-            self.state = match self.memory.server.clone().map(Engine::server) {
+            self.state = match self.memory.server.borrow().clone().map(Engine::server) {
                 Some(Ok(engine)) => State::Begun(engine),
-                Some(Err(error)) => State::Failed(words::of(&error)),
-                None => State::Failed("there is no certificate for it".into()),
+                Some(Err(error)) => self.state.failed(words::of(&error)),
+                None => self.state.failed("there is no certificate for it".into()),
             };
         }
         let State::Begun(engine) = &mut self.state else { return Err(self.fail()) };
-        let began_plain = engine.is_handshaking() && self.kept.is_empty();
+        let is_handshaking = engine.is_handshaking();
+        let began_plain = is_handshaking && self.kept.is_empty();
+        let leaves = is_handshaking && words::is_goodbye(input);
+        let is_old = is_handshaking && words::is_old_hello(input);
         let mut given = 0;
         let plain = &mut self.plain;
         let take = |record: &[u8]| {
@@ -74,16 +78,23 @@ impl<S: Socket> Layer<S> {
         let mut out = self.memory.outbox.take();
         out.clear();
         let Received { used, ended, error } = engine.receive(input, take, &mut out);
-        if let Some(error) = error {
-            let what = if began_plain { words::not_tls(input) } else { None };
-            self.state = State::Failed(what.unwrap_or_else(|| words::of(&error)));
+        if is_handshaking && self.name.is_none() {
+            self.name = certificates::asked();
         }
-        if ended {
+        if let Some(error) = error {
+            let what = match is_old {
+                true => Some(words::blame_version(&mut out)),
+                false if began_plain => words::not_tls(input),
+                false => None,
+            };
+            self.state = self.state.failed(what.unwrap_or_else(|| words::of(&error)));
+        }
+        if ended || leaves {
             self.end = Some(End::Notified);
         }
         let left = input.get(used..).unwrap_or_default();
         if left.len() > MOST_KEPT {
-            self.state = State::Failed("its TLS handshake message is too long".into());
+            self.state = self.state.failed("its TLS handshake message is too long".into());
         }
         self.keep(left);
         let sent = self.send(&out, 0, false);
@@ -91,7 +102,7 @@ impl<S: Socket> Layer<S> {
         match (&self.state, given) {
             // A write that fails says so again when it is asked for.
             (_, 1..) => Ok(given),
-            (State::Failed(_), 0) => Err(self.fail()),
+            (State::Failed { .. }, 0) => Err(self.fail()),
             (State::Fresh | State::Begun(_), 0) => sent.map(|()| 0),
         }
     }
@@ -114,7 +125,7 @@ impl<S: Socket> Layer<S> {
             let _ = self.socket.shutdown();
         }
         self.out = Held::default();
-        let State::Failed(why) = &self.state else { return ErrorKind::InvalidData.into() };
+        let State::Failed { why, .. } = &self.state else { return ErrorKind::InvalidData.into() };
         failure(why)
     }
 }
