@@ -62,6 +62,23 @@ pub(super) fn moves_text(c: char) -> bool {
     c.is_control() || is_format
 }
 
+/// The inside of a JSON string (RFC 8259 §7); what a terminal would obey is escaped, too.
+pub(crate) struct Json<'a>(pub(crate) &'a mut String);
+
+impl fmt::Write for Json<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '"' => self.0.push_str("\\\""),
+                '\\' => self.0.push_str("\\\\"),
+                _ if moves_text(c) => write!(self.0, "\\u{:04x}", u32::from(c))?,
+                _ => self.0.push(c),
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

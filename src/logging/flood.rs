@@ -36,6 +36,11 @@ impl Flood {
         Self { most, ..Self::default() }
     }
 
+    /// There may be so many from now on.
+    pub(super) fn set_most(&mut self, most: u32) {
+        self.most = most;
+    }
+
     /// Whether one more line of `kind` is written at `now`.
     pub(super) fn admits(
         &mut self,

@@ -10,7 +10,8 @@ use humantime::format_rfc3339_millis;
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record};
 
-use super::escape::{OneLine, moves_text};
+use super::escape::{Json, OneLine};
+use super::secrets;
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(super) struct Form {
     pub(super) format: Format,
     /// The journal reads them: it has the time itself, and wants the priority (sd-daemon(3)).
     pub(super) journal: bool,
+    /// The number of the worker process that writes them, if it is one of several.
+    pub(super) worker: Option<usize>,
 }
 
 impl Form {
@@ -44,7 +47,7 @@ impl Form {
         let stream = env::var("JOURNAL_STREAM").ok();
         let ids = stderr.metadata().map(|metadata| (metadata.dev(), metadata.ino()));
         let journal = ids.is_ok_and(|ids| stream.as_deref().and_then(journal) == Some(ids));
-        Self { format, journal }
+        Self { format, journal, worker: None }
     }
 
     /// A record's line, with its end.
@@ -52,6 +55,7 @@ impl Form {
         let mut line = String::with_capacity(256);
         // Writing to a string does not fail, and the sources of the daemon do not either.
         let _ = self.write(record, now, &mut line);
+        let mut line = secrets::concealed(line);
         line.push('\n');
         line
     }
@@ -69,7 +73,8 @@ impl Form {
                     write!(line, "{time} {level:<5} ")?;
                 }
                 write!(line, "{}", OneLine(record.args()))?;
-                fields.visit(&mut Pairs(line)).map_err(|_| fmt::Error)
+                fields.visit(&mut Pairs(line)).map_err(|_| fmt::Error)?;
+                self.worker.map_or(Ok(()), |number| write!(line, " worker={number}"))
             }
             Format::Json => {
                 line.push('{');
@@ -80,6 +85,9 @@ impl Form {
                 write!(Json(line), "{}", record.args())?;
                 line.push('"');
                 fields.visit(&mut Members(line)).map_err(|_| fmt::Error)?;
+                if let Some(number) = self.worker {
+                    write!(line, ",\"worker\":{number}")?;
+                }
                 line.push('}');
                 Ok(())
             }
@@ -153,25 +161,9 @@ impl<'kvs> VisitSource<'kvs> for Members<'_> {
     }
 }
 
-/// The inside of a JSON string (RFC 8259 §7); what a terminal would obey is escaped, too.
-pub(crate) struct Json<'a>(pub(crate) &'a mut String);
-
-impl fmt::Write for Json<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for c in text.chars() {
-            match c {
-                '"' => self.0.push_str("\\\""),
-                '\\' => self.0.push_str("\\\\"),
-                _ if moves_text(c) => write!(self.0, "\\u{:04x}", u32::from(c))?,
-                _ => self.0.push(c),
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::escape::moves_text;
     use super::*;
     use log::RecordBuilder;
     use log::kv::Source;
@@ -182,7 +174,7 @@ mod tests {
     fn line(format: Format, journal: bool, fields: &dyn Source) -> String {
         let args = format_args!("says \"{}\"", "a\\b\n\u{9b}é");
         let record = RecordBuilder::new().level(Level::Warn).args(args).key_values(fields).build();
-        Form { format, journal }.line(&record, UNIX_EPOCH + NOON)
+        Form { format, journal, worker: None }.line(&record, UNIX_EPOCH + NOON)
     }
 
     #[test]
@@ -210,6 +202,16 @@ mod tests {
         assert_eq!(parsed, expected, "{json}");
         let journal = line(Format::Json, true, &fields);
         assert!(journal.starts_with("<4>{\"level\":\"warn\","), "{journal}");
+    }
+
+    #[test]
+    fn lines_of_workers_have_their_number() {
+        let record = RecordBuilder::new().level(Level::Info).args(format_args!("x")).build();
+        let form = |format| Form { format, journal: true, worker: Some(3) };
+        let lines =
+            [Format::Text, Format::Json].map(|format| form(format).line(&record, UNIX_EPOCH));
+        let json = "<6>{\"level\":\"info\",\"message\":\"x\",\"worker\":3}\n";
+        assert_eq!(lines, ["<6>x worker=3\n", json]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod escape;
 mod flood;
 mod format;
 mod queue;
+mod secrets;
 
 use std::env;
 use std::fs::File;
@@ -23,10 +24,12 @@ use env_logger::{Builder, Target};
 use log::kv::{Key, Value};
 use log::{Level, LevelFilter, Record};
 
+pub(crate) use escape::Json;
 pub use escape::{Escaped, OneLine, SHOWN};
 use format::Form;
 pub use format::Format;
 use queue::Queue;
+pub use secrets::{conceal, concealed};
 
 /// How long the end of the program may wait for the last lines.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_millis(250);
@@ -78,18 +81,30 @@ pub fn missing() -> Missing {
     }
 }
 
-/// Starts logging to standard error at the levels of `RUST_LOG` (`info` where it is not set).
+/// The log of a worker process, which several write.
+#[derive(Debug)]
+pub struct Shared {
+    /// The number of the worker, which its lines carry.
+    pub worker: usize,
+    /// Where all of them write.
+    pub out: File,
+}
+
+/// Starts logging to standard error, or for one of several processes to what they share, at the
+/// levels of `RUST_LOG` (`info` where it is not set).
 ///
 /// # Errors
 /// No descriptor or thread is left, a signal cannot be handled, or something logs already.
-pub fn init(settings: Settings) -> io::Result<Log> {
-    // A descriptor of our own: whoever holds the lock of `io::stderr` cannot hold us, nor we them.
-    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+pub fn init(settings: Settings, shared: Option<Shared>) -> io::Result<Log> {
+    let (worker, stderr) = match shared {
+        Some(Shared { worker, out }) => (Some(worker), out),
+        // A descriptor of our own: whoever holds the lock of `io::stderr` cannot hold us, nor we them.
+        None => (None, File::from(io::stderr().as_fd().try_clone_to_owned()?)),
+    };
     // Past the file size limit a write is then an error (EFBIG), no longer the end of the process.
     signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
-    let seconds = flood::WINDOW.as_secs() as usize;
-    let most = u32::try_from(settings.rate.saturating_mul(seconds)).unwrap_or(u32::MAX);
-    let queue = Arc::new(Queue::new(Form::of(settings.format, &stderr), most));
+    let form = Form { worker, ..Form::of(settings.format, &stderr) };
+    let queue = Arc::new(Queue::new(form, most(settings)));
     let drain = Arc::clone(&queue);
     let (runs, running) = channel();
     thread::Builder::new().name("log".into()).spawn(move || {
@@ -114,6 +129,26 @@ pub fn init(settings: Settings) -> io::Result<Log> {
         log::warn!("RUST_LOG: {complaint}; logging at info");
     }
     Ok(Log { queue })
+}
+
+/// Waits until all lines of the program's log are written, but no longer than `timeout`.
+pub fn flush(timeout: Duration) {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(timeout);
+    }
+}
+
+/// Lines are written so from now on.
+pub fn renew(settings: Settings) {
+    if let Some(queue) = QUEUE.get() {
+        queue.renew(settings.format, most(settings));
+    }
+}
+
+/// How many lines of one kind there may be in a window.
+fn most(settings: Settings) -> u32 {
+    let seconds = flood::WINDOW.as_secs() as usize;
+    u32::try_from(settings.rate.saturating_mul(seconds)).unwrap_or(u32::MAX)
 }
 
 impl Log {

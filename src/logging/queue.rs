@@ -2,14 +2,14 @@
 
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use log::{Level, Record};
 
 use super::flood::Flood;
-use super::format::Form;
+use super::format::{Form, Format};
 
 /// Bytes that wait for the thread, which holds as many again at most. A burst of a thousand
 /// sessions that start and end is half of it.
@@ -30,7 +30,7 @@ pub(super) struct Missing {
 /// Lines on their way from any thread to the one that writes them.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    form: Form,
+    form: RwLock<Form>,
     state: Mutex<State>,
     changed: Condvar,
     pub(super) missing: Missing,
@@ -51,7 +51,17 @@ impl Queue {
     /// A queue of lines of this form, so many of one kind in a window; zero for any number.
     pub(super) fn new(form: Form, most: u32) -> Self {
         let state = State { flood: Flood::new(most), ..State::default() };
-        Self { form, state: Mutex::new(state), ..Self::default() }
+        Self { form: RwLock::new(form), state: Mutex::new(state), ..Self::default() }
+    }
+
+    /// Lines have this form, and there are so many of one kind, from now on.
+    pub(super) fn renew(&self, format: Format, most: u32) {
+        self.form.write().unwrap_or_else(PoisonError::into_inner).format = format;
+        self.lock().flood.set_most(most);
+    }
+
+    fn form(&self) -> Form {
+        *self.form.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lock is never held over anything that waits.
@@ -73,7 +83,7 @@ impl Queue {
                 return;
             }
         }
-        self.push(&self.form.line(record, SystemTime::now()));
+        self.push(&self.form().line(record, SystemTime::now()));
     }
 
     fn push(&self, line: &str) {
@@ -107,7 +117,7 @@ impl Queue {
         let args = format_args!("{message}");
         let mut record = Record::builder();
         record.level(Level::Warn).args(args).key_values(&fields);
-        self.form.line(&record.build(), SystemTime::now())
+        self.form().line(&record.build(), SystemTime::now())
     }
 
     /// Tells what was left out in the windows that are over.
@@ -138,11 +148,28 @@ impl Queue {
             if torn {
                 send(&mut out, b"\n");
             }
-            let unsent = send(&mut out, &batch);
+            let unsent = self.send(&mut out, &batch);
             self.sent(unsent.iter().filter(|byte| **byte == b'\n').count());
             let written = batch.strip_suffix(unsent).unwrap_or_default();
             torn = written.last().map_or(torn, |last| *last != b'\n');
         }
+    }
+
+    /// Writes lines and gives back those that cannot be written. Where other processes write to the
+    /// same pipe, only so many bytes at once stay together (pipe(7)): whole lines, unless one is longer.
+    fn send<'a>(&self, out: &mut impl Write, mut lines: &'a [u8]) -> &'a [u8] {
+        while self.form().worker.is_some() && lines.len() > libc::PIPE_BUF {
+            let whole = lines.iter().take(libc::PIPE_BUF).rposition(|byte| *byte == b'\n');
+            let Some((now, later)) = whole.and_then(|end| lines.split_at_checked(end + 1)) else {
+                break;
+            };
+            let unsent = send(out, now);
+            if !unsent.is_empty() {
+                return lines.get(now.len() - unsent.len()..).unwrap_or_default();
+            }
+            lines = later;
+        }
+        send(out, lines)
     }
 
     fn take(&self, batch: &mut Vec<u8>) {
@@ -294,6 +321,24 @@ mod tests {
             }
             assert_eq!(lines(&output), expected, "{kind}");
         }
+    }
+
+    /// Several processes write to one pipe, which keeps so many bytes of a write together.
+    #[test]
+    fn a_workers_lines_are_written_whole() {
+        let (written, output) = channel();
+        let (answer, answers) = channel();
+        let form = Form { worker: Some(1), ..Form::default() };
+        let log = Arc::new(Queue::new(form, 0));
+        let line = format!("{}\n", "x".repeat(999));
+        (0..20).for_each(|_| log.push(&line));
+        log.push(&format!("{}\n", "y".repeat(5000)));
+        (0..6).for_each(|_| answer.send(Ok(usize::MAX)).unwrap());
+        let queue = Arc::clone(&log);
+        thread::spawn(move || queue.write_to(Scripted { answers, written }));
+        assert!(log.flush(SOON));
+        let writes: Vec<usize> = output.try_iter().map(|bytes: Vec<u8>| bytes.len()).collect();
+        assert_eq!(writes, [4000, 4000, 4000, 4000, 4000, 5001]);
     }
 
     #[test]
