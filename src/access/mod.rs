@@ -6,12 +6,14 @@ mod passwords;
 mod peers;
 mod proxies;
 mod rate;
+mod users;
 
 pub use lists::{AccessList, Verdict};
 pub use passwords::{LONGEST_PASSWORD, NotVerified, Passwords, Proof, Verified};
 pub use peers::{Barred, PeerList};
 pub use proxies::TrustedProxies;
 pub use rate::{Rate, Rates};
+pub use users::Users;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

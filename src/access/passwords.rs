@@ -93,6 +93,7 @@ fn check(hash: &str) -> Result<(), String> {
 pub struct Proof([u64; 2]);
 
 /// Passwords that were right a while ago.
+#[derive(Debug)]
 pub struct Verified {
     keys: [RandomState; 2],
     until: HashMap<Proof, Instant>,

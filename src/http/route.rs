@@ -16,6 +16,8 @@ pub enum Route {
     File,
     /// None of these takes such a method.
     Method,
+    /// The operator's pages.
+    Admin,
 }
 
 impl Route {
@@ -24,7 +26,7 @@ impl Route {
     #[must_use]
     pub fn asks_who(self) -> bool {
         match self {
-            Self::Health => false,
+            Self::Health | Self::Admin => false,
             Self::Redirect | Self::File | Self::Method => true,
         }
     }
@@ -43,7 +45,8 @@ pub enum Routed {
 /// are no handshake's are refused as soon as they were read.
 #[must_use]
 pub fn answers_plain(config: &Config) -> bool {
-    config.health.is_some() || config.web.is_some() || config.web_redirect.is_some()
+    let has_files = config.web.is_some() || config.web_redirect.is_some();
+    config.health.is_some() || has_files || config.is_admin
 }
 
 /// Decides who answers this request.
@@ -58,6 +61,9 @@ pub fn route(head: Head, config: &Config) -> Result<Routed, Refused> {
 }
 
 fn plain(head: &Head, config: &Config) -> Option<Route> {
+    if config.is_admin {
+        return Some(Route::Admin);
+    }
     let is_read = matches!(head.method(), Method::Get | Method::Head);
     if wants_websocket(head) {
         return None;

@@ -85,6 +85,7 @@ fn what_may_follow_a_request() {
         ("GET / HTTP/1.1|Host: h|Connection: Close", false),
         ("GET / HTTP/1.1|Host: h|Connection: x, close", false),
         ("GET / HTTP/1.1|Host: h|Connection: x|Connection: close", false),
+        ("GET / HTTP/1.2|Host: h", true),
         ("GET / HTTP/1.0", false),
         ("GET / HTTP/1.0|Connection: Keep-Alive", true),
         ("GET / HTTP/1.0|Connection: keep-alive, close", false),
@@ -118,9 +119,29 @@ fn what_no_request_may_be() {
         "GET / HTTP/1.1|Host: h|Content-Length: 1, 1",
         "GET / HTTP/1.1|Host: h|Content-Length: 0x1",
         "GET / HTTP/1.1|Host: h|Transfer-Encoding: chunked|Content-Length: 5",
+        "GET / HTTP/1.1|Host: h|Transfer-Encoding: chunked, chunked",
+        "GET / HTTP/1.1|Host: h|Transfer-Encoding: chunked|Transfer-Encoding: gzip",
+        "GET / HTTP/1.1|Host: h|Transfer-Encoding: ,",
     ] {
         let refused = Request::new(head(request)).unwrap_err();
         assert_eq!(refused.status, Status::BadRequest, "{request}");
+    }
+}
+
+/// RFC 9112 §6.1.
+#[test]
+fn codings_that_are_not_known() {
+    for (codings, known) in [
+        ("chunked", true),
+        (", Chunked", true),
+        ("gzip, chunked", false),
+        ("identity", false),
+        ("chunkedx", false),
+    ] {
+        let outcome =
+            Request::new(head(&format!("GET / HTTP/1.1|Host: h|Transfer-Encoding: {codings}")));
+        let status = outcome.map_or_else(|refused| refused.status, |_| Status::Ok);
+        assert_eq!(status, if known { Status::Ok } else { Status::NotImplemented }, "{codings}");
     }
 }
 

@@ -14,12 +14,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::access::{Proof, Verified};
-use crate::backend::{Answer, QueryError, Request};
+use crate::access::{Proof, Users};
+use crate::backend::{Answer, Asked, Found, QueryError, Request, Target};
 use crate::proto::basic::Credentials;
-use crate::proto::handshake::Upgrade;
 pub use files::{FileDone, FileJob};
-pub(crate) use threads::{READERS, RESOLVERS, Threads};
+pub(crate) use threads::{Needs, Pools, Threads};
 
 /// A name's addresses, without a port; the error is for all who waited.
 pub type LookedUp = Result<Vec<SocketAddr>, Arc<io::Error>>;
@@ -38,6 +37,8 @@ pub enum Done<K> {
     Verified {
         /// Whose.
         key: K,
+        /// Among whom.
+        users: Arc<Users>,
         /// What is remembered of it.
         proof: Proof,
         /// Whether it is right.
@@ -48,7 +49,7 @@ pub enum Done<K> {
         /// Who asked.
         key: K,
         /// What was asked.
-        request: Request,
+        request: Box<Request>,
         /// What the back end says.
         answer: Result<Answer, QueryError>,
     },
@@ -61,6 +62,10 @@ pub enum Done<K> {
     },
 }
 
+/// Which back end: a reload may make another, and then each session asks the one that it began with.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Instance(pub u32);
+
 /// A job's place in the order of its kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Ticket(pub u64);
@@ -68,14 +73,29 @@ pub struct Ticket(pub u64);
 /// Who does what may block.
 pub trait Workers<K> {
     /// The back end's answer, if it gives one without blocking.
-    fn answer(&mut self, upgrade: &Upgrade) -> Option<Result<Answer, QueryError>>;
+    fn answer(&mut self, of: Instance, asked: &Asked<'_>) -> Option<Result<Answer, QueryError>>;
+    /// What became of a peer that [`Workers::answer`] named.
+    fn found(&mut self, of: Instance, peer: &Target, found: Found) {
+        let _ = (of, peer, found);
+    }
+    /// Whether no peer of this back end could be reached lately, as far as that is known.
+    fn is_out(&self, of: Instance, now: Instant) -> bool {
+        let _ = (of, now);
+        false
+    }
     /// Asks the back end for `key`; it comes back as [`Done::Answered`].
     ///
     /// # Errors
     /// Nobody can be found to do it.
-    fn query(&mut self, key: K, request: Request) -> io::Result<Ticket>;
-    /// Takes a query back if it has not begun, with all that it holds of its client.
-    fn cancel_query(&mut self, ticket: Ticket);
+    fn query(&mut self, of: Instance, key: K, request: Request) -> io::Result<Ticket>;
+    /// Nobody asks this back end any more.
+    fn retire(&mut self, _instance: Instance) {}
+    /// Takes a query back, with all that it holds of its client; returns whether it had not begun.
+    fn cancel_query(&mut self, ticket: Ticket) -> bool;
+    /// A session is over, for this reason: the back end may want to know.
+    fn ended(&mut self, session: u64, reason: &'static str) {
+        let _ = (session, reason);
+    }
     /// Looks `name` up; it comes back as [`Done::Resolved`].
     ///
     /// # Errors
@@ -83,9 +103,15 @@ pub trait Workers<K> {
     fn look_up(&mut self, name: &str) -> io::Result<Ticket>;
     /// Takes a look-up back; returns whether it had not begun.
     fn cancel_look_up(&mut self, ticket: Ticket) -> bool;
-    /// Verifies a name and a password for `key`; it comes back as [`Done::Verified`]. None if so
-    /// many wait that this one may not, and where nobody has a password.
-    fn verify(&mut self, _key: K, _credentials: Credentials, _proof: Proof) -> Option<Ticket> {
+    /// Verifies a name and a password of `users` for `key`; it comes back as [`Done::Verified`]. None
+    /// if so many wait that this one may not.
+    fn verify(
+        &mut self,
+        _users: &Arc<Users>,
+        _key: K,
+        _credentials: Credentials,
+        _proof: Proof,
+    ) -> Option<Ticket> {
         None
     }
     /// Takes a verification back if it has not begun.
@@ -102,8 +128,25 @@ pub trait Workers<K> {
     fn cancel_file(&mut self, ticket: Ticket) {
         let _ = ticket;
     }
+    /// How much is not done yet.
+    fn jobs(&self) -> Jobs {
+        Jobs::default()
+    }
     /// The next thing that came back.
     fn next(&mut self) -> Option<Done<K>>;
+}
+
+/// What was begun, or waits for a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Jobs {
+    /// Names that are looked up.
+    pub names: usize,
+    /// Queries of the back end.
+    pub queries: usize,
+    /// Passwords.
+    pub passwords: usize,
+    /// Files.
+    pub files: usize,
 }
 
 /// What was begun, and who waits for it.
@@ -112,7 +155,6 @@ pub(crate) struct Offload<K, W> {
     waiting: HashMap<String, LookUp<K>>,
     /// How many have ever waited for a name.
     waited: u64,
-    verified: Verified,
 }
 
 /// What came of the wish to verify a password.
@@ -137,7 +179,7 @@ pub(crate) struct Place(u64);
 
 impl<K: Copy, W: Workers<K>> Offload<K, W> {
     pub(crate) fn new(workers: W) -> Self {
-        Self { workers, waiting: HashMap::new(), waited: 0, verified: Verified::default() }
+        Self { workers, waiting: HashMap::new(), waited: 0 }
     }
 
     pub(crate) fn workers(&mut self) -> &mut W {
@@ -171,22 +213,18 @@ impl<K: Copy, W: Workers<K>> Offload<K, W> {
     /// Verifies a name and a password, unless it is known that they are right.
     pub(crate) fn verify(
         &mut self,
+        users: &Arc<Users>,
         key: K,
         credentials: Credentials,
         now: Instant,
     ) -> Verification {
-        let proof = self.verified.proof(&credentials.user, &credentials.password);
-        if self.verified.knows(proof, now) {
+        let proof = users.proof(&credentials.user, &credentials.password);
+        if users.knows(proof, now) {
             return Verification::Known;
         }
         self.workers
-            .verify(key, credentials, proof)
+            .verify(users, key, credentials, proof)
             .map_or(Verification::Refused, Verification::Begun)
-    }
-
-    /// A name and a password were right.
-    pub(crate) fn remember(&mut self, proof: Proof, now: Instant) {
-        self.verified.remember(proof, now);
     }
 
     /// Nobody waits for this verification any more.
@@ -194,20 +232,44 @@ impl<K: Copy, W: Workers<K>> Offload<K, W> {
         self.workers.cancel_verification(ticket);
     }
 
+    /// How much is not done yet.
+    pub(crate) fn jobs(&self) -> Jobs {
+        self.workers.jobs()
+    }
+
     /// The back end's answer, if it gives one without blocking.
-    pub(crate) fn answer(&mut self, upgrade: &Upgrade) -> Option<Result<Answer, QueryError>> {
-        self.workers.answer(upgrade)
+    pub(crate) fn answer(
+        &mut self,
+        of: Instance,
+        asked: &Asked<'_>,
+    ) -> Option<Result<Answer, QueryError>> {
+        self.workers.answer(of, asked)
+    }
+
+    /// What became of a peer that [`Offload::answer`] named.
+    pub(crate) fn found(&mut self, of: Instance, peer: &Target, found: Found) {
+        self.workers.found(of, peer, found);
+    }
+
+    /// Whether no peer of a back end could be reached lately, as far as that is known.
+    pub(crate) fn is_out(&self, of: Instance, now: Instant) -> bool {
+        self.workers.is_out(of, now)
+    }
+
+    /// A session is over, for this reason.
+    pub(crate) fn ended(&mut self, session: u64, reason: &'static str) {
+        self.workers.ended(session, reason);
     }
 
     /// Asks a back end that may block.
-    pub(crate) fn query(&mut self, key: K, request: Request) -> io::Result<Ticket> {
-        self.workers.query(key, request)
+    pub(crate) fn query(&mut self, of: Instance, key: K, request: Request) -> io::Result<Ticket> {
+        self.workers.query(of, key, request)
     }
 
     /// Nobody waits for this query any more: if it has not begun, it never will, and what it holds
-    /// of its client is given back now.
-    pub(crate) fn forget_query(&mut self, ticket: Ticket) {
-        self.workers.cancel_query(ticket);
+    /// of its client is given back now. Returns whether it had not begun.
+    pub(crate) fn forget_query(&mut self, ticket: Ticket) -> bool {
+        self.workers.cancel_query(ticket)
     }
 
     /// Does something with a file.

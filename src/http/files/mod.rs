@@ -67,13 +67,14 @@ pub fn takes(request: &Request, coding: Coding) -> bool {
     weight(coding.token()).or_else(|| weight("*")).unwrap_or(false)
 }
 
-/// An element of a list with weights, and whether its weight is more than zero (RFC 9110 §12.4.2).
+/// An element of a list with weights, and whether its weight is more than zero (RFC 9110 §12.4.2). One
+/// that is no weight says nothing.
 fn weighed(element: &[u8]) -> (&[u8], bool) {
     let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
     let token = parts.next().unwrap_or_default();
     let is_zero = |part: &[u8]| {
         let value = part.strip_prefix(b"q=").or_else(|| part.strip_prefix(b"Q="));
-        value.is_some_and(|value| value.iter().all(|byte| matches!(byte, b'0' | b'.')))
+        value.is_some_and(|value| matches!(value, b"0" | b"0." | b"0.0" | b"0.00" | b"0.000"))
     };
     (token, !parts.any(is_zero))
 }

@@ -56,6 +56,8 @@ pub enum FileDone {
         file: Option<Arc<File>>,
         /// The beginning of the content.
         ahead: Vec<u8>,
+        /// What the operator should know of.
+        problem: Option<String>,
     },
     /// The bytes that are there; none at the end.
     Read(io::Result<Vec<u8>>),
@@ -83,11 +85,17 @@ pub(crate) fn check(root: &Path) -> io::Result<()> {
 }
 
 fn open(root: &Path, request: Box<Request>, now: SystemTime) -> FileDone {
-    let (response, file) = match files::name_of(request.path()) {
-        Some(name) => {
-            find(root, &request, &name, now).unwrap_or_else(|error| (failed(&error), None))
+    let mut problem = None;
+    let (response, file) = match (files::name_of(request.path()), Directory::open(root)) {
+        (Some(name), Ok(root)) => find(&root, &request, &name, now).unwrap_or_else(|error| {
+            problem = is_odd(&error).then(|| format!("the file cannot be read: {error}"));
+            (failed(&error), None)
+        }),
+        (Some(_), Err(error)) => {
+            problem = Some(format!("cannot open '{}': {error}", root.display()));
+            (failed(&error), None)
         }
-        None => (files::not_found(), None),
+        (None, _) => (files::not_found(), None),
     };
     let mut ahead = Vec::new();
     if let (Some(file), Body::Stored { at, length }, Method::Get) =
@@ -96,16 +104,21 @@ fn open(root: &Path, request: Box<Request>, now: SystemTime) -> FileDone {
         // What cannot be read now is asked for again, and then its error is heard.
         ahead = read(file, *at, AHEAD.min(*length) as usize).unwrap_or_default();
     }
-    FileDone::Opened { request, response, file: file.map(Arc::new), ahead }
+    FileDone::Opened { request, response, file: file.map(Arc::new), ahead, problem }
+}
+
+/// Whether it is another error than those that a path gets which names nothing, or leads out.
+fn is_odd(error: &io::Error) -> bool {
+    let usual = [libc::ENOENT, libc::ENOTDIR, libc::ENAMETOOLONG, libc::ELOOP, libc::EXDEV];
+    !error.raw_os_error().is_some_and(|number| usual.contains(&number))
 }
 
 fn find(
-    root: &Path,
+    root: &Directory,
     request: &Request,
     name: &Name,
     now: SystemTime,
 ) -> io::Result<(Response, Option<File>)> {
-    let root = Directory::open(root)?;
     let relative = name.relative();
     let plain = match root.regular(&relative)? {
         Found::File(file) => file,

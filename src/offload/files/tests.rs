@@ -223,3 +223,10 @@ fn pieces_of_a_file() {
         assert_eq!(piece, expected.as_bytes());
     }
 }
+
+#[test]
+fn what_the_operator_should_know_of() {
+    let is_odd = |number| super::is_odd(&io::Error::from_raw_os_error(number));
+    assert!([libc::EACCES, libc::EIO, libc::EMFILE, libc::ESTALE].into_iter().all(is_odd));
+    assert!(![libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::EXDEV].into_iter().any(is_odd));
+}
