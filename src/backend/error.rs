@@ -116,10 +116,31 @@ pub enum ConfigureError {
     Portless(Target),
     /// What no client can offer as a subprotocol.
     Protocol(String),
+    /// None of the ways to choose among peers.
+    Balance(String),
+    /// No time for a peer to rest.
+    Rest(String),
+    /// This one of several peers is none.
+    Host(usize, AddressError),
+    /// This one of several peers is there already.
+    Twice(usize, Target),
+    /// More peers than this.
+    TooMany(usize),
     /// The peer's address is none.
     Address(AddressError),
     /// The framing or its configuration is none.
     Framing(ConfigFault),
+}
+
+impl ConfigureError {
+    /// Which of the values of a key that may be repeated is meant, from 0; none for the last.
+    #[must_use]
+    pub fn place(&self) -> Option<usize> {
+        match self {
+            Self::Host(place, _) | Self::Twice(place, _) => Some(*place),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for ConfigureError {
@@ -137,6 +158,15 @@ impl fmt::Display for ConfigureError {
                 write!(f, "{name:?} is not one subprotocol, nor * for the first, nor none")
             }
             Self::Portless(target) => write!(f, "means nothing to {target}"),
+            Self::Balance(name) => {
+                write!(f, "{name:?} is none of first, random, least and hash")
+            }
+            Self::Rest(value) => {
+                write!(f, "{value:?} is not a number of seconds, from 0 to 86400")
+            }
+            Self::Twice(_, target) => write!(f, "{target} is given twice"),
+            Self::TooMany(most) => write!(f, "more than {most} peers"),
+            Self::Host(_, error) => error.fmt(f),
             Self::Nul => f.write_str("a key or value holds a NUL"),
             Self::Unconfigurable => f.write_str("the back end takes no configuration"),
             Self::Gone => f.write_str("the back end's thread has ended"),

@@ -1,38 +1,57 @@
-//! Functions that back ends call, beside those of the registry of framings.
+//! Functions that back ends call about the client whose query runs.
 #![allow(unsafe_code)] // C functions, on pointers that C hands over
 
-use super::error::{ConfigureError, Refusal, RefusalStatus};
-use super::peer::SendProxy;
-use super::peer_check;
-use crate::framing::Framer;
+use super::c_text::word;
+use super::error::{Refusal, RefusalStatus};
+use super::peer::{Request, SendProxy};
+use super::scheme::Scheme;
+use super::target::Target;
+use crate::proto::close::CloseCode;
 use crate::proto::proxy::Version;
 use libc::{c_char, c_int, c_uint, size_t};
-use log::Level;
-use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use websocksy_abi::{WS_LOG_DEBUG, WS_LOG_ERROR, WS_LOG_WARNING, websocket, ws_http_header};
+use std::time::Duration;
+use websocksy_abi::{websocket, ws_http_header};
 
-/// The longest line that a plug-in logs, bytes.
-const LONGEST_LINE: usize = 512;
+/// The most peers that a plug-in names beside the one that it returns.
+const MOST_FURTHER: usize = 15;
+
+/// The most parts of a request that a plug-in wants concealed.
+const MOST_SECRETS: usize = 8;
 
 /// The longest reason of a refusal, bytes: that of a close frame (RFC 6455 §5.5).
 const LONGEST_REASON: usize = 123;
 
-/// All header fields of a request whose query runs.
+/// What a plug-in says of a client by functions, beside what it returns.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// What it refuses the client with, if it does.
+    pub(super) refusal: Option<Refusal>,
+    /// What it says of the PROXY header.
+    pub(super) send_proxy: SendProxy,
+    /// The peers that are tried after the one that it returns.
+    pub(super) further: VecDeque<Target>,
+    /// How long the session may last, and the close code at its end.
+    pub(super) lasts: Option<(Duration, CloseCode)>,
+    /// Parts of the request that the log is not to have.
+    pub(super) secrets: Vec<Vec<u8>>,
+}
+
+/// A request whose query runs.
 struct Entry {
     /// Where the struct is that the query was handed.
     ws: usize,
+    session: u64,
+    /// All header fields.
     first: *mut ws_http_header,
     count: usize,
     /// What is known of the client, by its name.
     properties: Vec<(&'static str, CString)>,
-    /// What the plug-in refuses the client with, once it does.
-    refusal: Option<Refusal>,
-    /// What it says of the PROXY header.
-    send_proxy: SendProxy,
+    said: Said,
 }
 
 // SAFETY: fields are read under the lock of `SHOWN`, from any thread, and the query's own removes
@@ -47,38 +66,45 @@ fn shown() -> MutexGuard<'static, Vec<Entry>> {
     SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What `say` makes of the entry of `ws`; none when no query runs that was handed it.
+fn with_entry<T>(ws: *mut websocket, say: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+    shown().iter_mut().find(|entry| entry.ws == ws as usize).map(say)
+}
+
+/// What is known of a client beside its handshake.
+pub(super) struct Known {
+    session: u64,
+    properties: Vec<(&'static str, String)>,
+}
+
+impl Known {
+    pub(super) fn of(request: &Request) -> Self {
+        Self { session: request.session, properties: request.properties() }
+    }
+}
+
 /// As long as this lives, plug-ins find these fields by their `websocket`.
 pub(super) struct Shown(usize);
 
 impl Shown {
     /// `fields` stay where they are until this is dropped.
-    pub(super) fn new(
-        ws: &mut websocket,
-        fields: &mut [ws_http_header],
-        properties: Vec<(&'static str, String)>,
-    ) -> Self {
+    pub(super) fn new(ws: &mut websocket, fields: &mut [ws_http_header], known: Known) -> Self {
         let ws = ptr::from_mut(ws) as usize;
         let (first, count) = (fields.as_mut_ptr(), fields.len());
+        let Known { session, properties } = known;
         // None of them has a zero byte.
         let c_string = |(name, value)| Some((name, CString::new::<String>(value).ok()?));
         let properties = properties.into_iter().filter_map(c_string).collect();
-        let send_proxy = SendProxy::AsConfigured;
-        shown().push(Entry { ws, first, count, properties, refusal: None, send_proxy });
+        let said = Said::default();
+        shown().push(Entry { ws, session, first, count, properties, said });
         Self(ws)
     }
 
-    /// What the plug-in refused the client with, if it did.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        shown().iter_mut().find(|entry| entry.ws == self.0)?.refusal.take()
-    }
-}
-
-impl Shown {
-    /// What the plug-in said of the PROXY header.
-    pub(super) fn send_proxy(&self) -> SendProxy {
-        let shown = shown();
-        let entry = shown.iter().find(|entry| entry.ws == self.0);
-        entry.map(|entry| entry.send_proxy).unwrap_or_default()
+    /// What the plug-in said by functions.
+    pub(super) fn said(&self) -> Said {
+        let mut shown = shown();
+        let entry = shown.iter_mut().find(|entry| entry.ws == self.0);
+        entry.map(|entry| std::mem::take(&mut entry.said)).unwrap_or_default()
     }
 }
 
@@ -143,13 +169,11 @@ pub unsafe extern "C" fn core_client(ws: *mut websocket, name: *const c_char) ->
     }
     // SAFETY: a C string, as the caller says.
     let name = unsafe { CStr::from_ptr(name) }.to_bytes();
-    let shown = shown();
-    let entry = shown.iter().find(|entry| entry.ws == ws as usize);
-    let named = |entry: &Entry| {
+    let named = |entry: &mut Entry| {
         let mut properties = entry.properties.iter();
         properties.find(|(own, _)| own.as_bytes() == name).map(|(_, value)| value.as_ptr())
     };
-    entry.and_then(named).unwrap_or(ptr::null())
+    with_entry(ws, named).flatten().unwrap_or(ptr::null())
 }
 
 /// For back ends, ours: the peer that `query`, which runs with this `ws`, returns is sent a PROXY
@@ -165,10 +189,77 @@ pub extern "C" fn core_send_proxy(ws: *mut websocket, version: c_int) -> c_int {
             return -1;
         }
     };
-    let mut shown = shown();
-    let Some(entry) = shown.iter_mut().find(|entry| entry.ws == ws as usize) else { return -1 };
-    entry.send_proxy = SendProxy::Chosen(version);
-    0
+    answered(with_entry(ws, |entry| entry.said.send_proxy = SendProxy::Chosen(version)))
+}
+
+/// What a function returns that says something of a client whose query runs, or of nobody.
+fn answered(said: Option<()>) -> c_int {
+    if said.is_some() { 0 } else { -1 }
+}
+
+/// For back ends, ours: the number of the session whose `query` runs with this `ws`; 0 for another.
+#[unsafe(no_mangle)]
+pub extern "C" fn core_session(ws: *mut websocket) -> u64 {
+    with_entry(ws, |entry| entry.session).unwrap_or_default()
+}
+
+/// For back ends, ours: one more peer for the client whose `query` runs with this `ws`. Returns 0, or
+/// -1 for what can be none.
+///
+/// # Safety
+/// `host` and `port` are null or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn core_add_peer(
+    ws: *mut websocket,
+    host: *const c_char,
+    port: *const c_char,
+) -> c_int {
+    // SAFETY: the caller's obligation.
+    let texts = unsafe { (word(host), word(port)) };
+    let (Ok(Some(host)), Ok(port)) = texts else {
+        log::warn!("a plug-in names a further peer without a host, or one that is not UTF-8");
+        return -1;
+    };
+    let target = match Target::parse(Scheme::Detect, host, port) {
+        Ok(target) if !host.contains(char::is_control) => target,
+        Ok(_) => return -1,
+        Err(error) => {
+            log::warn!("a plug-in names a further peer that can be none: {error}");
+            return -1;
+        }
+    };
+    let added = with_entry(ws, |entry| {
+        let has_room = entry.said.further.len() < MOST_FURTHER;
+        has_room.then(|| entry.said.further.push_back(target))
+    });
+    answered(added.flatten())
+}
+
+/// For back ends, ours: the session whose `query` runs with this `ws` is ended after so many seconds,
+/// with this close code. Returns 0, or -1 for what cannot be.
+#[unsafe(no_mangle)]
+pub extern "C" fn core_max_session(ws: *mut websocket, seconds: c_uint, code: c_int) -> c_int {
+    let code = match u16::try_from(code).ok().and_then(CloseCode::new) {
+        Some(code) if seconds > 0 => code,
+        _ => {
+            log::warn!(
+                "a plug-in wants a session of {seconds} seconds, ended with {code}: not a second or \
+                 more, and a code that may be sent"
+            );
+            return -1;
+        }
+    };
+    let lasts = Some((Duration::from_secs(seconds.into()), code));
+    answered(with_entry(ws, |entry| entry.said.lasts = lasts))
+}
+
+/// A part of the request of the client whose `query` runs with this `ws` that the log is not to have.
+pub(super) fn conceal(ws: *mut websocket, part: &[u8]) -> c_int {
+    let kept = with_entry(ws, |entry| {
+        let has_room = entry.said.secrets.len() < MOST_SECRETS;
+        has_room.then(|| entry.said.secrets.push(part.to_vec()))
+    });
+    answered(kept.flatten())
 }
 
 /// For back ends, ours: refuses the client whose `query` runs with this `ws`. Returns 0, or -1 for
@@ -190,14 +281,12 @@ pub unsafe extern "C" fn core_refuse(
     // SAFETY: the caller's obligation.
     let reason = unsafe { reason_text(reason) };
     let retry_after = Some(retry_after).filter(|seconds| *seconds > 0);
-    let mut shown = shown();
-    let Some(entry) = shown.iter_mut().find(|entry| entry.ws == ws as usize) else {
-        drop(shown);
+    let refusal = Refusal { status, reason, retry_after };
+    let refused = answered(with_entry(ws, |entry| entry.said.refusal = Some(refusal)));
+    if refused != 0 {
         log::warn!("a plug-in refuses a client outside of its query: ignored");
-        return -1;
-    };
-    entry.refusal = Some(Refusal { status, reason, retry_after });
-    0
+    }
+    refused
 }
 
 /// A reason as it may stand in a response, a close frame and a log.
@@ -220,118 +309,6 @@ unsafe fn reason_text(reason: *const c_char) -> String {
         reason.pop();
     }
     reason
-}
-
-/// For back ends, ours: judges a peer that an operator wrote, its framing by name. Returns 0 if it
-/// will do; otherwise writes the reason, cut to `size` bytes with its NUL, and returns non-zero.
-///
-/// # Safety
-/// `host`, `port`, `framing` and `framing_config` are null or C strings; `reason` has `size` bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn core_check_peer(
-    host: *const c_char,
-    port: *const c_char,
-    framing: *const c_char,
-    framing_config: *const c_char,
-    reason: *mut c_char,
-    size: size_t,
-) -> c_int {
-    // SAFETY: the caller's obligation.
-    let texts = unsafe { [host, port, framing, framing_config].map(|at| word(at)) };
-    let judged = match texts {
-        [Ok(host), Ok(port), Ok(framing), Ok(framing_config)] => {
-            let host = host.unwrap_or_default();
-            let peer = peer_check::Written { host, port, framing, framing_config };
-            peer_check::check(&peer).map_err(|error| error.to_string()).and_then(|selection| {
-                let asked = heard(|| Framer::new(&selection).envelope_mode());
-                asked.map(drop).map_err(|(_, reason)| {
-                    ConfigureError::Framed(framing.unwrap_or("auto").into(), reason).to_string()
-                })
-            })
-        }
-        _ => Err("it is not UTF-8".into()),
-    };
-    let Err(why) = judged else { return 0 };
-    let Some(room) = size.checked_sub(1).filter(|_| !reason.is_null()) else { return -1 };
-    let length = (0..=why.len().min(room)).rev().find(|at| why.is_char_boundary(*at));
-    let length = length.unwrap_or_default();
-    // SAFETY: `length` bytes and one more fit, as the caller says.
-    unsafe {
-        ptr::copy_nonoverlapping(why.as_ptr().cast(), reason, length);
-        reason.add(length).write(0);
-    }
-    -1
-}
-
-/// A C string as text; none for null.
-///
-/// # Safety
-/// `at` is null or a C string that lives as long as the result is used.
-unsafe fn word<'a>(at: *const c_char) -> Result<Option<&'a str>, std::str::Utf8Error> {
-    if at.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: the caller's obligation.
-    unsafe { CStr::from_ptr(at) }.to_str().map(Some)
-}
-
-thread_local! {
-    /// What plug-ins say on this thread while somebody else than the log listens.
-    static SAID: RefCell<Option<Vec<(Level, String)>>> = const { RefCell::new(None) };
-}
-
-/// The most lines that are listened to; a plug-in has one reason, as a rule.
-const MOST_SAID: usize = 16;
-
-/// Calls a plug-in, which may say why it refuses something: then its last warning is the reason. All
-/// else that it says goes to the log, when it did not refuse.
-pub(super) fn heard<T, E>(call: impl FnOnce() -> Result<T, E>) -> Result<T, (E, Option<String>)> {
-    let before = SAID.replace(Some(Vec::new())); // a plug-in that is heard may have another asked
-    let outcome = call();
-    let said = SAID.replace(before).unwrap_or_default();
-    match outcome {
-        Ok(value) => {
-            said.iter().for_each(|(level, line)| log::log!(*level, "{line}"));
-            Ok(value)
-        }
-        Err(error) => {
-            let reason = said.into_iter().rev().find(|(level, _)| *level <= Level::Warn);
-            Err((error, reason.map(|(_, line)| line)))
-        }
-    }
-}
-
-/// For plug-ins, ours: a line for the log, without waiting for who reads it.
-///
-/// # Safety
-/// `line` is null or a C string.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn core_log(level: c_int, line: *const c_char) {
-    if line.is_null() {
-        return;
-    }
-    let level = match level {
-        WS_LOG_ERROR => Level::Error,
-        WS_LOG_WARNING => Level::Warn,
-        WS_LOG_DEBUG => Level::Debug,
-        _ => Level::Info,
-    };
-    // SAFETY: the caller's obligation; what lies beyond the limit is not looked at.
-    let line = unsafe {
-        let length = libc::strnlen(line, LONGEST_LINE);
-        std::slice::from_raw_parts(line.cast::<u8>(), length)
-    };
-    let line = format!("plug-in: {}", String::from_utf8_lossy(line));
-    let kept = SAID.with_borrow_mut(|said| match said {
-        Some(said) if said.len() < MOST_SAID => {
-            said.push((level, line.clone()));
-            true
-        }
-        _ => false,
-    });
-    if !kept {
-        log::log!(level, "{line}");
-    }
 }
 
 /// Of the first websocksy, for itself: its plug-ins may name it, and then are refused.

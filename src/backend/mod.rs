@@ -5,6 +5,9 @@
 
 mod address_error;
 mod builtin;
+mod c_text;
+mod copy;
+mod ends;
 mod error;
 mod exports;
 mod keys;
@@ -12,7 +15,9 @@ mod load;
 mod object;
 mod peer;
 mod peer_check;
+mod pool;
 mod query_args;
+mod said;
 mod scheme;
 mod service;
 mod target;
@@ -21,24 +26,39 @@ mod trust;
 mod vtable;
 
 pub use address_error::AddressError;
+pub use copy::FileId;
 pub use error::{BadAnswer, ConfigureError, LoadError, Mistrust, QueryError};
 pub use error::{Refusal, RefusalStatus};
-pub use exports::{client_connect, client_register, core_check_peer, core_log, core_refuse};
-pub use exports::{core_client, core_send_proxy};
+pub use exports::{client_connect, client_register, core_refuse};
+pub use exports::{core_add_peer, core_client, core_max_session, core_send_proxy, core_session};
 pub use exports::{core_header, core_header_at, core_header_count};
-pub use keys::{BUNDLED, KEYS, Key};
-pub use load::load_framings;
-pub use peer::{Answer, Request, SendProxy};
+pub use keys::{BUNDLED, Bundled, KEYS, Key};
+pub use load::{Framings, backend_id};
+pub use peer::{Answer, Asked, Request, SendProxy};
+pub use said::{core_check_peer, core_count, core_log, core_secret, counters};
 pub use scheme::{SCHEMES, Scheme, SchemeForm};
 pub use target::Target;
 
-use crate::proto::handshake::Upgrade;
+use crate::framing::Registry;
 use builtin::Settings;
+use ends::{Ends, Pending};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 use threads::Threads;
 use vtable::Vtable;
+
+/// What became of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A session with it began.
+    Reached,
+    /// It could not be reached, at this time.
+    Unreached(Instant),
+    /// A session with it is over.
+    Left,
+}
 
 /// The back end that the operator chose.
 pub struct Backend(Kind);
@@ -52,12 +72,14 @@ struct Plugin {
     name: String,
     table: Arc<Vtable>,
     threads: Threads,
+    /// The sessions whose ends it is told, if it wants to hear of them.
+    ends: Option<Ends>,
     cleaned: bool,
 }
 
 impl Backend {
-    /// The back end without a plug-in: the same peer for everybody, `tcp://localhost:5900` until
-    /// `host`, `port`, `protocol`, `framing` and `framing-config` say otherwise.
+    /// The back end without a plug-in: the same peers for everybody, `tcp://localhost:5900` until
+    /// its keys say otherwise.
     pub fn builtin() -> Self {
         Self(Kind::Builtin(Settings::default()))
     }
@@ -71,12 +93,26 @@ impl Backend {
     /// # Errors
     /// What keeps the file from being a back end.
     pub fn load(dir: &Path, name: &str) -> Result<Self, LoadError> {
-        let threads = Threads::start().map_err(LoadError::Thread)?;
+        Self::load_for(Registry::current(), dir, name, false)
+    }
+
+    /// The same as if it had not been loaded before, with globals of its own; these are its framings.
+    ///
+    /// # Errors
+    /// As [`Backend::load`].
+    pub fn load_anew(dir: &Path, name: &str, framings: &Framings) -> Result<Self, LoadError> {
+        Self::load_for(framings.registry().clone(), dir, name, true)
+    }
+
+    fn load_for(registry: Registry, dir: &Path, name: &str, anew: bool) -> Result<Self, LoadError> {
+        let threads = Threads::start(registry).map_err(LoadError::Thread)?;
         let (dir, name) = (dir.to_owned(), name.to_owned());
         let own = name.clone();
-        let table =
-            threads.call(move || load::backend(&dir, &own)).map_err(LoadError::Thread)??;
-        Ok(Self(Kind::Plugin(Plugin { name, table: Arc::new(table), threads, cleaned: false })))
+        let load = move || load::backend(&dir, &own, anew);
+        let table = threads.call(load).map_err(LoadError::Thread)??;
+        let ends = table.hears_of_ends().then(Ends::default);
+        let table = Arc::new(table);
+        Ok(Self(Kind::Plugin(Plugin { name, table, threads, ends, cleaned: false })))
     }
 
     /// The name that it was loaded by; `builtin` for ours.
@@ -130,19 +166,39 @@ impl Backend {
         }
     }
 
-    /// The peer of every client, if there is but one.
-    pub fn only_target(&self) -> Option<Target> {
+    /// The peers of every client, if these are all there are.
+    pub fn only_targets(&self) -> Option<Vec<Target>> {
         match &self.0 {
-            Kind::Builtin(settings) => settings.target().ok(),
+            Kind::Builtin(settings) => Some(settings.targets()),
             Kind::Plugin(_) => None,
         }
     }
 
     /// The peer of a client, if that needs no plug-in: a plug-in's query may block.
-    pub fn answer(&self, upgrade: &Upgrade) -> Option<Result<Answer, QueryError>> {
-        match &self.0 {
-            Kind::Builtin(settings) => Some(settings.query(upgrade)),
+    pub fn answer(&mut self, asked: &Asked<'_>) -> Option<Result<Answer, QueryError>> {
+        match &mut self.0 {
+            Kind::Builtin(settings) => Some(settings.query(asked)),
             Kind::Plugin(_) => None,
+        }
+    }
+
+    /// What became of a peer that [`Backend::answer`] named.
+    pub fn found(&mut self, peer: &Target, found: Found) {
+        let Kind::Builtin(settings) = &mut self.0 else { return };
+        let Some(pool) = settings.pool() else { return };
+        match found {
+            Found::Reached => pool.reached(peer),
+            Found::Unreached(now) => pool.unreached(peer, now),
+            Found::Left => pool.left(peer),
+        }
+    }
+
+    /// Whether none of its peers could be reached at the last attempt, and all of them still rest. Of
+    /// a plug-in nobody knows.
+    pub fn is_out(&self, now: Instant) -> bool {
+        match &self.0 {
+            Kind::Builtin(settings) => settings.all_rest(now),
+            Kind::Plugin(_) => false,
         }
     }
 
@@ -154,27 +210,62 @@ impl Backend {
         then: impl FnOnce(Request, Result<Answer, QueryError>) + Send + 'static,
     ) -> u64 {
         match &mut self.0 {
-            Kind::Builtin(settings) => {
-                let answer = settings.query(&request.upgrade);
-                then(request, answer);
+            // Nobody need wait for it: [`Backend::answer`] has its answer.
+            Kind::Builtin(_) => {
+                then(request, Err(QueryError::NoPeer));
                 0
             }
             Kind::Plugin(plugin) => {
                 let table = Arc::clone(&plugin.table);
+                let pending = plugin.ends.as_ref().map(|ends| ends.ask(request.session));
+                let teller = plugin.threads.teller();
                 plugin.threads.run(Box::new(move || {
                     let answer = table.query(&mut request);
-                    drop(table);
+                    let session = request.session;
+                    if let Some(reason) = pending.and_then(Pending::answered) {
+                        let table = Arc::clone(&table);
+                        teller.tell(move || table.ended(session, reason));
+                    }
+                    drop((table, teller));
                     then(request, answer);
                 }))
             }
         }
     }
 
+    /// A session is over: a plug-in that was asked about it, and wants to hear of that, is told why.
+    pub fn ended(&mut self, session: u64, reason: &'static str) {
+        if let Kind::Plugin(Plugin { table, threads, ends: Some(ends), .. }) = &self.0
+            && ends.over(session, reason)
+        {
+            let table = Arc::clone(table);
+            threads.teller().tell(move || table.ended(session, reason));
+        }
+    }
+
+    /// Whether it is to hear of the end of some session still.
+    pub fn awaits_ends(&self) -> bool {
+        match &self.0 {
+            Kind::Builtin(_) => false,
+            Kind::Plugin(plugin) => plugin.ends.as_ref().is_some_and(|ends| !ends.are_all()),
+        }
+    }
+
     /// Nobody waits for this answer any more: if the query has not begun, it never will, and what
-    /// it holds of its client is given back now.
-    pub fn forget(&mut self, number: u64) {
-        if let Kind::Plugin(plugin) = &mut self.0 {
-            plugin.threads.cancel(number);
+    /// it holds of its client is given back now. Returns whether it had not begun.
+    pub fn forget(&mut self, number: u64) -> bool {
+        match &mut self.0 {
+            Kind::Builtin(_) => false,
+            Kind::Plugin(plugin) => plugin.threads.cancel(number),
+        }
+    }
+
+    /// How many queries are not answered.
+    #[must_use]
+    pub fn queries(&self) -> usize {
+        match &self.0 {
+            Kind::Builtin(_) => 0,
+            Kind::Plugin(plugin) => plugin.threads.jobs(),
         }
     }
 
@@ -187,6 +278,26 @@ impl Backend {
             plugin.cleaned = plugin.threads.call(move || table.cleanup()).is_ok();
         }
         plugin.cleaned
+    }
+}
+
+impl Backend {
+    /// Nobody asks it any more: it is cleaned up as soon as its last query has returned, and nobody
+    /// waits for that.
+    pub fn retire(&mut self) {
+        let Kind::Plugin(plugin) = &mut self.0 else { return };
+        if !std::mem::replace(&mut plugin.cleaned, true) {
+            let table = Arc::clone(&plugin.table);
+            plugin.threads.retire(Box::new(move || table.cleanup()));
+        }
+    }
+
+    /// Whether one that was retired is cleaned up.
+    pub fn is_over(&self) -> bool {
+        match &self.0 {
+            Kind::Builtin(_) => true,
+            Kind::Plugin(plugin) => plugin.threads.are_over(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Shared objects: opened, never closed, asked for their own symbols only.
 #![allow(unsafe_code)] // to load a plug-in is to run it
 
+use super::copy::Loaded;
 use super::error::LoadError;
 use libc::{Dl_info, RTLD_LOCAL, RTLD_NOW, c_void};
 use libloading::os::unix;
@@ -9,12 +10,13 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use websocksy_abi::{ws_backend, ws_backend_check};
+use websocksy_abi::{ws_backend, ws_backend_check, ws_backend_ended};
 
 /// A loaded plug-in. It stays loaded as long as the process does: a framing function, a thread of
 /// its own or a destructor of a thread's data may still run its code.
-struct Object<'a> {
-    path: &'a Path,
+struct Object {
+    /// What the linker was told to load: the file, or a copy of it.
+    loaded: Loaded,
     handle: ManuallyDrop<unix::Library>,
 }
 
@@ -23,6 +25,7 @@ struct Object<'a> {
 pub(super) struct Functions {
     table: ws_backend,
     check: Option<ws_backend_check>,
+    ended: Option<ws_backend_ended>,
 }
 
 impl Functions {
@@ -34,16 +37,21 @@ impl Functions {
     pub(super) fn check(&self) -> Option<ws_backend_check> {
         self.check
     }
+
+    /// What is told of the ends of sessions, if it has such.
+    pub(super) fn ended(&self) -> Option<ws_backend_ended> {
+        self.ended
+    }
 }
 
-/// Loads a plug-in for what its constructors do.
-pub(super) fn framing(path: &Path) -> Result<(), LoadError> {
-    Object::open(path).map(drop)
+/// Loads a plug-in for what its constructors do; `anew` as if it had not been loaded before.
+pub(super) fn framing(path: &Path, anew: bool) -> Result<(), LoadError> {
+    Object::open(path, anew).map(drop)
 }
 
-/// Loads a back end's functions.
-pub(super) fn backend(path: &Path) -> Result<Functions, LoadError> {
-    let library = Object::open(path)?;
+/// Loads a back end's functions; `anew` as if it had not been loaded before.
+pub(super) fn backend(path: &Path, anew: bool) -> Result<Functions, LoadError> {
+    let library = Object::open(path, anew)?;
     let missing = |symbol| LoadError::Missing(path.into(), symbol);
     // SAFETY: functions of these names have these types: that is the contract of a back end. The
     // library is never unloaded.
@@ -54,17 +62,25 @@ pub(super) fn backend(path: &Path) -> Result<Functions, LoadError> {
             query: library.own("query").ok_or_else(|| missing("query"))?,
             cleanup: library.own("cleanup"),
         };
-        Ok(Functions { table, check: library.own("websocksy_check") })
+        let (check, ended) = (library.own("websocksy_check"), library.own("websocksy_ended"));
+        Ok(Functions { table, check, ended })
     }
 }
 
-impl<'a> Object<'a> {
-    fn open(path: &'a Path) -> Result<Self, LoadError> {
+impl Object {
+    fn open(path: &Path, anew: bool) -> Result<Self, LoadError> {
+        let unreadable = |error| LoadError::Unreadable(path.into(), error);
+        let loaded = Loaded::of(path, anew).map_err(unreadable)?;
         // All symbols now: one that is missing is an error here, not a crash of some session.
         // SAFETY: what the constructors do is the plug-in's own; the operator trusts its code.
-        let handle = unsafe { unix::Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
-        let refused = |error: libloading::Error| LoadError::Refused(path.into(), reason(&error));
-        Ok(Self { path, handle: ManuallyDrop::new(handle.map_err(refused)?) })
+        let handle = unsafe { unix::Library::open(Some(loaded.path()), RTLD_NOW | RTLD_LOCAL) };
+        let refused = |error: libloading::Error| {
+            let name = loaded.path().display().to_string();
+            let words = reason(&error).replace(&name, &path.display().to_string());
+            LoadError::Refused(path.into(), words)
+        };
+        let handle = ManuallyDrop::new(handle.map_err(refused)?);
+        Ok(Self { handle, loaded })
     }
 
     /// The function that this very object defines. The linker looks through its dependencies as
@@ -81,7 +97,7 @@ impl<'a> Object<'a> {
 
     fn defines(&self, address: *mut c_void) -> bool {
         let identity = |path: &Path| path.metadata().map(|file| (file.dev(), file.ino())).ok();
-        let own = identity(self.path);
+        let own = identity(self.loaded.path());
         own.is_some() && object_of(address, identity).flatten() == own
     }
 }

@@ -1,9 +1,7 @@
 //! What a query shows to C code: the client's own slot, filled and true, on loan until the call
 //! returns.
 
-use super::error::Refusal;
-use super::exports::Shown;
-use super::peer::SendProxy;
+use super::exports::{Known, Said, Shown};
 use crate::proto::handshake::Upgrade;
 use crate::proto::http::Field;
 use crate::slab::Loan;
@@ -33,12 +31,7 @@ pub(super) struct QueryArgs<'a> {
 }
 
 impl<'a> QueryArgs<'a> {
-    pub(super) fn new(
-        upgrade: &Upgrade,
-        socket: c_int,
-        loan: &'a mut Loan,
-        properties: Vec<(&'static str, String)>,
-    ) -> Self {
+    pub(super) fn new(upgrade: &Upgrade, socket: c_int, loan: &'a mut Loan, known: Known) -> Self {
         let ws = loan.websocket();
         let bytes = upgrade.bytes();
         let mut text = if bytes.len() > PEER_BUFFER_SIZE { bytes.to_vec() } else { Vec::new() };
@@ -67,7 +60,7 @@ impl<'a> QueryArgs<'a> {
         if !protocols.is_empty() {
             ws.protocol = protocols.as_mut_ptr();
         }
-        let shown = Some(Shown::new(ws, &mut fields, properties));
+        let shown = Some(Shown::new(ws, &mut fields, known));
         Self { loan, endpoint, protocols, _fields: fields, _text: text, shown }
     }
 
@@ -80,14 +73,9 @@ impl<'a> QueryArgs<'a> {
         self.protocols.len()
     }
 
-    /// What the plug-in refused the client with, if it did.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        self.shown.as_ref()?.refusal()
-    }
-
-    /// What it said of the PROXY header.
-    pub(super) fn send_proxy(&self) -> SendProxy {
-        self.shown.as_ref().map(Shown::send_proxy).unwrap_or_default()
+    /// What the plug-in said by functions.
+    pub(super) fn said(&self) -> Said {
+        self.shown.as_ref().map(Shown::said).unwrap_or_default()
     }
 
     /// The struct: the other arguments are what it says at first.

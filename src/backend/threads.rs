@@ -3,6 +3,7 @@
 //! The first makes every call of it, for back ends keep things in `__thread` variables and use
 //! libraries that want one thread. Further ones, if the operator allows them, make queries only.
 
+use crate::framing::Registry;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::mpsc::channel;
@@ -11,10 +12,15 @@ use std::thread;
 
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
+/// How many ends of sessions wait for a back end that is slow to hear of them.
+const MOST_TOLD: usize = 1 << 16;
+
 /// Jobs, and who does them.
 pub(super) struct Threads {
     shared: Arc<Shared>,
     next: u64,
+    /// The framings that count for them.
+    registry: Registry,
 }
 
 #[derive(Default)]
@@ -33,19 +39,32 @@ impl Shared {
 
 #[derive(Default)]
 struct Queue {
-    /// For the first thread alone, and before anything else.
+    /// For the first thread alone, and before anything else; those of tellers are bounded.
     first: VecDeque<Job>,
     /// For any thread, in their order.
     any: BTreeMap<u64, Job>,
     /// Jobs for any thread that were begun and not ended.
     running: usize,
+    /// The first thread's last job: it comes when nothing runs, and then the threads end.
+    last: Option<Job>,
+    /// That job runs.
+    is_last: bool,
     closed: bool,
 }
 
+impl Queue {
+    /// The last job, if it is this thread's turn to do it.
+    fn take_last(&mut self, first: bool) -> Option<Job> {
+        let job = self.last.take_if(|_| first && self.running == 0)?;
+        self.is_last = true;
+        Some(job)
+    }
+}
+
 impl Threads {
-    /// Starts the first.
-    pub(super) fn start() -> io::Result<Self> {
-        let threads = Self { shared: Arc::default(), next: 0 };
+    /// Starts the first, for a back end for which these framings count.
+    pub(super) fn start(registry: Registry) -> io::Result<Self> {
+        let threads = Self { shared: Arc::default(), next: 0, registry };
         threads.spawn("back end", true)?;
         Ok(threads)
     }
@@ -57,9 +76,10 @@ impl Threads {
 
     /// Starts one, and waits until it runs: its own beginning is the last that a thread may fail at.
     fn spawn(&self, name: &str, first: bool) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
+        let (shared, registry) = (Arc::clone(&self.shared), self.registry.clone());
         let (runs, running) = channel();
         thread::Builder::new().name(name.into()).spawn(move || {
+            registry.enter();
             let _ = runs.send(());
             serve(&shared, first);
         })?;
@@ -81,6 +101,11 @@ impl Threads {
         result.recv().map_err(|_| io::Error::other("the back end's thread has ended"))
     }
 
+    /// What gives the first thread jobs that nobody waits for.
+    pub(super) fn teller(&self) -> Teller {
+        Teller(Arc::clone(&self.shared))
+    }
+
     /// Runs `job` on any thread, in its turn. The number is for [`Threads::cancel`].
     pub(super) fn run(&mut self, job: Job) -> u64 {
         let number = self.next;
@@ -96,6 +121,12 @@ impl Threads {
         job.is_some() // and is dropped here, not under the lock
     }
 
+    /// How many jobs for any thread are not done.
+    pub(super) fn jobs(&self) -> usize {
+        let queue = self.shared.lock();
+        queue.any.len() + queue.running
+    }
+
     /// Takes back all that has not begun; returns whether nothing runs now.
     pub(super) fn rest(&mut self) -> bool {
         let (left, running) = {
@@ -105,12 +136,49 @@ impl Threads {
         drop(left);
         running == 0
     }
+
+    /// Takes back all that has not begun. When nothing runs any more, the first thread does `job`, and
+    /// all end; nobody waits for that.
+    pub(super) fn retire(&mut self, job: Job) {
+        self.rest();
+        self.shared.lock().last = Some(job);
+        self.shared.filled.notify_all();
+    }
+
+    /// Whether the last job is done.
+    pub(super) fn are_over(&self) -> bool {
+        self.shared.lock().closed
+    }
+}
+
+/// Gives the first thread jobs that nobody waits for.
+#[derive(Clone)]
+pub(super) struct Teller(Arc<Shared>);
+
+impl Teller {
+    /// Has the first thread do it, in its turn; one more than may wait is not done, and that is in the
+    /// log.
+    pub(super) fn tell(&self, job: impl FnOnce() + Send + 'static) {
+        let mut queue = self.0.lock();
+        if queue.first.len() < MOST_TOLD {
+            queue.first.push_back(Box::new(job));
+            drop(queue);
+            return self.0.filled.notify_all();
+        }
+        drop(queue);
+        log::warn!(
+            "the back end is {MOST_TOLD} ends of sessions behind: it is not told of this one"
+        );
+    }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
         self.rest();
-        self.shared.lock().closed = true;
+        let mut queue = self.shared.lock();
+        // Who has a last job to do ends by it.
+        queue.closed |= queue.last.is_none() && !queue.is_last;
+        drop(queue);
         self.shared.filled.notify_all();
     }
 }
@@ -123,6 +191,8 @@ fn serve(shared: &Shared, first: bool) {
             (job, 0)
         } else if let Some((_, job)) = queue.any.pop_first() {
             (job, 1)
+        } else if let Some(job) = queue.take_last(first) {
+            (job, 0)
         } else {
             queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
             continue;
@@ -132,6 +202,12 @@ fn serve(shared: &Shared, first: bool) {
         job();
         queue = shared.lock();
         queue.running -= counted;
+        if queue.is_last {
+            queue.closed = true;
+        }
+        if queue.last.is_some() || queue.closed {
+            shared.filled.notify_all();
+        }
     }
 }
 
@@ -157,7 +233,7 @@ mod tests {
 
     #[test]
     fn s5_the_first_thread_does_all() {
-        let mut threads = Threads::start().unwrap();
+        let mut threads = Threads::start(Registry::default()).unwrap();
         let first = threads.call(here).unwrap();
         assert_ne!(first, here());
         assert_eq!(threads.call(here).unwrap(), first);
@@ -170,7 +246,7 @@ mod tests {
 
     #[test]
     fn s5_further_threads_run_jobs_beside_it_and_no_calls() {
-        let mut threads = Threads::start().unwrap();
+        let mut threads = Threads::start(Registry::default()).unwrap();
         threads.further(2).unwrap();
         let first = threads.call(here).unwrap();
         let jobs: Vec<_> = (0..3)
@@ -190,7 +266,7 @@ mod tests {
 
     #[test]
     fn what_has_not_begun_is_taken_back() {
-        let mut threads = Threads::start().unwrap();
+        let mut threads = Threads::start(Registry::default()).unwrap();
         let ((one, said, end), (two, other, _end)) = (busy(), busy());
         let (begun, waiting) = (threads.run(one), threads.run(two));
         said.recv().unwrap();
@@ -207,7 +283,7 @@ mod tests {
 
     #[test]
     fn the_threads_end_with_it() {
-        let threads = Threads::start().unwrap();
+        let threads = Threads::start(Registry::default()).unwrap();
         threads.further(1).unwrap();
         let shared = Arc::downgrade(&threads.shared);
         drop(threads);

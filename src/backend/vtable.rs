@@ -2,11 +2,12 @@
 #![allow(unsafe_code)] // C functions are called through pointers, and return some
 
 use super::error::{BadAnswer, ConfigureError, QueryError};
-use super::exports::heard;
+use super::exports::{Known, Said};
 use super::object::{self, Functions};
-use super::peer::{Answer, Request, SendProxy};
+use super::peer::{Answer, Request};
 use super::peer_check;
 use super::query_args::QueryArgs;
+use super::said::heard;
 use super::scheme::Scheme;
 use super::target::{self, Target};
 use crate::framing::Selection;
@@ -47,11 +48,11 @@ impl Vtable {
 
     /// Asks for a client's peer. The client's socket is closed and the loan empty afterwards.
     pub(super) fn query(&self, request: &mut Request) -> Result<Answer, QueryError> {
-        let properties = request.properties();
+        let known = Known::of(request);
         let Request { upgrade, socket, loan, .. } = request;
         let socket = socket.take();
         let descriptor = socket.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-        let mut args = QueryArgs::new(upgrade, descriptor, loan, properties);
+        let mut args = QueryArgs::new(upgrade, descriptor, loan, known);
         let (endpoint, protocols) = (args.endpoint(), args.protocols());
         let ws = args.websocket();
         // SAFETY: what [`Functions`] promise; the arguments hold what these pointers point to until
@@ -60,13 +61,32 @@ impl Vtable {
             let (protocol, headers, header) = (ws.protocol, ws.headers, ws.header.as_mut_ptr());
             (self.0.table().query)(endpoint, protocols, protocol, headers, header, ws)
         };
-        let (refusal, send_proxy) = (args.refusal(), args.send_proxy());
+        let Said { refusal, send_proxy, further, lasts, secrets } = args.said();
         drop(args);
+        request.secrets = secrets;
         let returned = Returned(info);
-        match refusal {
+        if let Some(refusal) = refusal {
             // Also where a peer is named: a client that was refused is not let in by a slip.
-            Some(refusal) => Err(QueryError::Refused(refusal)),
-            None => returned.read(protocols).map(|answer| Answer { send_proxy, ..answer }),
+            return Err(QueryError::Refused(refusal));
+        }
+        let answer = Answer { send_proxy, further, lasts, ..returned.read(protocols)? };
+        let bad = |fault| QueryError::Bad(BadAnswer::Framing(fault));
+        for target in &answer.further {
+            peer_check::fit(target, &answer.framing).map_err(bad)?;
+        }
+        Ok(answer)
+    }
+
+    /// Whether the plug-in is told when a session ends.
+    pub(super) fn hears_of_ends(&self) -> bool {
+        self.0.ended().is_some()
+    }
+
+    /// Tells that a session is over that it was asked about.
+    pub(super) fn ended(&self, session: u64, reason: &'static str) {
+        if let (Some(ended), Ok(reason)) = (self.0.ended(), CString::new(reason)) {
+            // SAFETY: what [`Functions`] promise; the reason is a C string until the call returns.
+            unsafe { ended(session, reason.as_ptr()) }
         }
     }
 
@@ -113,7 +133,7 @@ impl Returned {
         let bad = |fault| QueryError::Bad(BadAnswer::Framing(fault));
         peer_check::fit(&target, &framing).map_err(bad)?;
         let protocol = Some(self.0.protocol).filter(|index| *index < offered);
-        Ok(Answer { target, framing, protocol, send_proxy: SendProxy::AsConfigured })
+        Ok(Answer::new(target, framing, protocol))
     }
 
     /// A framing of ours gets a text; a plug-in's gets the back end's own pointer back, which is

@@ -1,5 +1,6 @@
 use super::*;
 use crate::proto::{handshake, http};
+use std::time::Instant;
 
 fn settings(pairs: &[(&str, &str)]) -> Settings {
     let mut settings = Settings::default();
@@ -22,6 +23,43 @@ fn client(protocols: &str) -> Upgrade {
     handshake::judge(parser.finish(), &[]).unwrap()
 }
 
+/// The answer to a client that offers these subprotocols.
+fn asked(settings: &mut Settings, protocols: &str) -> Answer {
+    let upgrade = client(protocols);
+    settings.query(&Asked { upgrade: &upgrade, client: None, now: Instant::now() }).unwrap()
+}
+
+#[test]
+fn several_peers() {
+    let pairs = [("host", "a"), ("port", "7"), ("host", "tcp://b:8"), ("host", "unix:///run/c")];
+    let error = settings(&pairs).check().unwrap_err();
+    assert_eq!(error.0, "port", "it means nothing to the last");
+    let mut settings = settings(&[pairs[0], ("host", "tcp://b:8"), pairs[3], ("balance", "first")]);
+    assert_eq!(settings.check(), Ok(()));
+    let answer = asked(&mut settings, "");
+    let peers = [&answer.target].into_iter().chain(&answer.further).map(ToString::to_string);
+    assert_eq!(peers.collect::<Vec<_>>(), ["tcp://a:5900", "tcp://b:8", "unix:///run/c"]);
+}
+
+#[test]
+fn several_peers_that_cannot_be() {
+    for (pairs, place, expected) in [
+        (&[("host", "a"), ("host", "a:5900")][..], Some(1), "tcp://a:5900 is given twice"),
+        (&[("host", "a"), ("host", ""), ("host", "c")], Some(1), "the peer's host is empty"),
+    ] {
+        let (key, error) = settings(pairs).check().unwrap_err();
+        let found = (key, error.place(), error.to_string());
+        assert_eq!(found, ("host", place, expected.into()), "{pairs:?}");
+    }
+    for (key, value) in [("balance", "even"), ("retry-after", "-1"), ("retry-after", "99999999")] {
+        let error = Settings::default().set(key, value).unwrap_err();
+        assert!(error.to_string().contains(&format!("{value:?}")), "{error}");
+    }
+    let many: Vec<_> = (0..65).map(|number| format!("h{number}")).collect();
+    let many: Vec<_> = many.iter().map(|host| ("host", &**host)).collect();
+    assert_eq!(settings(&many).check(), Err(("host", ConfigureError::TooMany(64))));
+}
+
 #[test]
 fn c52_the_peer() {
     for (pairs, expected) in [
@@ -34,11 +72,11 @@ fn c52_the_peer() {
         (&[("host", "udp://h")], "udp://h:5900"),
         (&[("host", "unix://@s")], "unix://@s"),
         (&[("host", "unix:///run/s")], "unix:///run/s"),
-        (&[("host", "a"), ("host", "b")], "tcp://b:5900"),
+        (&[("host", "a"), ("host", "b")], "tcp://a:5900"),
     ] {
         let mut settings = settings(pairs);
         assert_eq!(settings.check(), Ok(()), "{pairs:?}");
-        let answer = settings.query(&client("")).unwrap();
+        let answer = asked(&mut settings, "");
         assert_eq!(answer.target.to_string(), expected, "{pairs:?}");
     }
 }
@@ -63,7 +101,7 @@ fn f07_the_subprotocol() {
         (Some(""), "a", None),
     ] {
         let pairs: Vec<_> = wanted.iter().map(|wanted| ("protocol", *wanted)).collect();
-        let answer = settings(&pairs).query(&client(offered)).unwrap();
+        let answer = asked(&mut settings(&pairs), offered);
         assert_eq!(answer.protocol, expected, "{wanted:?} {offered}");
     }
 }
@@ -78,7 +116,7 @@ fn the_framing() {
             "Selection { framing: \"separator\", config: Some(\"\\\\n\") }",
         ),
     ] {
-        let answer = settings(pairs).query(&client("")).unwrap();
+        let answer = asked(&mut settings(pairs), "");
         assert_eq!(format!("{:?}", answer.framing), expected);
     }
 }
