@@ -18,12 +18,17 @@ const MAX_SECONDS: u32 = 86_400;
 /// # Errors
 /// What is wrong with it, and what would be right.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    network_or("", text)
+}
+
+/// The same where something else may stand, which `other` says.
+pub(super) fn network_or(other: &str, text: &str) -> Result<IpNet, String> {
     if text.is_empty() {
         return Err("needs a value".into());
     }
     let network = parse(text).ok_or_else(|| {
         let form = "is not an address or a network such as 192.0.2.0/24 or 2001:db8::/32";
-        format!("'{}' {form}", Escaped(text))
+        format!("'{}' {form}{other}", Escaped(text))
     })?;
     if network.trunc() != network {
         let right = network.trunc();

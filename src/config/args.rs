@@ -1,25 +1,37 @@
 //! The command line.
 
+use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 
 use getopts::{Fail, HasArg, Matches, Occur, Options};
 
 use super::file::{self, FileSteps};
 use super::nearest::nearest;
-use super::options::{FILE, GENERATE, HELP, LISTEN, OPTIONS, ORIGIN, PEER_ALLOW, PORT, VERSION};
+use super::option::{CHECK, SHOW_CONFIG};
+use super::option::{FILE, GENERATE, HELP, LISTEN, ORIGIN, PEER_ALLOW, PORT, SOURCE, VERSION};
+use super::options;
 use super::proxies::TRUSTED_PROXY;
+use super::regular::IRREGULAR;
 use super::setting::Setting;
-use super::{Config, ConfigError, completions, help, listen, proxies, steps, tls_options};
+use super::show::{self, Written};
+use super::{
+    Admin, Config, ConfigError, Origin, completions, help, listen, proxies, sandbox_options, steps,
+    tls_options, words, worker_options,
+};
 use crate::backend;
 use crate::logging::Escaped;
+use crate::worker;
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Run the daemon.
     Run(Box<Config>),
-    /// Print this text: help, the version, or what was to be generated.
+    /// Say whether it would start.
+    Check(Box<Config>),
+    /// Print this text: help, the version, a configuration, or what was to be generated.
     Print(String),
 }
 
@@ -42,12 +54,53 @@ pub fn from_args(args: impl Iterator<Item = OsString>) -> Result<Command, Config
             .map(Command::Print)
             .map_err(|problem| ConfigError::new(format!("--{GENERATE}"), problem));
     }
-    configure(&matches).map(|config| Command::Run(Box::new(config)))
+    let Configured { config, shown } = configure(&matches)?;
+    Ok(match shown {
+        Some(text) => Command::Print(text),
+        None if matches.opt_present(CHECK) => Command::Check(Box::new(config)),
+        None => Command::Run(Box::new(config)),
+    })
+}
+
+/// A configuration, and what it means in the words of a file, if that was asked for.
+struct Configured {
+    config: Config,
+    shown: Option<String>,
+}
+
+/// Reads what this process was started with again, and the file as it is now.
+///
+/// # Errors
+/// As [`from_args`].
+pub fn again() -> Result<Config, ConfigError> {
+    let matches = options().parse(utf8(env::args_os().skip(1))?).map_err(misuse)?;
+    if let Some(name) = file_name(&matches)? {
+        check_rereadable(&name, "it cannot be read again")?;
+        let length = match worker::handed(Path::new(&name)) {
+            Some(kept) => Some(kept.bytes.len() as u64),
+            None => fs::metadata(&name).ok().map(|found| found.len()),
+        };
+        // A moment of who writes it anew: without any key, everybody would come to anywhere.
+        if length == Some(0) {
+            let problem = "is empty: if that is meant, restart";
+            return Err(ConfigError::new(Escaped(&name).to_string(), problem));
+        }
+    }
+    configure(&matches).map(|configured| configured.config)
+}
+
+/// The same for a start, where the file may also be empty.
+///
+/// # Errors
+/// As [`from_args`].
+pub fn read() -> Result<Config, ConfigError> {
+    let matches = options().parse(utf8(env::args_os().skip(1))?).map_err(misuse)?;
+    configure(&matches).map(|configured| configured.config)
 }
 
 fn options() -> Options {
     let mut options = Options::new();
-    for opt in OPTIONS {
+    for opt in options::all() {
         let has_arg = if opt.hint.is_empty() { HasArg::No } else { HasArg::Yes };
         let is_text = [FILE, GENERATE].contains(&opt.long);
         let once = opt.setting.as_ref().is_some_and(|s| !s.repeats()) || is_text;
@@ -70,7 +123,7 @@ fn misuse(fail: Fail) -> ConfigError {
     let (name, problem) = match fail {
         Fail::ArgumentMissing(name) => (name, "needs a value".into()),
         Fail::UnrecognizedOption(name) => {
-            let near = nearest(&name, OPTIONS.iter().map(|opt| opt.long));
+            let near = nearest(&name, options::all().map(|opt| opt.long));
             let near = near.map_or_else(String::new, |near| format!(" (--{near}?)"));
             (name, format!("is not an option{near}; see --help"))
         }
@@ -82,11 +135,12 @@ fn misuse(fail: Fail) -> ConfigError {
     ConfigError::new(format!("{dashes}{}", Escaped(&name)), problem)
 }
 
-fn configure(matches: &Matches) -> Result<Config, ConfigError> {
+fn configure(matches: &Matches) -> Result<Configured, ConfigError> {
     let mut config = Config::default();
     let mut from_file = FileSteps::default();
     if let Some(path) = file_name(matches)? {
         from_file = file::load(Path::new(&path), &mut config)?;
+        config.file = Some(path.into());
     }
     if matches.opt_present(ORIGIN) {
         config.origins.clear(); // flags win over the file, they do not add to it
@@ -97,6 +151,9 @@ fn configure(matches: &Matches) -> Result<Config, ConfigError> {
     if matches.opt_present(PEER_ALLOW) {
         config.peers.clear();
     }
+    if matches.opt_present(SOURCE) {
+        config.sources.clear();
+    }
     if matches.opt_present(TRUSTED_PROXY) {
         config.proxies.clear();
     }
@@ -104,21 +161,47 @@ fn configure(matches: &Matches) -> Result<Config, ConfigError> {
     if matches.opt_present(LISTEN) {
         config.listen.clear();
     }
-    for (flag, setting, value) in in_order(matches) {
-        let origin = format!("--{flag}").into();
+    let mut written = Vec::new();
+    for (name, setting, value) in in_order(matches) {
+        let origin = Origin::from(format!("--{name}"));
         let applied = setting.apply(&mut config, &value, &origin);
-        applied.map_err(|problem| ConfigError::new(origin, problem))?;
+        applied.map_err(|problem| ConfigError::new(origin.clone(), problem))?;
+        written.push(Written { name, value, origin });
     }
     config.access.append(access_of_file); // flags win over the file: they are asked first
-    listen::check(&config.listen, config.port)?;
+    let operators = config.admin.as_ref().map(Admin::listen);
+    let places: Vec<_> = config.listen.iter().cloned().chain(operators).collect();
+    listen::check(&places, config.port)?;
     proxies::check(&config)?;
     if matches.opt_present(PORT) {
         listen::check_port(&config.listen, config.port, format!("--{PORT}").into())?;
     }
     tls_options::check(&config)?;
+    worker_options::check(&config)?;
+    if let (Some(name), Some(_)) = (file_name(matches)?, config.workers.count) {
+        check_rereadable(&name, "each worker reads it")?;
+    }
+    sandbox_options::check(&config)?;
     let flags = std::mem::take(&mut config.backend);
     steps::join(&mut config, from_file.steps, flags, from_file.twice)?;
-    Ok(config)
+    let show = || show::text(&config, &from_file.written, &written);
+    let shown = matches.opt_present(SHOW_CONFIG).then(show);
+    Ok(Configured { config, shown })
+}
+
+/// # Errors
+/// The file, of which others are to read what it said the first time, is a pipe or a device.
+fn check_rereadable(name: &str, why: &str) -> Result<(), ConfigError> {
+    if worker::handed(Path::new(name)).is_some() {
+        return Ok(());
+    }
+    match fs::metadata(name) {
+        Ok(found) if !found.is_file() => {
+            Err(ConfigError::new(Escaped(name).to_string(), format!("{IRREGULAR}: {why}")))
+        }
+        // Whoever reads it says what is wrong.
+        _ => Ok(()),
+    }
 }
 
 /// The file of `-f`, or the one argument that is not a flag.
@@ -141,6 +224,12 @@ fn file_name(matches: &Matches) -> Result<Option<String>, ConfigError> {
 /// Other bridges' arguments are `[[HOST:]PORT] PEER`. Here they would say too little, for a peer
 /// needs a framing too, and one that is not VNC another than theirs: says what to write.
 fn another_bridges(arguments: &[String]) -> Option<ConfigError> {
+    if let Some(word) =
+        arguments.iter().find(|word| words::is_word(word) && !Path::new(word).exists())
+    {
+        let problem = format!("stands behind its address, in one argument: -l 'ADDRESS {word}'");
+        return Some(ConfigError::new(format!("'{word}'"), problem));
+    }
     if let [word] = arguments
         && let Some(flag) = without_flag(word)
     {
@@ -195,7 +284,7 @@ fn without_flag(word: &str) -> Option<String> {
     if steps::is_builtin_key(key) {
         return Some(format!("-c {key}={value}"));
     }
-    let opt = OPTIONS.iter().find(|opt| opt.long == key && !opt.hint.is_empty())?;
+    let opt = options::all().find(|opt| opt.long == key && !opt.hint.is_empty())?;
     Some(format!("--{} {value}", opt.long))
 }
 
@@ -211,7 +300,7 @@ fn listen_flags(place: &str) -> Option<String> {
 /// The settings as they were written: each `--config` goes to the `--backend` before it.
 fn in_order(matches: &Matches) -> Vec<(&'static str, &'static Setting, String)> {
     let mut given = Vec::new();
-    for opt in OPTIONS {
+    for opt in options::all() {
         let Some(setting) = &opt.setting else { continue };
         if opt.hint.is_empty() {
             let yes = |position| (position, opt.long, setting, "yes".to_owned());

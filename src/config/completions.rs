@@ -1,6 +1,7 @@
 //! What completes the command line in a shell, from the table of options.
 
-use super::options::{OPTIONS, Opt};
+use super::option::Opt;
+use super::options;
 use crate::logging::Escaped;
 
 /// The script for `complete-SHELL`.
@@ -45,11 +46,11 @@ fn flags(opt: &Opt) -> Vec<String> {
 }
 
 fn flags_with(value: Value) -> Vec<String> {
-    OPTIONS.iter().filter(|opt| Value::of(opt) == value).flat_map(flags).collect()
+    options::all().filter(|opt| Value::of(opt) == value).flat_map(flags).collect()
 }
 
 fn bash() -> String {
-    let all: Vec<String> = OPTIONS.iter().flat_map(flags).collect();
+    let all: Vec<String> = options::all().flat_map(flags).collect();
     format!(
         "# bash completion for websocksy
 _websocksy() {{
@@ -76,7 +77,7 @@ complete -o filenames -F _websocksy websocksy
 
 fn zsh() -> String {
     let mut text = String::from("#compdef websocksy\n\n_arguments -s \\\n");
-    for opt in OPTIONS {
+    for opt in options::all() {
         let help = opt.help.replace('\'', "'\\''").replace(['[', ']'], "").replace(':', "\\:");
         let value = match Value::of(opt) {
             Value::None => String::new(),
@@ -96,7 +97,7 @@ fn zsh() -> String {
 
 fn fish() -> String {
     let mut text = String::from("# fish completion for websocksy\n");
-    for opt in OPTIONS {
+    for opt in options::all() {
         let short = if opt.short.is_empty() { String::new() } else { format!(" -s {}", opt.short) };
         let value = match Value::of(opt) {
             Value::None => "",

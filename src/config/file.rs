@@ -6,10 +6,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::nearest::nearest;
-use super::options::{CONFIG, OPTIONS, PORT};
+use super::option::{CONFIG, PORT};
+use super::options;
 use super::setting::Setting;
-use super::{BackendStep, Config, ConfigError, Origin, PlacedStep, listen, steps, tls_options};
+use super::show::Written;
+use super::{
+    BackendStep, Config, ConfigError, Origin, PlacedStep, listen, steps, tls_options,
+    worker_options,
+};
 use crate::logging::Escaped;
+use crate::worker;
 
 /// The longest line, in bytes: a path and a framing's configuration fit many times over.
 const MAX_LINE: usize = 64 * 1024;
@@ -30,6 +36,8 @@ pub(super) struct FileSteps {
     pub(super) steps: Vec<PlacedStep>,
     /// A key that stands twice, which is wrong for the built-in back end.
     pub(super) twice: Option<ConfigError>,
+    /// What stands in `[core]`.
+    pub(super) written: Vec<Written>,
 }
 
 /// Reads the bytes of a configuration file that messages call `path`.
@@ -38,8 +46,9 @@ pub(super) struct FileSteps {
 /// One line that names file, line and key.
 pub fn from_file(path: &Path, bytes: &[u8]) -> Result<Config, ConfigError> {
     let mut config = Config::default();
-    let FileSteps { steps, twice } = apply(path, bytes, &mut config)?;
+    let FileSteps { steps, twice, .. } = apply(path, bytes, &mut config)?;
     tls_options::check(&config)?;
+    worker_options::check(&config)?;
     steps::join(&mut config, steps, Vec::new(), twice)?;
     Ok(config)
 }
@@ -52,8 +61,11 @@ pub(super) fn load(path: &Path, config: &mut Config) -> Result<FileSteps, Config
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let length = File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    if length as u64 > MAX_FILE {
+    match worker::handed(path) {
+        Some(kept) => bytes = kept.bytes,
+        None => _ = File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?,
+    }
+    if bytes.len() as u64 > MAX_FILE {
         return Err(io::Error::other(format!("is longer than {MAX_FILE} bytes")));
     }
     Ok(bytes)
@@ -66,14 +78,14 @@ fn apply(path: &Path, bytes: &[u8], config: &mut Config) -> Result<FileSteps, Co
         reader.number += 1;
         reader.line(line)?;
     }
-    let Reader { mut backend, twice, port, .. } = reader;
+    let Reader { mut backend, twice, port, written, .. } = reader;
     listen::check(&config.listen, config.port)?;
     if let Some(origin) = port {
         listen::check_port(&config.listen, config.port, origin)?;
     }
     let mut steps = std::mem::take(&mut config.backend);
     steps.append(&mut backend);
-    Ok(FileSteps { steps, twice })
+    Ok(FileSteps { steps, twice, written })
 }
 
 fn file_name(path: &Path) -> String {
@@ -96,6 +108,7 @@ struct Reader<'a> {
     seen: Vec<(&'static str, usize)>,
     /// Where the port stands.
     port: Option<Origin>,
+    written: Vec<Written>,
     /// The steps of `[backend]`, kept back: they follow the `backend` of `[core]` wherever it is.
     backend: Vec<PlacedStep>,
     /// The keys of `[backend]` so far, with their lines.
@@ -113,6 +126,7 @@ impl<'a> Reader<'a> {
             section: None,
             seen: Vec::new(),
             port: None,
+            written: Vec::new(),
             backend: Vec::new(),
             keys: Vec::new(),
             twice: None,
@@ -162,6 +176,7 @@ impl<'a> Reader<'a> {
         steps::no_comment(value)?;
         setting.apply(self.config, value, origin)?;
         steps::no_quotes(value)?;
+        self.written.push(Written { name, value: value.into(), origin: origin.clone() });
         if name == PORT {
             self.port = Some(origin.clone());
         }
@@ -185,6 +200,7 @@ impl<'a> Reader<'a> {
             steps::no_quotes(value)?;
         }
         match self.keys.iter().find(|(seen, _)| seen == key) {
+            Some(_) if steps::may_repeat(key) => {}
             Some((_, first)) if self.twice.is_none() => {
                 self.twice = Some(ConfigError::new(origin.clone(), set_in(*first)));
             }
@@ -201,7 +217,7 @@ impl<'a> Reader<'a> {
 }
 
 fn core_key(key: &str) -> Option<(&'static str, &'static Setting)> {
-    let opt = OPTIONS.iter().find(|opt| opt.long == key)?;
+    let opt = options::all().find(|opt| opt.long == key)?;
     opt.setting.as_ref().filter(|s| s.is_core_key()).map(|s| (opt.long, s))
 }
 
@@ -218,10 +234,10 @@ fn no_core_key(key: &str) -> String {
     if key == CONFIG {
         return format!("{is_not}: what is for the back end stands in [backend]");
     }
-    if OPTIONS.iter().any(|opt| opt.long == key) {
+    if options::all().any(|opt| opt.long == key) {
         return format!("{is_not}: it is for the command line only");
     }
-    let keys = OPTIONS.iter().map(|opt| opt.long).filter(|key| core_key(key).is_some());
+    let keys = options::all().map(|opt| opt.long).filter(|key| core_key(key).is_some());
     match nearest(key, keys) {
         Some(near) => format!("{is_not}; is it {near}?"),
         None => is_not.into(),

@@ -1,6 +1,6 @@
 //! The help text, from the tables that the code itself reads.
 
-use super::options::OPTIONS;
+use super::options;
 use crate::{backend, framing};
 
 /// The longest line.
@@ -19,7 +19,7 @@ pub(super) fn text() -> String {
          -c framing-config=add:crlf\n",
     );
     section(&mut text, "Options, most of them keys of [core] in FILE too");
-    for opt in OPTIONS {
+    for opt in options::all() {
         let short = if opt.short.is_empty() { "    ".into() } else { format!("-{}, ", opt.short) };
         let hint = if opt.hint.is_empty() { String::new() } else { format!(" {}", opt.hint) };
         entry(&mut text, &format!("{short}--{}{hint}", opt.long), &opt.description());
@@ -40,11 +40,12 @@ pub(super) fn text() -> String {
     for (name, help) in framing::BUNDLED {
         entry(&mut text, name, help);
     }
-    let (backend, keys) = backend::BUNDLED;
-    let title = format!("Keys of the back end {backend}, with --plugins DIR -b {backend}");
-    section(&mut text, &title);
-    for key in keys {
-        entry(&mut text, &format!("{}={}", key.name, key.hint), key.help);
+    for backend::Bundled { name, keys } in backend::BUNDLED {
+        let title = format!("Keys of the back end {name}, with --plugins DIR -b {name}");
+        section(&mut text, &title);
+        for key in *keys {
+            entry(&mut text, &format!("{}={}", key.name, key.hint), key.help);
+        }
     }
     text
 }

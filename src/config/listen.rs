@@ -60,6 +60,23 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+impl Listen {
+    /// Where that is, in one way of writing it, with this port where none is written.
+    #[must_use]
+    pub fn place(&self, default_port: u16) -> String {
+        match &self.address {
+            ListenAddress::Tcp { host, port } => {
+                let port = Some(port.unwrap_or(default_port));
+                // One address can be written in many ways.
+                let ip = host.parse::<IpAddr>();
+                let host = ip.map_or_else(|_| host.clone(), |ip| ip.to_string());
+                ListenAddress::Tcp { host, port }.to_string()
+            }
+            address @ (ListenAddress::Unix(_) | ListenAddress::Systemd(_)) => address.to_string(),
+        }
+    }
+}
+
 const UNIX: &str = "unix:";
 const SYSTEMD: &str = "systemd";
 
@@ -132,14 +149,8 @@ pub(super) fn check_port(listens: &[Listen], port: u16, origin: Origin) -> Resul
 /// A place that can be had only once; none for a port that the kernel chooses.
 fn place(listen: &Listen, default_port: u16) -> Option<String> {
     match &listen.address {
-        ListenAddress::Tcp { host, port } => {
-            let port = port.unwrap_or(default_port);
-            // One address can be written in many ways.
-            let host = host.parse::<IpAddr>().map_or_else(|_| host.clone(), |ip| ip.to_string());
-            let address = ListenAddress::Tcp { host, port: Some(port) };
-            (port != 0).then(|| address.to_string())
-        }
-        address @ (ListenAddress::Unix(_) | ListenAddress::Systemd(_)) => Some(address.to_string()),
+        ListenAddress::Tcp { port, .. } if port.unwrap_or(default_port) == 0 => None,
+        _ => Some(listen.place(default_port)),
     }
 }
 

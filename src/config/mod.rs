@@ -4,6 +4,7 @@
 //! the help text and the man page's test read it.
 
 mod access;
+mod admin;
 mod args;
 mod completions;
 mod error;
@@ -11,9 +12,15 @@ mod file;
 mod help;
 mod listen;
 mod nearest;
+mod option;
 mod options;
 mod proxies;
+mod regular;
+mod sandbox;
+mod sandbox_options;
 mod setting;
+mod show;
+mod source;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -21,7 +28,10 @@ mod tls;
 mod tls_options;
 mod values;
 mod words;
+mod worker_options;
+mod workers;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,12 +41,16 @@ use crate::logging;
 use crate::proto::forwarded::ForwardedHeader;
 use crate::proto::origin::OriginPattern;
 use crate::proto::proxy;
-pub use args::{Command, from_args};
+pub use admin::{Admin, AdminAddress};
+pub use args::{Command, again, from_args, read};
 pub use error::{ConfigError, Origin};
 pub use file::{from_file, is_core_key};
 pub use listen::{Listen, ListenAddress};
+pub(crate) use regular::read_regular;
+pub use sandbox::SandboxSettings;
 pub use tls::{CertificatePair, ClientAuth, PlacedPath, TlsSettings, TlsVersion};
 pub use words::ListenWords;
+pub use workers::{WorkerSettings, Workers};
 
 /// A step of setting up the back end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +70,29 @@ pub struct PlacedStep {
     pub origin: Origin,
 }
 
+/// A user or a group of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name or number.
+    pub name: String,
+    /// Where that was written.
+    pub origin: Origin,
+}
+
+/// An address of this machine that peers are dialled from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceAddress {
+    /// The address; none that all machines have.
+    pub address: IpAddr,
+    /// Where that was written.
+    pub origin: Origin,
+}
+
 /// The configuration of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// The file that some of it was read from.
+    pub file: Option<PathBuf>,
     /// Where to listen.
     pub listen: Vec<Listen>,
     /// The TCP port where none is written; 0 lets the kernel choose.
@@ -77,6 +111,8 @@ pub struct Config {
     pub rate: Option<Rate>,
     /// The addresses that peers may have.
     pub peers: PeerList,
+    /// The addresses of this machine that peers are dialled from; none for what the kernel chooses.
+    pub sources: Vec<SourceAddress>,
     /// The proxies that are believed who their clients are.
     pub proxies: TrustedProxies,
     /// The field of a request in which they say so.
@@ -101,18 +137,28 @@ pub struct Config {
     pub web_origin: Option<Origin>,
     /// Where clients that ask for `/` and for no WebSocket are sent.
     pub web_redirect: Option<String>,
+    /// The level that messages to clients are compressed with, 1 to 9; none for no compression.
+    pub deflate: Option<u8>,
     /// The longest message of `auto` and `binary`, bytes.
     pub max_message: usize,
     /// Threads that run a plug-in's `query`; more than one only for plug-ins that allow it.
     pub query_threads: usize,
+    /// Worker processes.
+    pub workers: WorkerSettings,
     /// The most clients at once.
     pub max_connections: usize,
     /// Where that was written; none for the default.
     pub max_connections_origin: Option<Origin>,
     /// The most clients at once from one address; 0 for no limit.
     pub max_per_address: usize,
+    /// How long a reload may take to read and load what the next configuration names.
+    pub reload_timeout: Duration,
     /// How long the sessions that are left may take to end after SIGTERM.
     pub drain_timeout: Duration,
+    /// How long clients are still let in after SIGTERM, while health checks say 503.
+    pub drain_grace: Duration,
+    /// Over how long goodbyes are spread.
+    pub drain_spread: Duration,
     /// The deadlines of a session.
     pub deadlines: Deadlines,
     /// How lines of the log are written, and how many.
@@ -121,6 +167,37 @@ pub struct Config {
     pub log_query: bool,
     /// TLS, to clients and to peers.
     pub tls: TlsSettings,
+    /// Whom the daemon becomes once it listens.
+    pub user: Option<Account>,
+    /// And of which group.
+    pub group: Option<Account>,
+    /// Whether there may be core dumps that hold keys.
+    pub core_dumps: bool,
+    /// What the daemon gives up of what its user may do.
+    pub sandbox: SandboxSettings,
+    /// Where the operator's own pages are.
+    pub admin: Option<Admin>,
+    /// Whether this is how the clients of those pages are served.
+    pub is_admin: bool,
+}
+
+/// The most clients of the operator's pages at once.
+pub const MAX_OPERATORS: usize = 16;
+
+impl Config {
+    /// The files that are read at a start, and which it itself was read from.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let own = [self.file.as_deref(), self.auth_file.as_deref()];
+        own.into_iter().flatten().chain(self.tls.files())
+    }
+
+    /// How clients of the operator's pages are served.
+    #[must_use]
+    pub fn for_operators(&self) -> Self {
+        let (deadlines, log_query) = (self.deadlines.clone(), self.log_query);
+        let (max_connections, is_admin) = (MAX_OPERATORS, true);
+        Self { deadlines, log_query, max_connections, is_admin, ..Self::default() }
+    }
 }
 
 /// The deadlines of one session; zero switches off those that say so.
@@ -164,6 +241,7 @@ impl Default for Deadlines {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            file: None,
             listen: vec![Listen::default()],
             port: 8001,
             // Packagers say at compile time where they install plug-ins.
@@ -174,6 +252,7 @@ impl Default for Config {
             access: AccessList::default(),
             rate: None,
             peers: PeerList::default(),
+            sources: Vec::new(),
             proxies: TrustedProxies::default(),
             forwarded_header: ForwardedHeader::default(),
             forwarded_header_origin: None,
@@ -186,16 +265,27 @@ impl Default for Config {
             web: None,
             web_origin: None,
             web_redirect: None,
+            deflate: None,
             max_message: 64 * 1024,
             query_threads: 1,
+            workers: WorkerSettings::default(),
             max_connections: 10_000,
             max_connections_origin: None,
             max_per_address: 0,
+            reload_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),
+            drain_grace: Duration::ZERO,
+            drain_spread: Duration::ZERO,
             deadlines: Deadlines::default(),
             log: logging::Settings::default(),
             log_query: false,
             tls: TlsSettings::default(),
+            user: None,
+            group: None,
+            core_dumps: false,
+            sandbox: SandboxSettings::default(),
+            admin: None,
+            is_admin: false,
         }
     }
 }

@@ -23,11 +23,7 @@ pub(super) fn trust(config: &mut Config, value: &str) -> Result<(), String> {
         config.proxies.push_unix();
         return Ok(());
     }
-    let network = access::network(value).map_err(|problem| match value {
-        "" => problem,
-        _ => format!("{problem}, nor {UNIX}"),
-    });
-    config.proxies.push(network?);
+    config.proxies.push(access::network_or(&format!(", nor {UNIX}"), value)?);
     Ok(())
 }
 

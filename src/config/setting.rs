@@ -4,11 +4,17 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+use super::sandbox_options::SandboxOption;
 use super::tls_options::TlsOption;
 use super::values::{
-    Zero, filled, log_format, number, pair, path, place, seconds, seconds_text, switch, web_origin,
+    Zero, deflate, filled, log_format, number, pair, path, place, put_page, seconds, seconds_text,
+    switch, web_origin,
 };
-use super::{BackendStep, Config, Listen, Origin, PlacedStep, access, listen, proxies};
+use super::worker_options::WorkerOption;
+use super::{
+    Account, BackendStep, Config, Listen, Origin, PlacedStep, access, admin, listen, proxies,
+    source,
+};
 use crate::access::{Rate, Verdict};
 use crate::logging::Format;
 use crate::proto::origin::OriginPattern;
@@ -23,12 +29,14 @@ pub(super) enum Setting {
     Plugins,
     Port(fn(&mut Config) -> &mut u16),
     MaxConnections,
+    Deflate,
     Count(RangeInclusive<usize>, fn(&mut Config) -> &mut usize),
     Seconds(Zero, fn(&mut Config) -> &mut Duration),
     LogFormat,
     WebOrigin(fn(&mut Config) -> &mut Vec<OriginPattern>),
     Access(Verdict),
     PeerAllow,
+    Source,
     TrustedProxy,
     ForwardedHeader,
     SendProxy,
@@ -40,10 +48,15 @@ pub(super) enum Setting {
     Path(fn(&mut Config) -> &mut Option<String>),
     /// The directory of the files that are served.
     Web,
+    Admin,
     /// Where clients are sent, as a Location on this server.
     Place(fn(&mut Config) -> &mut Option<String>),
+    /// A user or a group of this machine, by name or number.
+    Account(fn(&mut Config) -> &mut Option<Account>),
     Backend,
     Tls(TlsOption),
+    Workers(WorkerOption),
+    Sandbox(SandboxOption),
     /// `KEY=VALUE` for the back end. The file has the section `[backend]` for this.
     BackendPair,
 }
@@ -53,8 +66,9 @@ impl Setting {
     pub(super) fn repeats(&self) -> bool {
         match self {
             Self::Listen | Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow => true,
-            Self::TrustedProxy | Self::BackendPair => true,
+            Self::Source | Self::TrustedProxy | Self::BackendPair => true,
             Self::Tls(option) => option.repeats(),
+            Self::Sandbox(option) => *option == SandboxOption::Path,
             _ => false,
         }
     }
@@ -73,6 +87,7 @@ impl Setting {
             Self::Port(field) => Some(field(&mut config).to_string()),
             Self::MaxConnections => Some(config.max_connections.to_string()),
             Self::Count(_, field) => Some(field(&mut config).to_string()),
+            Self::Deflate => Some("off".into()),
             Self::LogFormat => {
                 let known = Format::NAMES.iter().find(|(_, format)| *format == config.log.format);
                 known.map(|(name, _)| (*name).into())
@@ -80,10 +95,12 @@ impl Setting {
             Self::Seconds(zero, field) => Some(seconds_text(*zero, *field(&mut config))),
             Self::ForwardedHeader => Some(config.forwarded_header.name().into()),
             Self::Tls(option) => option.default_value().map(Into::into),
+            Self::Workers(option) => option.default_value(),
             Self::WebOrigin(_) | Self::Access(_) | Self::PeerAllow | Self::Rate(_) => None,
-            Self::TrustedProxy | Self::SendProxy | Self::Path(_) => None,
-            Self::Web | Self::Place(_) => None,
+            Self::Source | Self::TrustedProxy | Self::SendProxy | Self::Path(_) => None,
+            Self::Web | Self::Place(_) | Self::Admin | Self::Account(_) => None,
             Self::Backend | Self::BackendPair | Self::Switch(_) | Self::AuthFile => None,
+            Self::Sandbox(_) => None,
         }
     }
 
@@ -109,23 +126,30 @@ impl Setting {
                 config.max_connections = number(value, &(1..=MAX_CLIENTS))?;
                 config.max_connections_origin = Some(origin.clone());
             }
+            Self::Deflate => config.deflate = deflate(value)?,
             Self::Count(range, field) => *field(config) = number(value, range)?,
             Self::Seconds(zero, field) => *field(config) = seconds(value, *zero)?,
             Self::LogFormat => config.log.format = log_format(value)?,
             Self::WebOrigin(field) => field(config).push(web_origin(value)?),
             Self::Access(verdict) => config.access.push(*verdict, access::network(value)?),
-            Self::Path(field) => *field(config) = Some(path(value)?),
+            Self::Path(field) => put_page(config, *field, path(value)?)?,
             Self::Web => {
                 config.web = Some(Path::new(filled(value)?).into());
                 config.web_origin = Some(origin.clone());
             }
-            Self::Place(field) => *field(config) = Some(place(value)?),
+            Self::Admin => config.admin = Some(admin::read(value, origin)?),
+            Self::Place(field) => put_page(config, *field, place(value)?)?,
+            Self::Account(field) => {
+                let account = Account { name: filled(value)?.into(), origin: origin.clone() };
+                *field(config) = Some(account);
+            }
             Self::AuthFile => {
                 config.auth_file = Some(filled(value)?.into());
                 config.auth_file_origin = Some(origin.clone());
             }
             Self::Switch(field) => *field(config) = switch(value)?,
             Self::PeerAllow => config.peers.push(access::network(value)?),
+            Self::Source => config.sources.push(source::read(value, origin)?),
             Self::TrustedProxy => proxies::trust(config, value)?,
             Self::ForwardedHeader => proxies::read_header(config, value, origin)?,
             Self::SendProxy => proxies::send(config, value, origin)?,
@@ -135,6 +159,8 @@ impl Setting {
                 config.backend.push(PlacedStep { step, origin: origin.clone() });
             }
             Self::Tls(option) => option.apply(config, value, origin)?,
+            Self::Workers(option) => option.apply(config, value, origin)?,
+            Self::Sandbox(option) => option.apply(config, value, origin)?,
             Self::BackendPair => config.backend.push(pair(value, origin)?),
         }
         Ok(())

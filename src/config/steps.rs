@@ -8,6 +8,14 @@ pub(super) fn is_builtin_key(key: &str) -> bool {
     backend::KEYS.iter().any(|known| known.name == key)
 }
 
+/// The key of the built-in back end that may be repeated: all its values count.
+const REPEATED: &str = "host";
+
+/// Whether all values of this key count, and not one of them.
+pub(super) fn may_repeat(key: &str) -> bool {
+    key == REPEATED
+}
+
 /// Joins the steps of the file and of the command line, which wins.
 ///
 /// # Errors
@@ -37,22 +45,29 @@ pub(super) fn join(
         return Err(error);
     }
     if load.is_none() {
-        config.backend.extend(file);
+        // What the command line says of it is instead of what the file says, not beside it.
+        let repeats = |placed: &PlacedStep| sets(placed, REPEATED);
+        let is_instead = is_builtin && flags.iter().any(repeats);
+        config.backend.extend(file.into_iter().filter(|step| !(is_instead && repeats(step))));
     }
     config.backend.extend(flags);
     Ok(())
+}
+
+fn sets(placed: &PlacedStep, key: &str) -> bool {
+    matches!(&placed.step, BackendStep::Configure(own, _) if own == key)
 }
 
 fn is_load(placed: &PlacedStep) -> bool {
     matches!(placed.step, BackendStep::Load(_))
 }
 
-/// The built-in back end has one value for each key: the second would undo the first.
+/// The built-in back end has one value for each key but one: the second would undo the first.
 fn set_twice(steps: &[PlacedStep]) -> Option<ConfigError> {
     let mut seen = Vec::new();
     for PlacedStep { step, origin } in steps {
         let BackendStep::Configure(key, _) = step else { continue };
-        if seen.contains(&key) {
+        if seen.contains(&key) && !may_repeat(key) {
             return Some(ConfigError::new(origin.clone(), "is given twice"));
         }
         seen.push(key);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use proptest::prelude::*;
 
-use super::options::{OPTIONS, Opt};
+use super::option::Opt;
+use super::options;
 use super::setting::Setting;
 use super::*;
 use crate::access::Verdict;
@@ -104,6 +105,14 @@ fn flags_set_their_fields() {
             c.peers.push(network("10.0.0.0/8"));
             c.peers.push(network("::1/128"));
         }),
+        (&["--source", "127.0.0.2", "--source=::1"], |c| {
+            c.sources = ["127.0.0.2", "::1"]
+                .map(|text| SourceAddress {
+                    address: text.parse().unwrap(),
+                    origin: "--source".into(),
+                })
+                .into();
+        }),
         (&["--auth-file", "/etc/users"], |c| {
             c.auth_file = Some("/etc/users".into());
             c.auth_file_origin = Some("--auth-file".into());
@@ -133,6 +142,7 @@ fn flags_set_their_fields() {
         (&["--web-redirect", "/vnc.html?a=b#c"], |c| {
             c.web_redirect = Some("/vnc.html?a=b#c".into())
         }),
+        (&["--reload-timeout", "2"], |c| c.reload_timeout = Duration::from_secs(2)),
         (&["--drain-timeout", "1.25"], |c| c.drain_timeout = Duration::from_millis(1250)),
         (&["--plugins", "/usr/lib/websocksy"], |c| {
             c.plugins = Some("/usr/lib/websocksy".into());
@@ -238,7 +248,7 @@ fn wrong_command_lines_are_named() {
         (&["--log-rate", "-1"], "--log-rate: '-1' is not a number from 0 to 1000000"),
         (&["--query-threads", "257"], "--query-threads: '257' is not a number from 1 to 256"),
         (&["-b", "a", "-b", "b"], "--backend: is given twice"),
-        (&["-c", "host=a", "-c", "host=b"], "--config: host: is given twice"),
+        (&["-c", "port=1", "-c", "port=2"], "--config: port: is given twice"),
         (
             &["-c", "a=1", "-b", "b"],
             "--config: a: is for the built-in back end, and --backend loads another one: write it \
@@ -302,7 +312,7 @@ fn help_and_version_win_over_all_other_flags() {
     for args in [&["-h"][..], &["--help", "-V", "-p", "abc"], &["-hh", "/no/such.conf"]] {
         let Ok(Command::Print(text)) = command(args) else { panic!("{args:?}") };
         let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for opt in OPTIONS {
+        for opt in options::all() {
             assert!(flat.contains(&format!("--{} {}", opt.long, opt.hint)), "{}", opt.long);
             assert!(flat.contains(&opt.description()), "{}", opt.long);
         }
@@ -391,7 +401,7 @@ fn wrong_files_are_named_with_line_and_key() {
             "[core]\nlisten=[::]:2\nlisten=unix:/x\n\nlisten=unix:/x mode=0600",
             "ws.conf:5: listen: is unix:/x, which ws.conf:3: listen is already",
         ),
-        ("[backend]\nhost=a\nhost=b", "ws.conf:3: host: was set in line 2 already"),
+        ("[backend]\nport=1\nport=2", "ws.conf:3: port: was set in line 2 already"),
         (
             "[backend]\nhost=a # b",
             "ws.conf:2: host: '#' is a part of the value: a comment has a line of its own",
@@ -432,6 +442,7 @@ fn flags_win_over_the_file() {
     let name = file.name();
     let flags = ["-p", "2", "--origin", "null", "-b", "g", "-c", "a=2", "-l", "::3"];
     let mut expected = Config { port: 2, origins: vec![origin("null")], ..Config::default() };
+    expected.file = Some(name.into());
     expected.deadlines.ping = Duration::from_secs(5);
     // The file's back end is not loaded: its keys mean nothing to another.
     expected.backend = vec![load("g", "--backend"), set("a", "2", "--config: a")];
@@ -456,11 +467,13 @@ fn the_files_steps_come_first() {
     ];
     assert_eq!(run(&["-c", "a=2", name]).backend, expected);
     // Without a back end of its own, its keys are the built-in one's.
-    let file = Temporary::new("builtin.conf", "[backend]\nhost = a\n");
+    let file = Temporary::new("builtin.conf", "[backend]\nhost = a\nport = 1\nhost = b\n");
     let name = file.name();
-    let expected =
-        [set("host", "a", &format!("{name}:2: host")), set("host", "b", "--config: host")];
-    assert_eq!(run(&["-c", "host=b", name]).backend, expected);
+    let [a, port, b] = [("host", "a", 2), ("port", "1", 3), ("host", "b", 4)]
+        .map(|(key, value, line)| set(key, value, &format!("{name}:{line}: {key}")));
+    let [x, y] = ["x", "y"].map(|host| set("host", host, "--config: host"));
+    assert_eq!(run(&[name]).backend, [a, port.clone(), b]);
+    assert_eq!(run(&["-c", "host=x", "-c", "host=y", name]).backend, [port, x, y]);
     let error = command(&["-b", "f", name]).unwrap_err().to_string();
     assert!(error.starts_with(&format!("{name}:2: host: is for the built-in back end")), "{error}");
 }
@@ -472,17 +485,23 @@ fn sample(opt: &Opt) -> &'static str {
         Setting::BackendPair => "key=value",
         Setting::Access(Verdict::Allow) => "192.0.2.0/24",
         Setting::Access(Verdict::Deny) => "192.0.2.1",
+        Setting::Source => "127.0.0.2",
         Setting::PeerAllow => "2001:db8::/32",
         Setting::Rate(_) => "7/7",
         Setting::Switch(_) => "yes",
         Setting::Listen | Setting::Backend => "name",
         Setting::LogFormat => "json",
         Setting::Plugins | Setting::Path(_) | Setting::Web | Setting::Place(_) => "/dir",
+        Setting::Admin => "127.0.0.1:9101",
         Setting::TrustedProxy => "192.0.2.1",
         Setting::ForwardedHeader => "Forwarded",
         Setting::SendProxy => "v2",
         Setting::AuthFile => "/users",
-        Setting::Tls(_) => "see the test of these, which need each other",
+        Setting::Deflate => "7",
+        Setting::Account(_) => "somebody",
+        Setting::Tls(_) | Setting::Workers(_) | Setting::Sandbox(_) => {
+            "see the test of these, which need each other"
+        }
         Setting::Count(range, _) if !range.contains(&77) => "777",
         Setting::Port(_) | Setting::MaxConnections | Setting::Count(..) | Setting::Seconds(..) => {
             "77"
@@ -494,18 +513,27 @@ fn sample(opt: &Opt) -> &'static str {
 fn every_option_is_a_flag_and_a_key() {
     let without_origins = |mut config: Config| {
         config.max_connections_origin = None;
+        for account in [&mut config.user, &mut config.group].into_iter().flatten() {
+            account.origin = "".into();
+        }
         config.listen.iter_mut().for_each(|listen| listen.origin = None);
+        config.sources.iter_mut().for_each(|source| source.origin = "".into());
         config.backend.iter_mut().for_each(|step| step.origin = "".into());
         config.plugins_origin = None;
         config.web_origin = None;
+        config.admin.iter_mut().for_each(|admin| admin.origin = "".into());
         config.auth_file_origin = None;
         config.forwarded_header_origin = None;
         config.send_proxy_origin = None;
         config
     };
     let mut seen = HashSet::new();
-    let is_alone = |setting: &Setting| !matches!(setting, Setting::Tls(_));
-    for opt in OPTIONS.iter().filter(|opt| opt.setting.as_ref().is_some_and(is_alone)) {
+    let is_alone = |setting: &Setting| match setting {
+        Setting::Tls(_) | Setting::Workers(_) | Setting::Sandbox(_) => false,
+        Setting::Deflate => cfg!(feature = "deflate"),
+        _ => true,
+    };
+    for opt in options::all().filter(|opt| opt.setting.as_ref().is_some_and(is_alone)) {
         let value = sample(opt);
         let flag = format!("--{}", opt.long);
         let with_value = [flag.as_str(), value];
@@ -546,8 +574,8 @@ fn the_man_page_describes_every_option_and_its_default() {
     let (_, options) = page.split_once(".Sh OPTIONS\n").unwrap();
     let (options, _) = options.split_once("\n.Sh ").unwrap();
     let entries: Vec<_> = options.split("\n.It Fl ").skip(1).collect();
-    assert_eq!(entries.len(), OPTIONS.len());
-    for (opt, entry) in OPTIONS.iter().zip(entries) {
+    assert_eq!(entries.len(), options::all().count());
+    for (opt, entry) in options::all().zip(entries) {
         let short = if opt.short.is_empty() { "" } else { &format!("{} , Fl ", opt.short) };
         let argument = if opt.hint.is_empty() { "" } else { &format!(" Ar {}", opt.hint) };
         let (title, text) = entry.split_once('\n').unwrap();
@@ -640,11 +668,94 @@ fn tls_options_that_are_wrong_or_for_nobody_are_named() {
     }
 }
 
+#[cfg(feature = "deflate")]
+#[test]
+fn compression_is_off_or_has_a_level() {
+    for (value, expected) in [("off", None), ("1", Some(1)), ("9", Some(9))] {
+        assert_eq!(run(&["--deflate", value]).deflate, expected);
+    }
+    for value in ["0", "10", "on", "yes", "-1", "", "01"] {
+        let error = command(&["--deflate", value]).unwrap_err().to_string();
+        assert!(error.starts_with("--deflate: '") && error.ends_with("nor off"), "{error}");
+    }
+}
+
+#[cfg(not(feature = "deflate"))]
+#[test]
+fn compression_is_refused_where_there_is_none() {
+    let error = command(&["--deflate", "1"]).unwrap_err().to_string();
+    assert!(error.ends_with("this binary was built without compression"), "{error}");
+    assert_eq!(run(&["--deflate", "off"]).deflate, None);
+}
+
 #[cfg(not(feature = "tls"))]
 #[test]
 fn options_of_tls_are_refused_where_there_is_none() {
     for args in [["-l", "::1 tls"], ["--tls-cert", "a"], ["--peer-ca", "a"]] {
         let error = command(&args).unwrap_err().to_string();
         assert!(error.ends_with("is not possible: this binary was built without TLS"), "{error}");
+    }
+}
+
+#[cfg(feature = "sandbox")]
+#[test]
+fn the_sandbox_is_on_or_off_and_has_paths() {
+    let of_flags = run(&["--sandbox", "--sandbox-path", "/a", "--sandbox-path", "b"]).sandbox;
+    let file = parse("[core]\nsandbox = yes\nsandbox-path = /a\nsandbox-path = b").unwrap().sandbox;
+    for SandboxSettings { wanted, paths } in [of_flags, file] {
+        assert!(wanted.is_some());
+        let paths: Vec<_> = paths.iter().map(|placed| placed.path.to_str().unwrap()).collect();
+        assert_eq!(paths, ["/a", "b"]);
+    }
+    assert_eq!(parse("[core]\nsandbox = no").unwrap().sandbox, SandboxSettings::default());
+    for (args, expected) in [
+        (&["--sandbox-path", "/a"][..], "--sandbox-path: is for the sandbox: say --sandbox"),
+        (&["--sandbox", "--sandbox-path", ""], "--sandbox-path: needs a value"),
+    ] {
+        assert_eq!(command(args).unwrap_err().to_string(), expected);
+    }
+    let error = parse("[core]\nsandbox = 1").unwrap_err();
+    assert!(error.ends_with("sandbox: '1' is neither yes nor no"), "{error}");
+}
+
+#[cfg(not(feature = "sandbox"))]
+#[test]
+fn the_sandbox_is_refused_where_there_is_none() {
+    for args in [&["--sandbox"][..], &["--sandbox-path", "/a"]] {
+        let error = command(args).unwrap_err().to_string();
+        assert!(error.ends_with("this binary was built without a sandbox"), "{error}");
+    }
+    assert_eq!(parse("[core]\nsandbox = no").unwrap().sandbox, SandboxSettings::default());
+}
+
+#[test]
+fn workers_are_a_number_or_one_for_each_processor() {
+    for (value, count) in
+        [("1", Workers::Count(1)), ("256", Workers::Count(256)), ("auto", Workers::PerProcessor)]
+    {
+        assert_eq!(run(&["--workers", value]).workers.count, Some(count));
+    }
+    assert_eq!(run(&[]).workers, WorkerSettings::default());
+    let file = "[core]\nworkers = 2\npin-workers = yes\nstall-timeout = 1.5\nupgrade-drain = 60";
+    let WorkerSettings { count, pin, stall_timeout, upgrade_drain, .. } =
+        parse(file).unwrap().workers;
+    let expected = (Some(Workers::Count(2)), true, [1500, 60_000].map(Duration::from_millis));
+    assert_eq!((count, pin, [stall_timeout, upgrade_drain]), expected);
+    for (args, expected) in [
+        (&["--workers", "0"][..], "--workers: '0' is not a number from 1 to 256"),
+        (&["--workers", "257"], "--workers: '257' is not a number from 1 to 256"),
+        (&["--workers", "all"], "--workers: 'all' is neither a number from 1 to 256 nor auto"),
+        (&["--workers="], "--workers: '' is neither a number from 1 to 256 nor auto"),
+        (
+            &["--workers", "1", "--stall-timeout", "0.5"],
+            "--stall-timeout: '0.5' is no time for a stall: 1 or more",
+        ),
+        (&["--pin-workers"], "--pin-workers: is for worker processes: say how many, --workers"),
+        (&["--stall-timeout", "1"], "--stall-timeout: is for worker processes"),
+        (&["--upgrade-drain", "1"], "--upgrade-drain: is for worker processes"),
+        (&["--workers", "2", "--stall-timeout", "-1"], "--stall-timeout: '-1' is neither 0 nor"),
+    ] {
+        let error = command(args).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{args:?}: {error}");
     }
 }

@@ -1,6 +1,6 @@
 //! What the operator chose of TLS. The files are read when the daemon starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::Origin;
 
@@ -71,6 +71,21 @@ impl TlsSettings {
     #[must_use]
     pub fn client_auth(&self) -> ClientAuth {
         self.client_auth.as_ref().map_or_else(ClientAuth::default, |(auth, _)| *auth)
+    }
+
+    /// All files of it.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let pairs = self.certificates.iter();
+        let pairs = pairs.flat_map(|pair| [Some(&pair.certificate), pair.key.as_ref()]);
+        let Self { client_ca, tickets, peer_ca, peer_cert, peer_key, .. } = self;
+        let others = [client_ca, tickets, peer_ca, peer_cert, peer_key].map(Option::as_ref);
+        pairs.chain(others).flatten().map(|file| file.path.as_path())
+    }
+
+    /// Whether some file of it holds a secret.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        !self.certificates.is_empty() || self.tickets.is_some() || self.peer_cert.is_some()
     }
 
     /// Whether anything of it is for peers.

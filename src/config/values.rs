@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{BackendStep, Origin, PlacedStep};
+use super::{BackendStep, Config, Origin, PlacedStep};
 use crate::logging::{Escaped, Format};
 use crate::proto::origin::OriginPattern;
 
@@ -11,6 +11,8 @@ use crate::proto::origin::OriginPattern;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Zero {
     Off,
+    /// No time at all.
+    AtOnce,
     Refused,
 }
 
@@ -24,7 +26,7 @@ pub(super) fn seconds_text(zero: Zero, value: Duration) -> String {
     let never = match zero {
         Zero::Off if value.is_zero() => ", never",
         Zero::Off => "; 0 for never",
-        Zero::Refused => "",
+        Zero::AtOnce | Zero::Refused => "",
     };
     format!("{}{never}", value.as_secs_f64())
 }
@@ -35,6 +37,17 @@ pub(super) fn switch(value: &str) -> Result<bool, String> {
         "no" => Ok(false),
         _ => Err(format!("'{}' is neither yes nor no", Escaped(value))),
     }
+}
+
+/// A level of compression; none for `off`.
+pub(super) fn deflate(value: &str) -> Result<Option<u8>, String> {
+    if value == "off" {
+        return Ok(None);
+    }
+    if !cfg!(feature = "deflate") {
+        return Err("is not possible: this binary was built without compression".into());
+    }
+    number(value, &(1..=9)).map(Some).map_err(|why| format!("{why}, nor off"))
 }
 
 pub(super) fn filled(value: &str) -> Result<&str, String> {
@@ -58,9 +71,9 @@ where
 
 pub(super) fn seconds(value: &str, zero: Zero) -> Result<Duration, String> {
     let range = MIN_SECONDS..=Duration::from_secs(MAX_SECONDS);
-    let fits = |d: &Duration| range.contains(d) || (d.is_zero() && zero == Zero::Off);
+    let fits = |d: &Duration| range.contains(d) || (d.is_zero() && zero != Zero::Refused);
     decimal(value).filter(fits).ok_or_else(|| {
-        let is_not = if zero == Zero::Off { "is neither 0 nor" } else { "is not" };
+        let is_not = if zero == Zero::Refused { "is not" } else { "is neither 0 nor" };
         let shortest = MIN_SECONDS.as_secs_f64();
         let number = format!("a number of seconds from {shortest} to {MAX_SECONDS}");
         format!("'{}' {is_not} {number}", Escaped(value))
@@ -85,10 +98,23 @@ pub(super) fn log_format(value: &str) -> Result<Format, String> {
 pub(super) fn path(value: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
     if value.starts_with('/') && value.bytes().all(fits) {
-        return Ok(value.into());
+        return percent(value).map(|()| value.into());
     }
     let right = "is not a path: it starts with / and has neither a query nor blanks: /healthz";
     Err(format!("'{}' {right}", Escaped(value)))
+}
+
+/// RFC 3986 §2.1.
+fn percent(value: &str) -> Result<(), String> {
+    let is_coded = |part: &str| {
+        part.as_bytes()
+            .first_chunk()
+            .is_some_and(|[a, b]| a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
+    };
+    if value.split('%').skip(1).all(is_coded) {
+        return Ok(());
+    }
+    Err(format!("'{value}' has a % without two hexadecimal digits; a % itself is %25"))
 }
 
 /// A path on this server, perhaps with a query and a fragment (RFC 9110 §10.2.2).
@@ -96,10 +122,31 @@ pub(super) fn place(value: &str) -> Result<String, String> {
     // Browsers take // and /\ for the beginning of another host.
     let here = value.starts_with('/') && !value.starts_with("//");
     if here && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
-        return Ok(value.into());
+        if value.split(['?', '#']).next() == Some("/") {
+            let right = "leads to where it begins: name a page, such as /vnc.html";
+            return Err(format!("'{value}' {right}"));
+        }
+        return percent(value).map(|()| value.into());
     }
     let right = "is not a path of this server, in characters of a URI: /vnc.html?autoconnect=true";
     Err(format!("'{}' {right}", Escaped(value)))
+}
+
+/// Takes in the path of a page. What is said at `/` is one thing.
+pub(super) fn put_page(
+    config: &mut Config,
+    field: fn(&mut Config) -> &mut Option<String>,
+    path: String,
+) -> Result<(), String> {
+    *field(config) = Some(path);
+    match (&config.health, &config.web_redirect) {
+        (Some(health), Some(_)) if health == "/" => {
+            Err("is not for / beside the other of --health and \
+             --web-redirect: give --health a path of its own, such as /healthz"
+                .into())
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn web_origin(value: &str) -> Result<OriginPattern, String> {

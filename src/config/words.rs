@@ -42,6 +42,12 @@ const WORDS: &[Word] = &[
 /// The word for a listener whose clients are a proxy's.
 pub(super) const PROXY_PROTOCOL: &str = "proxy-protocol";
 
+/// Whether this is a word for a listener, with its value if it has one.
+pub(super) fn is_word(text: &str) -> bool {
+    let (name, value) = text.split_once('=').map_or((text, None), |(n, v)| (n, Some(v)));
+    WORDS.iter().any(|word| word.name == name && word.hint.is_empty() == value.is_none())
+}
+
 /// Reads the words behind an address, which is a Unix socket's or another.
 ///
 /// # Errors
