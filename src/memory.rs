@@ -2,6 +2,7 @@
 //! on, so the heap does not shrink by itself: somebody has to look through it.
 #![allow(unsafe_code)] // mallopt(3), mallinfo(3) and malloc_trim(3) have no safe wrapper in std
 
+use std::fs;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -22,6 +23,14 @@ pub fn share_one_heap() {
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
+}
+
+/// Bytes of memory that the process has of the system (`VmRSS` of proc(5)).
+#[must_use]
+pub fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// Gives free memory back to the system, on a thread of its own: with much to give back that takes

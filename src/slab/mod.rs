@@ -51,6 +51,12 @@ impl Slab {
         Ok(Self(Rc::new(Shared { mapping, opened: Cell::new(0), book: RefCell::default() })))
     }
 
+    /// How many slots there are.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.0.mapping.slots()
+    }
+
     /// Whether the slot is somebody's: a [`Slot`], or a [`Loan`] that has not come back.
     #[must_use]
     pub fn is_taken(&self, index: u32) -> bool {
