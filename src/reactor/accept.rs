@@ -25,9 +25,10 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// Accepts some clients of a listener, and goes on at the next turn if more may wait.
+    /// Accepts some clients of a listener, and goes on at the next turn if more may wait, or if so many wait
+    /// already that it is better to go on then.
     fn accept_some(&mut self, index: usize) {
-        if self.accept_up_to(ACCEPTS, index) {
+        if self.is_crowded(&self.listeners[index]) || self.accept_up_to(ACCEPTS, index) {
             self.listeners[index].go_on_at(self.context.scratch.now);
         }
     }
@@ -38,7 +39,8 @@ impl<S: System> Reactor<S> {
         for index in 0..self.listeners.len() {
             self.accept_up_to(BACKLOG as usize, index);
         }
-        for listener in self.listeners.drain(..) {
+        // The operator may look on until the end.
+        for listener in self.listeners.extract_if(.., |own| !own.service().config.is_admin) {
             listener.close(&mut self.context.system);
         }
     }

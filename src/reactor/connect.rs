@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use log::info;
+
 use super::context::Context;
 use super::dial::{self, Begun, Race, Standing};
 use super::session::{self, Job, Next, PeerState, Session, User};
 use super::system::System;
 use crate::access::NotVerified;
-use crate::backend::{Answer, QueryError, Request, Target};
-use crate::conn::Action;
+use crate::backend::{Answer, Asked, Found, QueryError, Request, Target};
+use crate::conn::{Action, Ending};
+use crate::metrics::Times;
 use crate::net::limits::is_exhaustion;
 use crate::net::{Channel, Readiness};
 use crate::offload::{LookedUp, Verification};
@@ -28,10 +31,21 @@ impl<S: System> Session<S> {
         match action {
             Action::Admit(arrived) => self.arrived(arrived, context),
             Action::Verify(credentials) => self.verify(credentials, context),
-            Action::Ask(upgrade, slot) => self.ask(upgrade, slot, context),
+            Action::Ask(upgrade, slot) => {
+                self.stepped(Times::Handshake, context);
+                self.ask(upgrade, slot, context);
+            }
             Action::Respond(route, request) => self.asked(route, request, context),
             Action::Fetch { at, length } => self.fetch(at, length, context),
             Action::Dial(target) => {
+                match self.connection.unreached() {
+                    None => self.stepped(Times::Query, context),
+                    Some(why) => {
+                        info!("{self}: {why}; the next is {target}");
+                        self.stop_dialling(context);
+                        self.tell(Found::Unreached(context.scratch.now), context);
+                    }
+                }
                 self.target = Some(Box::new(target));
                 self.dial(context);
             }
@@ -39,7 +53,11 @@ impl<S: System> Session<S> {
     }
 
     fn verify(&mut self, credentials: Credentials, context: &mut Context<S>) {
-        let outcome = match context.offload.verify(self.key, credentials, context.scratch.now) {
+        let users = self.service.as_ref().and_then(|service| service.users.as_ref());
+        let verification = users.map_or(Verification::Refused, |users| {
+            context.offload.verify(users, self.key, credentials, context.scratch.now)
+        });
+        let outcome = match verification {
             Verification::Known => Ok(()),
             Verification::Refused => Err(NotVerified::Busy),
             Verification::Begun(ticket) => {
@@ -62,21 +80,28 @@ impl<S: System> Session<S> {
     /// sees the session's slot.
     fn ask(&mut self, upgrade: Box<Upgrade>, slot: Slot, context: &mut Context<S>) {
         self.user = upgrade.user().map(|user| Box::new(User(user.into())));
-        if let Some(answer) = context.offload.answer(&upgrade) {
+        let instance = self.service.as_ref().map(|service| *service.backend).unwrap_or_default();
+        let client = self.address.address().ip();
+        let asked = Asked { upgrade: &upgrade, client, now: context.scratch.now };
+        if let Some(answer) = context.offload.answer(instance, &asked) {
+            self.asked_of = instance;
             self.of_operator = true;
+            self.service = None;
             return self.connection.answered(upgrade, slot, answer, &mut context.scratch);
         }
         let asked = self.client.duplicate().and_then(|socket| {
             let request = Request {
+                session: self.key.number(),
                 upgrade,
                 socket: Some(socket),
                 client: self.address,
                 proxy: self.proxy(),
-                tls_version: self.client.tls_version(),
+                tls: self.client.tls().map(Box::new),
                 listener: Arc::clone(&self.entrance.name),
                 loan: slot.lend(),
+                secrets: Vec::new(),
             };
-            context.offload.query(self.key, request)
+            context.offload.query(instance, self.key, request)
         });
         match asked {
             Ok(ticket) => self.job = Some(Job::Query(ticket)),
@@ -90,9 +115,11 @@ impl<S: System> Session<S> {
         upgrade: Box<Upgrade>,
         slot: Slot,
         answer: Result<Answer, QueryError>,
+        secrets: &[Vec<u8>],
         context: &mut Context<S>,
     ) -> Next {
-        self.job = None;
+        (self.job, self.service) = (None, None);
+        secrets.iter().for_each(|part| self.connection.conceal(part));
         self.connection.answered(upgrade, slot, answer, &mut context.scratch);
         self.turn(context)
     }
@@ -175,10 +202,13 @@ impl<S: System> Session<S> {
                 self.peer = PeerState::None;
                 self.connection.peer_barred(why, &mut context.scratch);
             }
-            _ if is_udp => match dial::connect_udp(&addresses, &mut context.system) {
-                Ok(peer) => self.connected(peer, context),
-                Err(error) => self.not_connected(&error, context),
-            },
+            _ if is_udp => {
+                let sources = (&mut context.sources, self.connection.sources());
+                match dial::connect_udp(&addresses, sources, &mut context.system) {
+                    Ok(peer) => self.connected(peer, context),
+                    Err(error) => self.not_connected(&error, context),
+                }
+            }
             _ => self.race(addresses, context),
         }
     }
@@ -191,9 +221,11 @@ impl<S: System> Session<S> {
     /// Tries the race's next address.
     fn attempt(&mut self, context: &mut Context<S>) {
         let PeerState::Racing(race) = &mut self.peer else { return };
-        let (key, system) = (self.key, &mut context.system);
+        let (key, sources) = (self.key, self.connection.sources());
+        let (turns, system) = (&mut context.sources, &mut context.system);
         let standing = race.attempt(context.scratch.now, |address, place| {
-            let mut attempt = system.connect_tcp(address)?;
+            let dial = |source| system.connect_tcp(address, source);
+            let mut attempt = turns.dial(address, sources, dial)?;
             system.watch(&mut attempt, session::token(key, FIRST_PEER + place))?;
             Ok(attempt)
         });
@@ -248,10 +280,10 @@ impl<S: System> Session<S> {
         }
     }
 
-    /// An event of a peer that is being prepared.
-    pub(super) fn prepare_event(&mut self, socket: usize, context: &mut Context<S>) {
+    /// The turn of a peer that is being prepared, if there is one.
+    pub(super) fn go_on_preparing(&mut self, context: &mut Context<S>) {
         match std::mem::replace(&mut self.peer, PeerState::None) {
-            PeerState::Preparing(peer, own) if own == socket => self.prepare(peer, own, context),
+            PeerState::Preparing(peer, socket) => self.prepare(peer, socket, context),
             other => self.peer = other,
         }
     }
@@ -271,9 +303,27 @@ impl<S: System> Session<S> {
     fn open(&mut self, context: &mut Context<S>) {
         self.connection.connected(&mut context.scratch);
         if self.connection.was_open() {
+            self.count_open(context);
             self.log_start(context.scratch.now);
+            self.tell(Found::Reached, context);
         } else {
             self.peer = PeerState::None;
+        }
+    }
+
+    /// Tells the built-in back end what became of its peer.
+    fn tell(&self, found: Found, context: &mut Context<S>) {
+        if let (true, Some(target)) = (self.of_operator, &self.target) {
+            context.offload.found(self.asked_of, target, found);
+        }
+    }
+
+    /// The session is over, and with it what the built-in back end counts.
+    pub(super) fn part(&self, context: &mut Context<S>) {
+        if self.connection.ending().is_some_and(Ending::is_of_unreached_peer) {
+            self.tell(Found::Unreached(context.scratch.now), context);
+        } else if self.announced {
+            self.tell(Found::Left, context);
         }
     }
 
@@ -292,9 +342,19 @@ impl<S: System> Session<S> {
     pub(super) fn stop_reaching(&mut self, context: &mut Context<S>) {
         match self.job.take() {
             Some(Job::Verification(ticket)) => context.offload.forget_verification(ticket),
-            Some(Job::Query(ticket)) => context.offload.forget_query(ticket),
+            Some(Job::Query(ticket)) => {
+                let had_begun = !context.offload.forget_query(ticket);
+                if had_begun && matches!(self.connection.ending(), Some(Ending::QueryTimeout)) {
+                    context.overdue.push(self.key);
+                }
+            }
             None => {}
         }
+        self.stop_dialling(context);
+    }
+
+    /// What was begun to find and reach the peer is given up.
+    fn stop_dialling(&mut self, context: &mut Context<S>) {
         match (&self.peer, self.target.as_deref()) {
             (PeerState::None | PeerState::Connected(..), _) => return,
             (&PeerState::Resolving(place), Some(target)) => {

@@ -1,26 +1,29 @@
 //! The operating system behind the reactor, by mio.
 
 use std::io::Result;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
+use mio::net::UnixDatagram;
 use mio::{Events, Interest, Poll, Token, Waker};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
 
-use super::dial::{fifo, udp, unix};
+use super::dial::{fifo, tcp, udp, unix};
 use super::listen::ListeningSocket;
 use super::slots::Key;
-use super::system::{Event, OFFLOAD, SIGNALS, Signal, System};
-use crate::memory::Trimmer;
+use super::system::{Event, OFFLOAD, OTHERS, SIGNALS, Signal, System, Usage};
+use crate::memory::{self, Trimmer};
+use crate::net::limits;
 use crate::net::notify::Manager;
 #[cfg(feature = "tls")]
-use crate::net::tls::Tls;
+use crate::net::tls::{Tls, TlsConfigs};
 use crate::net::{Readiness, Transport};
 use crate::offload::Threads;
 use crate::proto::client_addr::ClientAddr;
+use crate::worker::{Inheritance, Item, LONGEST, Message, Said, receive};
 
 /// Events taken at once.
 const EVENTS: usize = 1024;
@@ -31,6 +34,16 @@ pub(super) struct Kernel {
     signals: Signals,
     trimmer: Trimmer,
     manager: Manager,
+    /// Orders come from a supervisor.
+    is_worker: bool,
+    /// Where it, and other workers by it, say something.
+    others: Option<UnixDatagram>,
+    /// When the loop is to turn at the latest.
+    turn_at: Option<Instant>,
+    /// What came with the last message that brought something.
+    handed: Vec<(Item, OwnedFd)>,
+    /// It was told to end.
+    ends: bool,
     /// When the service manager is next told that the loop turns.
     tell_at: Option<Instant>,
     #[cfg(feature = "tls")]
@@ -38,37 +51,72 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// What failed is named.
-    pub(super) fn new() -> std::result::Result<Self, (&'static str, std::io::Error)> {
+    /// Of this process, or of a supervisor's worker. What failed is named.
+    pub(super) fn new(
+        supervisor: Option<&mut Inheritance>,
+    ) -> std::result::Result<Self, (&'static str, std::io::Error)> {
         let poll = Poll::new().map_err(|error| ("epoll", error))?;
-        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).and_then(|mut signals| {
+        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR2]).and_then(|mut signals| {
             poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
             Ok(signals)
         });
         let signals = signals.map_err(|error| ("signal handlers", error))?;
+        let is_worker = supervisor.is_some();
+        if is_worker {
+            signals.add_signal(SIGQUIT).map_err(|error| ("signal handlers", error))?;
+        }
         let trimmer = Trimmer::start().map_err(|error| ("threads", error))?;
-        let manager = Manager::from_environment().map_err(|error| ("NOTIFY_SOCKET", error))?;
+        let (manager, others) = managers(supervisor, &poll)?;
         Ok(Self {
             poll,
             signals,
             trimmer,
             manager,
+            is_worker,
+            others,
+            turn_at: None,
+            handed: Vec::new(),
+            ends: false,
             tell_at: None,
             #[cfg(feature = "tls")]
             tls: Tls::default(),
         })
     }
 
-    /// The same, and it can speak TLS.
+    /// From now on it speaks TLS so.
     #[cfg(feature = "tls")]
-    pub(super) fn with_tls(self, tls: Tls) -> Self {
-        Self { tls, ..self }
+    pub(super) fn renew_tls(&mut self, configs: TlsConfigs) {
+        self.tls.renew(configs);
     }
 
     /// The daemon is ready for clients: tells the service manager, and from now on that it turns.
     pub(super) fn ready(&mut self) {
         self.manager.tell("READY=1");
         self.tell_at = self.manager.watchdog_interval().map(|interval| Instant::now() + interval);
+    }
+
+    /// Tells the service manager that the configuration is read again (sd_notify(3)).
+    pub(super) fn reloads(&mut self) {
+        if !self.is_worker {
+            self.manager.tell_reloading();
+        }
+    }
+
+    /// And that this is over, however it went.
+    pub(super) fn reloaded(&mut self) {
+        if !self.is_worker {
+            self.manager.tell("READY=1");
+        }
+    }
+
+    /// The loop turns then, if not before.
+    pub(super) fn turn_at(&mut self, at: Option<Instant>) {
+        self.turn_at = at;
+    }
+
+    /// What the supervisor sent with the last order that it gave.
+    pub(super) fn take_handed(&mut self) -> Vec<(Item, OwnedFd)> {
+        std::mem::take(&mut self.handed)
     }
 
     /// How long a wait may be for the service manager's sake, which is told if it is time.
@@ -89,6 +137,25 @@ impl Kernel {
     }
 }
 
+/// Who is told how things are: a service manager, or else the supervisor, who also says something.
+fn managers(
+    supervisor: Option<&mut Inheritance>,
+    poll: &Poll,
+) -> std::result::Result<(Manager, Option<UnixDatagram>), (&'static str, std::io::Error)> {
+    let control = supervisor.and_then(|own| Some((own.take_control()?, own.stall_timeout())));
+    let Some((socket, watchdog)) = control else {
+        let manager = Manager::from_environment().map_err(|error| ("NOTIFY_SOCKET", error))?;
+        return Ok((manager, None));
+    };
+    let set_up = || {
+        let mut others = UnixDatagram::from(socket.try_clone()?);
+        let manager = Manager::supervisor(socket.into(), watchdog)?;
+        poll.registry().register(&mut others, OTHERS, Interest::READABLE)?;
+        Ok((manager, Some(others)))
+    };
+    set_up().map_err(|error| ("the supervisor's socket", error))
+}
+
 impl System for Kernel {
     type Listener = ListeningSocket;
     type Transport = Transport;
@@ -104,7 +171,8 @@ impl System for Kernel {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Events) -> Result<()> {
-        let shortest = [timeout, self.patience()].into_iter().flatten().min();
+        let turn = self.turn_at.map(|at| at.saturating_duration_since(Instant::now()));
+        let shortest = [timeout, self.patience(), turn].into_iter().flatten().min();
         self.poll.poll(events, shortest)
     }
 
@@ -113,11 +181,22 @@ impl System for Kernel {
     }
 
     fn next_signal(&mut self) -> Option<Signal> {
-        self.signals.pending().next().map(|signal| match signal {
-            SIGHUP => Signal::Hangup,
-            SIGTERM => Signal::Terminate,
-            _ => Signal::Interrupt,
-        })
+        loop {
+            let signal = self.signals.pending().next()?;
+            let is_order = matches!(signal, SIGTERM | SIGINT);
+            // A worker is told by its supervisor, and by a service manager that tells all processes,
+            // and by a second signal of neither to make haste; SIGQUIT says that.
+            if is_order && self.is_worker && std::mem::replace(&mut self.ends, true) {
+                continue;
+            }
+            return Some(match signal {
+                SIGHUP => Signal::Hangup,
+                SIGUSR2 if self.is_worker => Signal::Retire,
+                SIGUSR2 => Signal::Upgrade,
+                SIGINT => Signal::Interrupt,
+                _ => Signal::Terminate,
+            });
+        }
     }
 
     fn freed(&mut self) {
@@ -126,6 +205,41 @@ impl System for Kernel {
 
     fn drains(&mut self) {
         self.manager.tell("STOPPING=1");
+    }
+
+    fn tell_other(&mut self, message: &Message) {
+        if let (Some(others), Some(bytes)) = (&self.others, message.encode()) {
+            let _ = others.send(&bytes);
+        }
+    }
+
+    fn hear_other(&mut self) -> Option<Message> {
+        let others = self.others.as_ref()?;
+        let mut bytes = vec![0; LONGEST];
+        loop {
+            // What is no message is another version's.
+            let (length, handed) = receive(others.as_fd(), &mut bytes).ok()?;
+            let message = Message::parse(bytes.get(..length).unwrap_or_default());
+            if let Some(Message { said: Said::Prepare(items), .. }) = &message {
+                self.handed = items.iter().cloned().zip(handed).collect();
+            }
+            if message.is_some() {
+                return message;
+            }
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            resident: memory::resident().unwrap_or_default(),
+            descriptors: limits::descriptors().unwrap_or_default(),
+            most_descriptors: limits::descriptor_limit().map_or(0, |limit| limit as u64),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn certificates(&self) -> &[(String, u64)] {
+        self.tls.certificates()
     }
 
     fn watch_listener(&mut self, listener: &mut ListeningSocket, token: Token) -> Result<()> {
@@ -144,8 +258,8 @@ impl System for Kernel {
         transport.register(self.poll.registry(), token)
     }
 
-    fn connect_tcp(&mut self, address: SocketAddr) -> Result<Transport> {
-        TcpStream::connect(address).map(Transport::Tcp)
+    fn connect_tcp(&mut self, address: SocketAddr, source: Option<IpAddr>) -> Result<Transport> {
+        tcp::connect(address, source)
     }
 
     #[cfg(feature = "tls")]
@@ -160,8 +274,8 @@ impl System for Kernel {
         Ok(Transport::Tls(Box::new(self.tls.connect(transport, host)?)))
     }
 
-    fn connect_udp(&mut self, address: SocketAddr) -> Result<Transport> {
-        udp::connect(address)
+    fn connect_udp(&mut self, address: SocketAddr, source: Option<IpAddr>) -> Result<Transport> {
+        udp::connect(address, source)
     }
 
     fn connect_unix(&mut self, path: &Path) -> Result<Transport> {

@@ -14,28 +14,58 @@
 //! `kernel`, by mio; a test can make one up, and then the clock is made up, too.
 
 mod accept;
+mod admin;
+mod behind;
 mod connect;
 mod context;
+mod counting;
+mod deadlines;
+mod desk;
 mod dial;
+mod drain;
 mod event_loop;
+mod fixed;
+mod goodbyes;
+mod handshakes;
+mod inquiry;
+mod json;
 mod kernel;
+mod line;
 mod listen;
+mod meter;
+mod metering;
+mod orders;
+mod page;
 mod passwords;
+mod prepare;
 mod proxied;
+mod refusals;
+mod reload;
+mod renew;
 mod report;
 mod respond;
+mod rights;
+mod sandbox;
 mod session;
 mod sessions;
 mod setup;
 mod slots;
+mod start_error;
 mod system;
+mod tally;
 mod timer_wheel;
+mod together;
 
 pub use crate::net::{Channel, Readiness};
-pub use crate::offload::{Done, FileDone, FileJob, LookedUp, Ticket, Workers};
+pub use crate::offload::{Done, FileDone, FileJob, Instance, Jobs, LookedUp, Ticket, Workers};
 pub use event_loop::{Counts, Reactor};
-pub use listen::Entrance;
+pub use listen::{Entrance, WorkerSockets};
 pub use mio::Token;
-pub use setup::{Ended, StartError, Started, start};
+pub use reload::Source;
+pub use rights::{keep_files_private, protect_keys, refuse_new_privileges};
+pub use setup::{
+    Ended, Started, check, open_for_workers, renew_for_workers, resume_for_workers, start,
+};
 pub use slots::Key;
-pub use system::{Event, OFFLOAD, SIGNALS, Signal, System};
+pub use start_error::StartError;
+pub use system::{Event, OFFLOAD, OTHERS, SIGNALS, Signal, System, Usage};

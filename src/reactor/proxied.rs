@@ -22,6 +22,9 @@ use crate::proto::client_addr::{Address, ClientAddr};
 use crate::proto::forwarded::Located;
 use crate::proto::proxy::{self, Introduction, Progress, ProxyError, Subject};
 
+/// The name of endings for want of a good PROXY header.
+const HEADER: &str = "proxy-header";
+
 impl<S: System> Session<S> {
     /// Its client is a trusted proxy, which begins with a PROXY header or not.
     pub(super) fn comes_by_proxy(&mut self, with_header: bool) {
@@ -29,7 +32,8 @@ impl<S: System> Session<S> {
         if !with_header {
             self.connection.behind(proxy.address());
         }
-        let proxied = Proxied { proxy, header, is_local: false, destination: None };
+        let proxied =
+            Proxied { proxy, whose: proxy, request: 0, header, is_local: false, destination: None };
         self.proxied = Some(Box::new(proxied));
     }
 
@@ -58,7 +62,7 @@ impl<S: System> Session<S> {
                 Ok(Progress::Needs(more)) => more,
                 Err(error) => {
                     let begins = beginning(header).filter(|_| error == ProxyError::Missing);
-                    return Some(self.hang_up(&with(&error, begins), context));
+                    return Some(self.hang_up(HEADER, &with(&error, begins), context));
                 }
             };
             if !self.client_ready.readable {
@@ -75,10 +79,16 @@ impl<S: System> Session<S> {
                     debug!("{self}: left without a PROXY header");
                     return Some(Next::Close);
                 }
-                Ok(0) => return Some(self.hang_up(&"its PROXY header is not complete", context)),
+                Ok(0) => {
+                    return Some(self.hang_up(
+                        HEADER,
+                        &"its PROXY header is not complete",
+                        context,
+                    ));
+                }
                 Ok(_) | Err(ErrorKind::Interrupted) => {}
                 Err(ErrorKind::WouldBlock) => self.client_ready.readable = false,
-                Err(kind) => return Some(self.hang_up(&kind, context)),
+                Err(kind) => return Some(self.hang_up(HEADER, &kind, context)),
             }
         }
     }
@@ -88,7 +98,7 @@ impl<S: System> Session<S> {
         self.take_for_ready();
         match self.hear_header(context) {
             None => self.turn(context),
-            Some(Next::Wait) => self.hang_up(&"no complete PROXY header in time", context),
+            Some(Next::Wait) => self.hang_up(HEADER, &"no complete PROXY header in time", context),
             Some(next) => next,
         }
     }
@@ -100,6 +110,7 @@ impl<S: System> Session<S> {
             Subject::Client { source, destination } => {
                 proxied.destination = Some(destination);
                 self.address = ClientAddr::new(source);
+                proxied.whose = self.address;
             }
             Subject::Proxy => proxied.is_local = true,
             Subject::Unknown => {}
@@ -107,7 +118,7 @@ impl<S: System> Session<S> {
         if self.entrance.words.tls
             && let Err(error) = context.system.secure_client(&mut self.client)
         {
-            return Some(self.hang_up(&error, context));
+            return Some(self.hang_up(HEADER, &error, context));
         }
         if self.connection.config().proxies.trusts(self.address.address().ip()) {
             // The request says who it is, or that it is the proxy itself.
@@ -116,7 +127,7 @@ impl<S: System> Session<S> {
         }
         match self.identify(context) {
             Ok(()) => None,
-            Err(NotAdmitted::Denied) => Some(self.hang_up(&NotAdmitted::Denied, context)),
+            Err(why @ NotAdmitted::Denied) => Some(self.hang_up(why.name(), &why, context)),
             Err(why) => {
                 self.connection.reject(why, &mut context.scratch);
                 None
@@ -140,8 +151,21 @@ impl<S: System> Session<S> {
             info!("{self}: {field} says '{}', no address: it counts as {address}", Escaped(&text));
         }
         self.address = ClientAddr::new(address);
+        let answers = self.connection.answers();
+        self.proxied.iter_mut().for_each(|proxied| proxied.request = answers);
         let outcome = self.identify(context);
         self.connection.admitted(head, slot, outcome, &mut context.scratch);
+    }
+
+    /// Whom the request before was of says nothing of the next one.
+    pub(super) fn forget_former_client(&mut self) {
+        let answers = self.connection.answers();
+        let is_over = matches!(self.connection.ending(), Some(Ending::Answered));
+        let proxied =
+            self.proxied.as_ref().filter(|proxied| proxied.request != answers && !is_over);
+        if let Some(proxied) = proxied {
+            self.address = proxied.whose;
+        }
     }
 
     /// It is known who the client is.
@@ -165,11 +189,12 @@ impl<S: System> Session<S> {
         let found = self.proxied.as_ref().and_then(|proxied| proxied.destination);
         let own = || self.client.local_address().map(Address::from);
         let destination = found.or_else(own).unwrap_or(Address::Unix);
-        let has_certificate = self.client.has_shown_certificate();
-        let tls = self.client.tls_version().map(|version| proxy::ssl(version, has_certificate));
+        let tls = self.client.tls();
+        let ssl = tls.as_ref().map(proxy::ssl);
+        let alpn = tls.as_ref().and_then(|tls| Some((proxy::ALPN, tls.protocol.as_deref()?)));
         let authority = host.map(|host| (proxy::AUTHORITY, host.as_bytes()));
-        let tls = tls.as_ref().map(|value| (proxy::SSL, value.as_slice()));
-        let tlvs: Vec<_> = authority.into_iter().chain(tls).collect();
+        let ssl = ssl.as_ref().map(|value| (proxy::SSL, value.as_slice()));
+        let tlvs: Vec<_> = alpn.into_iter().chain(authority).chain(ssl).collect();
         let source = self.address.address();
         let introduction = Introduction { source, destination, tlvs: &tlvs };
         let header = introduction.encode(version);
@@ -180,14 +205,14 @@ impl<S: System> Session<S> {
     }
 
     /// Closes without an answer, which would not be understood, and says why.
-    pub(super) fn hang_up(&mut self, why: &dyn Display, context: &mut Context<S>) -> Next {
-        let now = context.scratch.now;
-        match self.proxy() {
-            Some(proxy) => {
-                context.hang_ups.say(&self.address, &format_args!("{why} (by {proxy})"), now);
-            }
-            None => context.hang_ups.say(&self.address, why, now),
-        }
+    pub(super) fn hang_up(
+        &mut self,
+        ending: &str,
+        why: &dyn Display,
+        context: &mut Context<S>,
+    ) -> Next {
+        self.count_hang_up(ending, why, context);
+        context.hang_ups.say(&self.address, self.proxy(), why, context.scratch.now);
         Next::Close
     }
 }

@@ -38,8 +38,8 @@ impl<S: System> Session<S> {
     pub(super) fn log_end(&self, now: Instant) {
         let Some(ending) = self.connection.ending() else { return };
         let is_nothing = self.is_health_check() && matches!(ending, Ending::Left);
-        if matches!(ending, Ending::Answered) {
-            // Health checks come every second.
+        if self.is_admin() || matches!(ending, Ending::Answered) {
+            // Health checks and scrapes come every second.
             return debug!("{self}: {ending}");
         }
         if is_nothing || !log_enabled!(Level::Info) {
@@ -66,7 +66,12 @@ impl<S: System> Session<S> {
         let remarks = Behind(&remarks);
         let time = now.saturating_duration_since(self.since);
         fields.push(("seconds", Value::from(time.as_millis() as f64 / 1000.0)));
-        match ending.status().filter(|_| !self.announced) {
+        let status = ending.status().filter(|_| !self.announced);
+        match status {
+            // Nobody was told anything.
+            Some(_) if !self.client.understands() => {
+                log(format_args!("{self}: hung up on: {ending}{remarks}"), fields);
+            }
             Some(status) => {
                 fields.push(("status", Value::from(u64::from(status.code()))));
                 let code = status.code();

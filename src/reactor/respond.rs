@@ -17,12 +17,13 @@ impl<S: System> Session<S> {
     /// Sees to it that a request is answered.
     pub(super) fn asked(&mut self, route: Route, request: Box<Request>, context: &mut Context<S>) {
         let response = match route {
-            Route::Health => health(context.draining),
+            Route::Health => health(context.draining.then_some("ending\n")),
             Route::Method => Response::read_only(),
             Route::Redirect => {
                 let place = self.connection.config().web_redirect.clone();
                 Response::redirect(place.unwrap_or_default())
             }
+            Route::Admin => return context.desk.ask(self.key, request),
             Route::File => return self.open_file(request, context),
         };
         self.respond(&request, response, context);
@@ -66,9 +67,12 @@ impl<S: System> Session<S> {
         let Some(stored) = &mut self.stored else { return Next::Wait };
         stored.job = None;
         match done {
-            FileDone::Opened { request, response, file, ahead } => {
+            FileDone::Opened { request, response, file, ahead, problem } => {
                 stored.file = file;
                 stored.ahead = (!ahead.is_empty()).then_some(ahead);
+                if let Some(problem) = problem {
+                    warn!("{self}: {}: {problem}", Escaped(request.path()));
+                }
                 self.respond(&request, response, context);
             }
             FileDone::Read(Ok(piece)) => {
@@ -90,18 +94,23 @@ impl<S: System> Session<S> {
     }
 
     /// Answers a request.
-    fn respond(&mut self, request: &Request, response: Response, context: &mut Context<S>) {
+    pub(super) fn respond(
+        &mut self,
+        request: &Request,
+        response: Response,
+        context: &mut Context<S>,
+    ) {
         let (path, status) = (Escaped(request.path()), response.status.code());
         debug!("{self}: {:?} {path}: {status}", request.method());
+        self.count_answer(status, context);
         self.connection.respond(response, &mut context.scratch);
     }
 }
 
 /// What a health check is told.
-fn health(draining: bool) -> Response {
-    if draining {
-        Response::text(Status::Unavailable, "ending\n")
-    } else {
-        Response::text(Status::Ok, "OK\n")
+pub(super) fn health(problem: Option<&'static str>) -> Response {
+    match problem {
+        Some(problem) => Response::text(Status::Unavailable, problem).with("Retry-After", "5"),
+        None => Response::text(Status::Ok, "OK\n"),
     }
 }

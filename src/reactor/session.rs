@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::fs::File;
-use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use log::warn;
 use mio::Token;
 
 use super::context::Context;
 use super::dial::{self, Race};
+use super::line::Arrival;
+use super::listen::service::Service;
 use super::listen::{Entrance, Place};
 use super::slots::Key;
 use super::system::System;
+use super::tally::Tally;
 use super::timer_wheel::Tick;
 use crate::backend::Target;
 use crate::conn::pump::Pump;
@@ -22,7 +23,7 @@ use crate::conn::socket::{Endpoint, Ready};
 use crate::conn::{Connection, Scratch, Side};
 use crate::logging::Escaped;
 use crate::net::{Channel, Readiness};
-use crate::offload::{self, Ticket};
+use crate::offload::{self, Instance, Ticket};
 use crate::proto::client_addr::{Address, ClientAddr};
 
 /// Bits of a token that say which socket of a session it is: the client, or the attempt to reach
@@ -70,17 +71,6 @@ pub(super) enum Next {
     Close,
 }
 
-/// A client's place in the order in which they came.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Arrival(NonZeroU64);
-
-impl Arrival {
-    /// The one after `count` others.
-    pub(super) fn after(count: u64) -> Self {
-        Self(NonZeroU64::MIN.saturating_add(count))
-    }
-}
-
 /// Who is it? Boxed, since few are asked.
 pub(super) struct User(pub(super) String);
 
@@ -88,6 +78,10 @@ pub(super) struct User(pub(super) String);
 pub(super) struct Proxied {
     /// The proxy's end of the connection.
     pub(super) proxy: ClientAddr,
+    /// Whose connection it is, whatever its requests say.
+    pub(super) whose: ClientAddr,
+    /// The number of the request that said who the client is.
+    pub(super) request: u32,
     /// What has come of the PROXY header, while more is to come.
     pub(super) header: Option<Vec<u8>>,
     /// The PROXY header says that this is nobody's connection but the proxy's.
@@ -124,14 +118,17 @@ pub(super) struct Session<S: System> {
     pub(super) proxied: Option<Box<Proxied>>,
     /// The listener that it came in by.
     pub(super) entrance: Rc<Entrance>,
+    /// What it is served by, until its peer is named.
+    pub(super) service: Option<Rc<Service>>,
     pub(super) peer: PeerState<S::Transport>,
     pub(super) target: Option<Box<Target>>,
-    /// Whether the target is what the operator wrote, without a plug-in that chose it.
+    /// Whether the operator wrote the target, no plug-in chose it; and of which back end it is then.
     pub(super) of_operator: bool,
+    pub(super) asked_of: Instance,
     pub(super) client_ready: Ready,
     peer_ready: Ready,
     /// The wheel's entry that counts, zero for none.
-    entered: Tick,
+    pub(super) entered: Tick,
     /// Whether it is in the list of those that have more to do.
     pub(super) listed: bool,
     /// Who it is, if that was asked.
@@ -144,10 +141,18 @@ pub(super) struct Session<S: System> {
     pub(super) announced: bool,
     /// When it was accepted, or its start announced.
     pub(super) since: Instant,
+    /// What is counted of it.
+    pub(super) tally: Tally,
     /// Whether the kernel probes the peer.
-    probed: bool,
+    pub(super) probed: bool,
+    /// What it was told of a handshake waits for its turn in the line.
+    pub(super) postponed: bool,
+    /// Its place in that line.
+    pub(super) in_line: Option<Arrival>,
     /// Its place in the order of those whose request head is not complete.
     pub(super) unfinished: Option<Arrival>,
+    /// Its place in the order of those that are inside a compressed message.
+    pub(super) inside: Option<Arrival>,
     /// What it holds of the limits; those that are only told to go hold nothing.
     pub(super) place: Option<Place>,
 }
@@ -157,7 +162,7 @@ impl<S: System> Session<S> {
         key: Key,
         connection: Connection,
         (client, address): (S::Transport, ClientAddr),
-        entrance: Rc<Entrance>,
+        (entrance, service): (Rc<Entrance>, Rc<Service>),
         place: Option<Place>,
         now: Instant,
     ) -> Self {
@@ -169,9 +174,11 @@ impl<S: System> Session<S> {
             address,
             proxied: None,
             entrance,
+            service: Some(service),
             peer: PeerState::None,
             target: None,
             of_operator: false,
+            asked_of: Instance::default(),
             // A fresh socket takes a write; what there is to read, its first event says.
             client_ready: Ready { writable: true, reads_in_pieces, ..Ready::default() },
             peer_ready: Ready::default(),
@@ -182,8 +189,12 @@ impl<S: System> Session<S> {
             stored: None,
             announced: false,
             since: now,
+            tally: Tally::new(now),
             probed: false,
+            postponed: false,
+            in_line: None,
             unfinished: None,
+            inside: None,
             place,
         }
     }
@@ -195,6 +206,14 @@ impl<S: System> Session<S> {
         {
             return next;
         }
+        if self.client_ready.readable {
+            self.postpone();
+        }
+        self.turn_now(context)
+    }
+
+    /// The same, in which its handshake goes on, too.
+    pub(super) fn turn_now(&mut self, context: &mut Context<S>) -> Next {
         let waited = self.holds_something();
         let mut again = self.pump(context);
         while let (false, Some(action)) =
@@ -203,17 +222,20 @@ impl<S: System> Session<S> {
             self.act(action, context);
             again = self.pump(context);
         }
+        self.forget_former_client();
         if self.connection.finished() {
             return Next::Close;
         }
         if !self.connection.is_responding() {
             self.stop_reading(context);
         }
+        self.count_turn(context);
         if waited && !self.holds_something() {
             context.system.freed();
         }
         if self.connection.ending().is_some() {
             self.stop_reaching(context);
+            self.service = None;
         }
         self.enter_deadline(context);
         if again { Next::Again } else { Next::Wait }
@@ -236,72 +258,28 @@ impl<S: System> Session<S> {
         }
         self.note(socket, readiness);
         if socket != CLIENT {
-            self.prepare_event(socket, context);
+            self.postpone_peers(socket);
         }
         self.turn(context)
-    }
-
-    /// The turn of the wheel's entry at `tick`.
-    pub(super) fn due(&mut self, tick: Tick, context: &mut Context<S>) -> Next {
-        if self.entered != tick {
-            return Next::Wait;
-        }
-        self.entered = 0;
-        let now = context.scratch.now;
-        if self.connection.deadline().is_some_and(|at| at <= now) {
-            if self.awaits_header() {
-                return self.header_is_late(context);
-            }
-            self.with(&mut context.scratch).deadline();
-        }
-        self.probe_peer();
-        self.dial_due(context);
-        self.turn(context)
-    }
-
-    /// Has the kernel probe the peer, once: not when it is reached, for a short session needs no
-    /// probes and would pay four system calls for them.
-    fn probe_peer(&mut self) {
-        let Some(interval) = self.connection.probe_interval().filter(|_| !self.probed) else {
-            return;
-        };
-        if let PeerState::Connected(peer, _) = &self.peer {
-            self.probed = true;
-            if let Err(error) = peer.keep_alive(interval) {
-                warn!("{self}: the kernel does not probe the peer: {error}");
-            }
-        }
     }
 
     /// The turn in which the daemon ends.
-    pub(super) fn shut_down(&mut self, context: &mut Context<S>) -> Next {
+    pub(super) fn shut_down(&mut self, is_restart: bool, context: &mut Context<S>) -> Next {
         if self.awaits_header() {
             return Next::Close;
         }
-        self.connection.shut_down(&mut context.scratch);
+        if !self.is_admin() {
+            match is_restart {
+                true => self.connection.end_for_restart(&mut context.scratch),
+                false => self.connection.shut_down(&mut context.scratch),
+            }
+        }
         self.turn(context)
     }
 
     /// Takes what the client sends for there, since no event will say so.
     pub(super) fn take_for_ready(&mut self) {
         self.client_ready.readable = true;
-    }
-
-    /// Sees that the wheel looks at the session in time; a ping may be late by the respite.
-    ///
-    /// Most turns of an open session find an entry that comes before all that they begin: it stands,
-    /// and nothing is computed.
-    pub(super) fn enter_deadline(&mut self, context: &mut Context<S>) {
-        let stands = self.entered != 0 && context.wheel.is_within(self.entered, context.respite);
-        if stands && self.connection.is_open() {
-            return;
-        }
-        let Some(deadline) = self.deadline() else { return };
-        let tick = context.wheel.tick(deadline);
-        if self.entered == 0 || tick < self.entered {
-            self.entered = tick;
-            context.wheel.enter(tick, self.key);
-        }
     }
 
     /// Remembers what an event says of the client or the connected peer. Attempts to reach the
@@ -317,7 +295,7 @@ impl<S: System> Session<S> {
     }
 
     /// The connection and its sockets, for a turn.
-    fn with<'a>(&'a mut self, scratch: &'a mut Scratch) -> Pump<'a, S::Transport> {
+    pub(super) fn with<'a>(&'a mut self, scratch: &'a mut Scratch) -> Pump<'a, S::Transport> {
         let peer = match &mut self.peer {
             PeerState::Connected(socket, _) => {
                 Some(Endpoint { socket, ready: &mut self.peer_ready })
@@ -353,19 +331,6 @@ impl<S: System> Session<S> {
     pub(super) fn set_prepared(&mut self, link: S::Transport, socket: usize) {
         (self.peer_ready.readable, self.peer_ready.writable) = (true, true);
         self.peer = PeerState::Connected(link, socket);
-    }
-
-    /// When something is due.
-    fn deadline(&self) -> Option<Instant> {
-        let dial = match &self.peer {
-            PeerState::Racing(race) => race.next_at,
-            PeerState::None
-            | PeerState::Resolving(_)
-            | PeerState::Queued(_)
-            | PeerState::Preparing(..)
-            | PeerState::Connected(..) => None,
-        };
-        [self.connection.deadline(), dial].into_iter().flatten().min()
     }
 }
 

@@ -1,21 +1,22 @@
 //! All sessions, those among them that have more to do, and how many there may be.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, IoSlice};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::{info, warn};
 
 use super::context::Context;
+use super::line::Line;
 use super::listen::{Admission, Listener, Place};
-use super::session::{self, Arrival, CLIENT, Next, Session};
+use super::session::{self, CLIENT, Next, Session};
 use super::slots::{Key, Slots};
 use super::system::System;
 use crate::access::NotAdmitted;
 use crate::config::Config;
-use crate::conn::Connection;
 use crate::conn::socket::Socket;
+use crate::conn::{Connection, Ending};
 use crate::proto::client_addr::ClientAddr;
 use crate::proto::handshake::{self, Status};
 
@@ -29,37 +30,105 @@ const UNTRUSTED: &str = "it is no trusted proxy, and PROXY headers are taken of 
 /// head takes a round trip or two, on the slowest lines too.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long a client may be inside a compressed message while others wait until they can begin one.
+const MESSAGE_GRACE: Duration = Duration::from_secs(10);
+
 pub(super) struct Sessions<S: System> {
     slots: Slots<Session<S>>,
     /// Clients that were let in and whose request head is not complete, the oldest first; those too
     /// that were answered and may ask again.
-    unfinished: BTreeMap<Arrival, (Key, Instant)>,
-    arrivals: u64,
+    unfinished: Line,
+    /// The same of operators.
+    idle_operators: Line,
+    /// Clients inside a compressed message, who has been there for longest first.
+    inside: Line,
+    /// Those who wait for their turn at a TLS handshake.
+    pub(super) handshakes: Line,
     /// Sessions with more to do at once.
     listed: Vec<Key>,
+    /// Sessions whose clients are read when fewer are inside a compressed message.
+    held_back: BTreeSet<Key>,
 }
 
 impl<S: System> Sessions<S> {
     pub(super) fn new() -> Self {
-        Self { slots: Slots::new(), unfinished: BTreeMap::new(), arrivals: 0, listed: Vec::new() }
+        Self {
+            slots: Slots::new(),
+            unfinished: Line::default(),
+            idle_operators: Line::default(),
+            inside: Line::default(),
+            handshakes: Line::default(),
+            listed: Vec::new(),
+            held_back: BTreeSet::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
 
+    /// All but the operators.
+    pub(super) fn guests(&self, context: &Context<S>) -> usize {
+        self.slots.len() - context.operators.admitted()
+    }
+
+    /// How many places there are, for [`Sessions::at`].
+    pub(super) fn places(&self) -> usize {
+        self.slots.places()
+    }
+
+    /// Whether the session of `key` is there.
+    pub(super) fn is_there(&self, key: Key) -> bool {
+        self.slots.get(key).is_some()
+    }
+
+    /// The session at a place, if there is one.
+    pub(super) fn at(&self, place: usize) -> Option<&Session<S>> {
+        self.slots.at(place)
+    }
+
     pub(super) fn keys(&self) -> Vec<Key> {
         self.slots.keys()
     }
 
+    /// Whether this one is open: it has a client and a peer.
+    pub(super) fn is_bridged(&self, key: Key) -> bool {
+        self.slots.get(key).is_some_and(|session| session.connection.was_open())
+    }
+
     /// Whether some have more to do at once.
-    pub(super) fn are_listed(&self) -> bool {
-        !self.listed.is_empty()
+    pub(super) fn are_busy(&self) -> bool {
+        !self.listed.is_empty() || !self.handshakes.is_empty()
     }
 
     /// Those that had more to do when the last turn ended.
     pub(super) fn take_listed(&mut self) -> Vec<Key> {
         std::mem::take(&mut self.listed)
+    }
+
+    /// Lists those that were held back, if they need not be any longer. If need be, who has been inside a
+    /// compressed message for longest gives way.
+    pub(super) fn list_held_back(&mut self, context: &mut Context<S>) {
+        if self.held_back.is_empty() {
+            return;
+        }
+        if !context.scratch.has_inflater() {
+            let Some(key) = self.inside.overdue(MESSAGE_GRACE, context.scratch.now) else { return };
+            self.serve(key, context, |session, context| {
+                session.connection.give_way(&mut context.scratch);
+                session.turn(context)
+            });
+        }
+        if !context.scratch.has_inflater() {
+            return;
+        }
+        for key in std::mem::take(&mut self.held_back) {
+            if let Some(session) = self.slots.get_mut(key)
+                && !std::mem::replace(&mut session.listed, true)
+            {
+                self.listed.push(key);
+            }
+        }
     }
 
     /// Does what `step` does with the session of `key`, if there is one, and what follows from it.
@@ -69,28 +138,29 @@ impl<S: System> Sessions<S> {
         context: &mut Context<S>,
         step: impl FnOnce(&mut Session<S>, &mut Context<S>) -> Next,
     ) {
-        let sessions = self.slots.len();
+        let guests = self.guests(context);
         let Some(session) = self.slots.get_mut(key) else { return };
         let mut next = step(session, context);
         if let Some(place) = session.forfeited() {
             // It is told to go, as those are that never had a place, and no more than those may be.
             context.admission.leave(place);
-            if sessions - context.admission.admitted() > TOLD {
+            if guests - context.admission.admitted() > TOLD {
                 next = Next::Close;
             }
         }
-        match (session.connection.awaits_head(), session.unfinished) {
-            (false, Some(arrival)) => {
-                session.unfinished = None;
-                self.unfinished.remove(&arrival);
-            }
-            (true, None) if session.place.is_some() => {
-                let arrival = Arrival::after(self.arrivals);
-                self.arrivals += 1;
-                session.unfinished = Some(arrival);
-                self.unfinished.insert(arrival, (key, context.scratch.now));
-            }
-            (true, _) | (false, None) => {}
+        let now = context.scratch.now;
+        let heads = match session.is_admin() {
+            true => &mut self.idle_operators,
+            false => &mut self.unfinished,
+        };
+        // Who has no place has been refused, and only has to be told.
+        let may_finish = session.unfinished.is_some() || session.place.is_some();
+        let awaits_head = session.connection.awaits_head() && may_finish;
+        heads.keep(awaits_head, &mut session.unfinished, key, now);
+        self.inside.keep(session.connection.has_inflater(), &mut session.inside, key, now);
+        self.handshakes.keep(session.postponed, &mut session.in_line, key, now);
+        if session.connection.awaits_inflater() {
+            self.held_back.insert(key);
         }
         match next {
             Next::Wait => {}
@@ -111,20 +181,29 @@ impl<S: System> Sessions<S> {
         listener: &Listener<S>,
         context: &mut Context<S>,
     ) {
-        let (settings, now) = (listener.settings(), context.scratch.now);
+        let service = listener.service();
+        let settings = &service.config;
+        listener.counted().into_iter().for_each(|place| context.metrics.accepted(place));
         let with_header = listener.entrance().words.proxy_protocol;
         let by_proxy = settings.proxies.trusts(address.address().ip());
         if with_header && !by_proxy {
-            return context.hang_ups.say(&address, &UNTRUSTED, now);
+            return context.hang_up(&address, listener, ("untrusted-proxy", &UNTRUSTED));
         }
         let (place, why) = match self.place(&address, by_proxy, settings, context) {
             Ok(place) => (Some(place), None),
+            Err(why) if settings.is_admin => {
+                return context.hang_up(
+                    &address,
+                    listener,
+                    (why.name(), &format_args!("admin: {why}")),
+                );
+            }
             Err(why) if self.is_not_told(why, with_header, context) => {
-                return context.hang_ups.say(&address, &why, now);
+                return context.hang_up(&address, listener, (why.name(), &why));
             }
             Err(why) => (None, Some(why)),
         };
-        let Context { slab, scratch, admission, .. } = context;
+        let Context { slab, scratch, .. } = context;
         let mut newcomer = Some((client, place));
         let key = self.slots.insert(
             |index| !slab.is_taken(index),
@@ -132,8 +211,11 @@ impl<S: System> Sessions<S> {
                 let slot = slab.claim(key.index)?;
                 let connection = Connection::new(Rc::clone(settings), slot, scratch.now);
                 let (client, place) = newcomer.take().ok_or(ErrorKind::NotFound)?;
-                let entrance = Rc::clone(listener.entrance());
-                Ok(Session::new(key, connection, (client, address), entrance, place, scratch.now))
+                let (origin, ends) =
+                    ((Rc::clone(listener.entrance()), Rc::clone(service)), (client, address));
+                let mut session = Session::new(key, connection, ends, origin, place, scratch.now);
+                session.count_in(listener);
+                Ok(session)
             },
         );
         let key = match (key, newcomer) {
@@ -142,9 +224,10 @@ impl<S: System> Sessions<S> {
                 info!("{address}: refused with 503: no memory for a session: {error}");
                 if let Some((client, place)) = newcomer {
                     reject(client);
+                    let admission = context.admission_of(settings.is_admin);
                     place.into_iter().for_each(|place| admission.leave(place));
                 }
-                return;
+                return context.count_lost(listener);
             }
         };
         let by_proxy = by_proxy.then_some(with_header);
@@ -160,40 +243,40 @@ impl<S: System> Sessions<S> {
         settings: &Config,
         context: &mut Context<S>,
     ) -> Result<Place, NotAdmitted> {
-        if !by_proxy {
+        let is_admin = settings.is_admin;
+        if !by_proxy && !is_admin {
             context.admission.judge(client, settings, context.scratch.now)?;
         }
-        let enter = |admission: &mut Admission| match by_proxy {
+        let enter = |admission: &mut Admission| match by_proxy && !is_admin {
             true => admission.enter_unknown(settings),
             false => admission.enter(client, settings),
         };
-        match enter(&mut context.admission) {
-            Err(NotAdmitted::Full) if self.displace(context) => enter(&mut context.admission),
+        match enter(context.admission_of(is_admin)) {
+            Err(NotAdmitted::Full) if self.displace(is_admin, context) => {
+                enter(context.admission_of(is_admin))
+            }
             entered => entered,
         }
     }
 
-    /// Takes its place from the oldest client whose request head is not complete; returns whether
-    /// there was one that has had its time.
-    fn displace(&mut self, context: &mut Context<S>) -> bool {
-        let Some(oldest) = self.unfinished.first_entry() else { return false };
-        let (key, came) = *oldest.get();
-        if context.scratch.now.saturating_duration_since(came) < GRACE {
-            return false;
-        }
-        oldest.remove();
-        let (hang_up, mut place) = (self.are_many_told(context), None);
+    /// Takes its place from the oldest client, or operator, whose request head is not complete; returns
+    /// whether there was one that has had its time.
+    fn displace(&mut self, is_admin: bool, context: &mut Context<S>) -> bool {
+        let heads = if is_admin { &mut self.idle_operators } else { &mut self.unfinished };
+        let Some(key) = heads.overdue(GRACE, context.scratch.now) else { return false };
+        let (hang_up, mut place) = (is_admin || self.are_many_told(context), None);
         self.serve(key, context, |session, context| {
             place = session.place.take();
             if session.awaits_header() {
-                return session.hang_up(&NotAdmitted::Displaced, context);
+                let why = NotAdmitted::Displaced;
+                return session.hang_up(why.name(), &why, context);
             }
             session.connection.reject(NotAdmitted::Displaced, &mut context.scratch);
             let next = session.turn(context);
             if hang_up { Next::Close } else { next }
         });
         let had_place = place.is_some();
-        place.into_iter().for_each(|place| context.admission.leave(place));
+        place.into_iter().for_each(|place| context.admission_of(is_admin).leave(place));
         had_place
     }
 
@@ -205,18 +288,28 @@ impl<S: System> Sessions<S> {
 
     /// Whether so many are told to go that more are just hung up on.
     fn are_many_told(&self, context: &Context<S>) -> bool {
-        self.slots.len() - context.admission.admitted() >= TOLD
+        self.guests(context) - context.admission.admitted() >= TOLD
     }
 
     pub(super) fn close(&mut self, key: Key, context: &mut Context<S>) {
         let Some(mut session) = self.slots.remove(key) else { return };
         session.stop_reaching(context);
         session.stop_reading(context);
+        session.count_out(context);
         session.log_end(context.scratch.now);
+        session.part(context);
+        let reason = session.connection.ending().map_or("shutdown", Ending::name);
+        context.offload.ended(key.number(), reason);
         context.system.freed();
-        session.unfinished.take().map(|arrival| self.unfinished.remove(&arrival));
+        let heads = match session.is_admin() {
+            true => &mut self.idle_operators,
+            false => &mut self.unfinished,
+        };
+        heads.leave(&mut session.unfinished);
+        self.inside.leave(&mut session.inside);
+        self.handshakes.leave(&mut session.in_line);
         if let Some(place) = session.place.take() {
-            context.admission.leave(place);
+            context.admission_of(session.is_admin()).leave(place);
         }
     }
 }

@@ -1,59 +1,36 @@
 //! From a configuration to a running loop, and its orderly end.
 
-use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-use log::{info, warn};
+use log::info;
+use nix::time::{ClockId, clock_gettime};
 
-use super::dial;
+use super::behind::Doing;
 use super::event_loop::Reactor;
 use super::kernel::Kernel;
-use super::listen::{self, Entrance, ListeningSocket, OpenError};
-use super::passwords;
-use crate::access::Passwords;
-#[cfg(feature = "tls")]
-use crate::backend::Target;
-use crate::backend::{self, Backend, ConfigureError};
-use crate::config::{self, BackendStep, Config, Origin, PlacedStep};
-use crate::logging::Escaped;
-use crate::net::limits;
-#[cfg(feature = "tls")]
-use crate::net::tls::Tls;
-use crate::offload::{READERS, RESOLVERS, Threads, files};
-
-/// What kept the daemon from starting, or ended it.
-#[derive(Debug)]
-pub enum StartError {
-    /// The configuration cannot be: the back end or the plug-ins refuse it.
-    Configuration(String),
-    /// The system refused something: in words, and its reason.
-    System(String, io::Error),
-}
-
-impl StartError {
-    /// The exit status for it.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Configuration(_) => 2,
-            Self::System(..) => 1,
-        }
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Configuration(what) => f.write_str(what),
-            Self::System(what, error) => write!(f, "{what}: {error}"),
-        }
-    }
-}
+use super::listen::{self, Opened, Opening, WorkerSockets};
+use super::prepare::{Prepared, Running, prepare};
+use super::reload::{Reload, Source};
+use super::rights::protect_keys;
+use super::sandbox;
+use super::start_error::StartError;
+use crate::access::Users;
+use crate::backend::Backend;
+use crate::config::{Config, Workers};
+use crate::framing;
+use crate::offload::Threads;
+use crate::worker::{Inheritance, Places, Table};
 
 /// A daemon that listens.
-pub struct Started(Reactor<Kernel>);
+pub struct Started {
+    reactor: Reactor<Kernel>,
+    reload: Reload,
+    supervisor: Option<Inheritance>,
+}
 
 /// How a daemon ended.
 pub struct Ended {
@@ -64,247 +41,213 @@ pub struct Ended {
     pub busy: bool,
 }
 
-/// Does all that can go wrong before the first client, and listens.
+/// Listens for worker processes, so many.
+///
+/// # Errors
+/// The first place where that cannot be.
+pub fn open_for_workers(config: &Config, workers: usize) -> Result<WorkerSockets, StartError> {
+    Ok(WorkerSockets::open(config, workers)?)
+}
+
+/// Listens wherever the operator says now, beside what workers have, so many.
+///
+/// # Errors
+/// The first place where that cannot be.
+pub fn renew_for_workers(
+    sockets: &WorkerSockets,
+    config: &Config,
+    workers: usize,
+) -> Result<WorkerSockets, StartError> {
+    Ok(sockets.renewed(config, workers)?)
+}
+
+/// Takes over what the program before this one, in the same process, opened for workers: which
+/// listener has each socket, and where.
+///
+/// # Errors
+/// The configuration has other listeners now.
+pub fn resume_for_workers(
+    config: &Config,
+    handed: Vec<(usize, String, OwnedFd)>,
+) -> Result<WorkerSockets, StartError> {
+    WorkerSockets::resume(config, handed).map_err(StartError::Configuration)
+}
+
+/// Does all that can go wrong before the first client, and listens; a worker takes over what its
+/// supervisor listens on. The configuration is that of `source`, which is read again at each SIGHUP.
 ///
 /// # Errors
 /// What keeps it from starting.
-pub fn start(mut config: Config) -> Result<Started, StartError> {
-    let mut backend = set_up_backend(&config)?;
-    check_send_proxy(&config, &backend)?;
-    let passwords = read_passwords(&config)?;
-    check_web(&config)?;
-    let remark = fit_descriptors(&mut config)?;
-    let started = backend.allow_threads(config.query_threads);
-    started.map_err(|error| StartError::System("query threads".into(), error))?;
-    let kernel = kernel(&config, &backend)?;
-    let sockets = listen::open(&config).map_err(|error| match error {
-        OpenError::Configuration(origin, problem) => match origin {
-            Some(origin) => refused(origin, &problem),
-            None => refused("--listen", &problem),
-        },
-        OpenError::System(what, error) => StartError::System(what, error),
-    })?;
-    let reactor = set_up(config, backend, passwords, kernel, sockets);
-    let reactor = reactor.map_err(|(what, error)| StartError::System(what, error))?;
-    if let Some(remark) = remark {
-        info!("{remark}");
+pub fn start(
+    config: Config,
+    mut supervisor: Option<Inheritance>,
+    source: Source,
+) -> Result<Started, StartError> {
+    let workers = supervisor.as_ref().map_or(1, Inheritance::workers);
+    let speaks = supervisor.as_ref().is_none_or(Inheritance::speaks);
+    supervisor.as_ref().map_or(Ok(()), |own| check_count(&config, own))?;
+    sandbox::confine(&config)?;
+    let prepared = prepare(config, None, workers)?;
+    let kernel = Kernel::new(supervisor.as_mut());
+    let kernel = kernel.map_err(|(what, error)| StartError::System(what.into(), error))?;
+    let sockets = Sockets::open(&prepared.config, supervisor.as_mut())?;
+    if speaks {
+        prepared.warn_of_open_door();
+        if let Some(remark) = &prepared.remark {
+            info!("{remark}");
+        }
     }
-    Ok(Started(reactor))
+    let running = Running {
+        config: prepared.config.clone(),
+        made_of: prepared.made_of.clone(),
+        targets: prepared.targets.clone(),
+        workers,
+        speaks,
+        doing: Doing::default(),
+    };
+    let name = prepared.backend.as_ref().map(|backend| backend.name().to_owned());
+    let reload = Reload::new(source, running, name.unwrap_or_default(), supervisor.is_some());
+    let places = supervisor.as_ref().map(|own| Places::new(own.row(), prepared.most));
+    let (identity, core_dumps) = (prepared.identity.clone(), prepared.config.core_dumps);
+    let protected = protect_keys(&prepared.config);
+    protected.map_err(|error| StartError::System("core dumps".into(), error))?;
+    let reactor = set_up(prepared, kernel, sockets);
+    let mut reactor = reactor.map_err(|(what, error)| StartError::System(what, error))?;
+    if let Some(cells) =
+        supervisor.as_ref().map(Inheritance::row).and_then(|(table, row)| table.doing(row))
+    {
+        framing::watch(cells);
+    }
+    if let Some(places) = places {
+        let clock = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(io::Error::from);
+        let clock = clock.map_err(|error| StartError::System("clock".into(), error))?;
+        reactor.context.admission.share(places, Instant::now(), clock.into());
+    }
+    if let Some(identity) = identity {
+        identity.assume(core_dumps)?;
+    }
+    Ok(Started { reactor, reload, supervisor })
+}
+
+/// The workers of a new binary are as many as those of the old one. A worker that is only started again
+/// harms nobody with another number in its file.
+fn check_count(config: &Config, supervisor: &Inheritance) -> Result<(), StartError> {
+    let is_number = config.workers.count != Some(Workers::PerProcessor);
+    let is_other = config.workers.processes() != supervisor.workers();
+    if supervisor.speaks() && is_number && is_other {
+        let words = "workers: needs a restart to be another number";
+        return Err(StartError::Configuration(words.into()));
+    }
+    Ok(())
+}
+
+/// What a loop listens on.
+struct Sockets {
+    openings: Vec<Opening>,
+    /// For the operator's own pages.
+    operators: Vec<Opening>,
+    /// Where a worker counts; its supervisor says where it listens.
+    row: Option<(&'static Table, usize)>,
+    /// The number of the worker.
+    worker: Option<usize>,
+}
+
+impl Sockets {
+    /// Listens, or takes over what a supervisor opened.
+    fn open(config: &Config, supervisor: Option<&mut Inheritance>) -> Result<Self, StartError> {
+        if let Some(supervisor) = supervisor {
+            let adopted = listen::adopt(config, supervisor.take_listeners());
+            let (openings, operators) = adopted.map_err(StartError::Configuration)?;
+            let (row, worker) = (Some(supervisor.row()), Some(supervisor.number()));
+            return Ok(Self { openings, operators, row, worker });
+        }
+        let operators = match &config.admin {
+            Some(admin) => {
+                let listen = vec![admin.listen()];
+                listen::open(&Config { listen, ..config.clone() }, None)?
+            }
+            None => Vec::new(),
+        };
+        Ok(Self { openings: listen::open(config, None)?, operators, row: None, worker: None })
+    }
+}
+
+/// Does all that a start does before it listens, and leaves nothing behind: the back end is cleaned up.
+///
+/// # Errors
+/// What would keep the daemon from starting.
+pub fn check(config: Config) -> Result<(), StartError> {
+    sandbox::confine(&config)?;
+    let workers = config.workers.processes();
+    let prepared = prepare(config, None, workers)?;
+    listen::look_up(&prepared.config)?;
+    if let Some(mut backend) = prepared.backend {
+        backend.cleanup();
+    }
+    Ok(())
 }
 
 impl Started {
     /// Runs the bridge until SIGINT or SIGTERM ends it.
     #[must_use]
     pub fn run(self) -> Ended {
-        let Self(mut reactor) = self;
+        let Self { mut reactor, mut reload, supervisor } = self;
+        // What may have changed since, such as the user, has undone that.
+        if let Some(Err(error)) = supervisor.map(|own| own.die_with_supervisor()) {
+            return Ended { outcome: Err(StartError::System("worker".into(), error)), busy: true };
+        }
         reactor.context.system.ready();
-        let outcome = reactor.run();
+        let outcome = reactor.run_with(|reactor| reload.step(reactor));
         reactor.close_all();
-        let busy = reactor.context.offload.workers().clean_up();
+        let busy = reactor.context.offload.workers().clean_up() || reload.is_busy();
         Ended { outcome: outcome.map_err(|error| StartError::System("poll".into(), error)), busy }
     }
 }
 
-/// Whether there are files to serve where the operator says.
-fn check_web(config: &Config) -> Result<(), StartError> {
-    match (&config.web, &config.web_origin) {
-        (Some(root), Some(origin)) => files::check(root).map_err(|error| {
-            let root = Escaped(root.as_os_str().as_encoded_bytes());
-            refused(origin, &format_args!("cannot serve '{root}': {error}"))
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Descriptors that are not a session's: what the daemon itself and its libraries hold open, and
-/// clients that are only told to go.
-const RESERVED: usize = 32;
-
-/// A client's socket and its peer's.
-const A_SESSION: usize = 2;
-
-/// Lets no more clients come than there are descriptors for: one more would wait until somebody goes,
-/// and never learn why. Returns what to remark on once all is well: who is told of an error is told of
-/// nothing else.
-///
-/// # Errors
-/// The operator wrote a number that is too high.
-fn fit_descriptors(config: &mut Config) -> Result<Option<String>, StartError> {
-    let limit = match limits::raise_descriptor_limit() {
-        Ok(limit) => limit,
-        Err(error) => {
-            return Ok(Some(format!("the limit on open descriptors stays as it is: {error}")));
-        }
-    };
-    let most = (limit.saturating_sub(RESERVED) / A_SESSION).max(1);
-    let wanted = config.max_connections;
-    if wanted <= most {
-        return Ok(None);
-    }
-    let needed = wanted.saturating_mul(A_SESSION).saturating_add(RESERVED);
-    let few = format!(
-        "{wanted} clients need {needed} descriptors, and {limit} are allowed (ulimit -Hn), which is \
-         enough for {most}"
-    );
-    match &config.max_connections_origin {
-        Some(origin) => Err(refused(origin, &few)),
-        None => {
-            config.max_connections = most;
-            Ok(Some(format!("max-connections is lowered to {most}: {few}")))
-        }
-    }
-}
-
-/// Loads the plug-ins and configures the back end, in the operator's order.
-fn set_up_backend(config: &Config) -> Result<Backend, StartError> {
-    if let Some(dir) = &config.plugins {
-        match &config.plugins_origin {
-            Some(origin) => backend::load_framings(dir).map_err(|error| refused(origin, &error))?,
-            // The directory that is compiled in may be missing where nobody asked for a plug-in.
-            None if !dir.exists() => {}
-            None => backend::load_framings(dir).map_err(|error| refused("plug-ins", &error))?,
-        }
-    }
-    let mut backend = Backend::builtin();
-    for PlacedStep { step, origin } in &config.backend {
-        match step {
-            BackendStep::Load(name) => {
-                let dir = config.plugins.as_deref();
-                let none = "needs a directory to look for plug-ins in: --plugins DIR";
-                let dir = dir.ok_or_else(|| refused(origin, &none))?;
-                backend.cleanup();
-                backend = Backend::load(dir, name).map_err(|error| refused(origin, &error))?;
-            }
-            BackendStep::Configure(key, value) => {
-                backend.configure(key, value).map_err(|error| match error {
-                    ConfigureError::Key(_) if config::is_core_key(key) => {
-                        refused(origin, &"is not the back end's: it is --KEY, or a key of [core]")
-                    }
-                    error => refused(origin, &error),
-                })?;
-            }
-        }
-    }
-    backend.check().map_err(|(key, error)| match origin_of(config, key) {
-        Some(origin) => refused(origin, &error),
-        None => refused("back end", &error),
-    })?;
-    Ok(backend)
-}
-
-/// Where the operator last set `key` of the back end; without a key, where it is loaded.
-fn origin_of<'a>(config: &'a Config, key: &str) -> Option<&'a Origin> {
-    let sets = |placed: &&PlacedStep| match &placed.step {
-        BackendStep::Configure(own, _) => own == key,
-        BackendStep::Load(_) => key.is_empty(),
-    };
-    config.backend.iter().rev().find(sets).map(|placed| &placed.origin)
-}
-
-fn refused(origin: impl fmt::Display, error: &impl fmt::Display) -> StartError {
-    StartError::Configuration(format!("{origin}: {error}"))
-}
-
-fn read_passwords(config: &Config) -> Result<Option<Passwords>, StartError> {
-    let Some(path) = &config.auth_file else { return Ok(None) };
-    let read = passwords::read(path).map_err(|problem| match &config.auth_file_origin {
-        Some(origin) => refused(origin, &problem),
-        None => StartError::Configuration(problem),
-    })?;
-    Ok(Some(read))
-}
-
-/// # Errors
-/// A PROXY header is to be sent, and the only peer there is takes no stream.
-fn check_send_proxy(config: &Config, backend: &Backend) -> Result<(), StartError> {
-    let target = backend.only_target().filter(|target| !target.is_stream_server());
-    match (&config.send_proxy_origin, target) {
-        (Some(origin), Some(target)) => Err(StartError::Configuration(format!(
-            "{origin}: {target} takes no PROXY header: that is for tcp:// and unix:// peers"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// A server on loopback trusts who reaches it, as a rule; and any page in a browser reaches us.
-fn warn_of_open_door(config: &Config, backend: &Backend) {
-    if !config.origins.is_empty() || !config.access.is_empty() || config.auth_file.is_some() {
-        return;
-    }
-    if let Some(target) = backend.only_target().filter(dial::is_loopback) {
-        warn!(
-            "whoever reaches this port, and any page in a browser that does, may use {target}: \
-             say who may come with --origin, --allow or --auth-file"
-        );
-    }
-}
-
-/// What the loop asks of the operating system, and TLS if it may be spoken.
-fn kernel(config: &Config, backend: &Backend) -> Result<Kernel, StartError> {
-    let kernel = Kernel::new().map_err(|(what, error)| StartError::System(what.into(), error))?;
-    #[cfg(feature = "tls")]
-    let kernel = {
-        // A back end that may name any peer may name one that speaks TLS.
-        let target = backend.only_target();
-        let to_peers = target.is_none_or(|target| matches!(target, Target::Tls { .. }));
-        let tls = Tls::load(&config.tls, to_peers, SystemTime::now());
-        kernel.with_tls(tls.map_err(|error| StartError::Configuration(error.to_string()))?)
-    };
-    #[cfg(not(feature = "tls"))]
-    let _ = (config, backend);
-    Ok(kernel)
-}
-
 /// A loop that listens.
 fn set_up(
-    config: Config,
-    backend: Backend,
-    passwords: Option<Passwords>,
+    prepared: Prepared,
     kernel: Kernel,
-    sockets: Vec<(ListeningSocket, Entrance)>,
+    Sockets { openings, operators, row, worker }: Sockets,
 ) -> Result<Reactor<Kernel>, (String, io::Error)> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: io::Error| (what, error)
     };
+    let needs = prepared.needs();
+    let Prepared { config, backend, passwords, .. } = prepared;
     let waker = kernel.waker().map_err(failed("eventfd"))?;
+    let backend = backend.unwrap_or_else(Backend::builtin);
     let name = backend.name().to_owned();
-    warn_of_open_door(&config, &backend);
-    let looks_up = backend.only_target().is_none_or(|target| dial::needs_look_up(&target));
-    let resolvers = if looks_up { RESOLVERS } else { 0 };
-    let readers = if config.web.is_some() { READERS } else { 0 };
-    let threads =
-        Threads::start(backend, resolvers, readers, passwords, waker).map_err(failed("threads"))?;
+    let threads = Threads::start(backend, needs, waker).map_err(failed("threads"))?;
     let reactor = Reactor::new(config, kernel, threads);
     let mut reactor = reactor
         .map_err(failed("address space for so many sessions (max-connections)"))?
-        .with_clock(SystemTime::now);
-    for (socket, entrance) in sockets {
+        .with_clock(SystemTime::now)
+        .with_users(passwords.map(Users::new));
+    #[cfg(feature = "tls")]
+    reactor.context.system.renew_tls(prepared.tls);
+    reactor.context.desk.worker = worker;
+    if let Some((table, row)) = row.filter(|_| !operators.is_empty()) {
+        reactor = reactor.counting_together(table, row);
+    }
+    for Opening { socket, entrance, .. } in operators {
+        let Opened::New(socket) = socket else { continue };
+        if row.is_none() {
+            info!("admin pages on {}", entrance.name);
+        }
+        reactor.listen_for_operators(socket, entrance).map_err(failed("listening socket"))?;
+    }
+    for Opening { socket, site, entrance, .. } in openings {
+        let Opened::New(socket) = socket else { continue };
         let place = Arc::clone(&entrance.name);
         let with_tls = if entrance.words.tls { " with TLS" } else { "" };
-        reactor.listen(socket, entrance).map_err(failed("listening socket"))?;
-        info!("listening on {place}{with_tls}, back end {name}");
+        let service = Rc::clone(&reactor.service);
+        let listener = reactor.watch((socket, entrance, site), service);
+        reactor.listeners.push(listener.map_err(failed("listening socket"))?);
+        if row.is_none() {
+            info!("listening on {place}{with_tls}, back end {name}");
+        }
     }
     Ok(reactor)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Plug-ins that are asked for have to be there; a directory that was only compiled in need not.
-    #[test]
-    fn o04_the_compiled_in_directory_may_be_missing() {
-        let none = Some("/nowhere/websocksy".into());
-        let compiled_in = Config { plugins: none.clone(), ..Config::default() };
-        assert!(set_up_backend(&compiled_in).is_ok());
-        let asked_for =
-            Config { plugins: none, plugins_origin: Some("--plugins".into()), ..Config::default() };
-        let error = set_up_backend(&asked_for).err().map(|error| error.to_string()).unwrap();
-        assert!(error.starts_with("--plugins: /nowhere/websocksy: "), "{error}");
-        let step = PlacedStep { step: BackendStep::Load("file".into()), origin: "-b".into() };
-        let wants_one = Config { backend: vec![step], ..compiled_in };
-        let error = set_up_backend(&wants_one).err().map(|error| error.to_string()).unwrap();
-        assert!(error.starts_with("-b: ") && error.contains("/nowhere/websocksy"), "{error}");
-    }
 }

@@ -3,10 +3,17 @@
 use std::io::{ErrorKind, Result};
 
 /// Finds one session, and after its end nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Key {
     pub(super) index: u32,
     pub(super) generation: u32,
+}
+
+impl Key {
+    /// As a number, which no other tenant's key has; never 0.
+    pub(super) fn number(self) -> u64 {
+        (u64::from(self.generation) << 32 | u64::from(self.index)) + 1
+    }
 }
 
 /// Slots that come in one piece. Nobody moves when more are needed, and no memory is left behind.
@@ -34,7 +41,7 @@ impl<T> Slots<T> {
     }
 
     /// How many slots there are, whether somebody is there or not.
-    fn places(&self) -> usize {
+    pub(super) fn places(&self) -> usize {
         self.pieces.last().map_or(0, |last| (self.pieces.len() - 1) * PIECE + last.len())
     }
 
@@ -82,6 +89,16 @@ impl<T> Slots<T> {
             }
         }
         Ok(key)
+    }
+
+    /// Who is at a place.
+    pub(super) fn at(&self, place: usize) -> Option<&T> {
+        self.pieces.get(place / PIECE)?.get(place % PIECE)?.tenant.as_ref()
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&T> {
+        let slot = self.pieces.get(key.index as usize / PIECE)?.get(key.index as usize % PIECE)?;
+        if slot.generation == key.generation { slot.tenant.as_ref() } else { None }
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {

@@ -2,7 +2,7 @@
 //! over a made-up one in `tests/`, too.
 
 use std::io::{ErrorKind, Result};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,27 @@ use super::slots::Key;
 use crate::net::{Channel, Readiness};
 use crate::offload::Workers;
 use crate::proto::client_addr::ClientAddr;
+use crate::worker::Message;
 
 /// The event source of signals.
 pub const SIGNALS: Token = Token(usize::MAX);
 /// The event source of what came back from the offload.
 pub const OFFLOAD: Token = Token(usize::MAX - 1);
+/// The event source of what other workers say.
+pub const OTHERS: Token = Token(usize::MAX - 2);
 /// An event: which source, and what is said of it.
 pub type Event = (Token, Readiness);
+
+/// What the process has of the system; zero where that does not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Bytes of memory.
+    pub resident: u64,
+    /// Descriptors that are open.
+    pub descriptors: u64,
+    /// How many may be.
+    pub most_descriptors: u64,
+}
 
 /// A signal that the daemon heeds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +43,10 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM
     Terminate,
+    /// SIGUSR2
+    Upgrade,
+    /// The same to a worker, whose supervisor has others take new clients.
+    Retire,
 }
 
 /// The operating system, or one that a test made up. Nothing here blocks but [`System::wait`].
@@ -68,6 +86,27 @@ pub trait System {
     /// The daemon takes no more clients, and ends with the sessions that are left.
     fn drains(&mut self) {}
 
+    /// Says something to another worker, or to their supervisor, as far as that goes at once: who gets
+    /// no answer asks again.
+    fn tell_other(&mut self, message: &Message) {
+        _ = message;
+    }
+
+    /// The next thing that another worker says; that one does is an event of [`OTHERS`].
+    fn hear_other(&mut self) -> Option<Message> {
+        None
+    }
+
+    /// What the process has of the system.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    /// The certificates that clients are shown, and when each ends, seconds from 1970.
+    fn certificates(&self) -> &[(String, u64)] {
+        &[]
+    }
+
     /// Watches a listening socket, whose events are `token`'s.
     ///
     /// # Errors
@@ -89,11 +128,15 @@ pub trait System {
     /// The poll takes no more.
     fn watch(&mut self, transport: &mut Self::Transport, token: Token) -> Result<()>;
 
-    /// Begins to connect to a TCP server.
+    /// Begins to connect to a TCP server, from this address of ours or any.
     ///
     /// # Errors
-    /// Those of socket(2) and connect(2).
-    fn connect_tcp(&mut self, address: SocketAddr) -> Result<Self::Transport>;
+    /// Those of socket(2), bind(2) and connect(2).
+    fn connect_tcp(
+        &mut self,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> Result<Self::Transport>;
 
     /// TLS with the client behind `transport`.
     ///
@@ -113,11 +156,15 @@ pub trait System {
         Err(ErrorKind::Unsupported.into())
     }
 
-    /// A UDP socket that is connected to `address`.
+    /// A UDP socket that is connected to `address`, from this address of ours or any.
     ///
     /// # Errors
-    /// Those of socket(2) and connect(2).
-    fn connect_udp(&mut self, address: SocketAddr) -> Result<Self::Transport>;
+    /// Those of socket(2), bind(2) and connect(2).
+    fn connect_udp(
+        &mut self,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> Result<Self::Transport>;
 
     /// Connects to a Unix stream socket.
     ///

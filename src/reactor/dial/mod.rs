@@ -3,6 +3,8 @@
 mod backlog;
 pub(super) mod fifo;
 mod race;
+mod sources;
+pub(super) mod tcp;
 pub(super) mod udp;
 pub(super) mod unix;
 
@@ -12,8 +14,10 @@ use std::path::{Path, PathBuf};
 
 use super::system::System;
 use crate::backend::Target;
+use crate::config::SourceAddress;
 pub(super) use backlog::{Backlogs, Place};
 pub(super) use race::{Race, Standing};
+pub(super) use sources::{Turns, check as check_source};
 
 /// What a first look at a target gives.
 pub(super) enum Begun<T> {
@@ -67,11 +71,13 @@ pub(super) fn connect_unix<S: System>(
 /// try another.
 pub(super) fn connect_udp<S: System>(
     addresses: &[SocketAddr],
+    sources: (&mut Turns, &[SourceAddress]),
     system: &mut S,
 ) -> io::Result<S::Transport> {
+    let (turns, sources) = sources;
     let mut last = no_address();
     for &address in addresses {
-        match system.connect_udp(address) {
+        match turns.dial(address, sources, |source| system.connect_udp(address, source)) {
             Ok(peer) => return Ok(peer),
             Err(error) => last = error,
         }

@@ -1,11 +1,12 @@
 //! UDP peers.
 
 use std::io::{self, Error, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::sources::bind;
 use crate::net::Transport;
 
 /// The most datagrams of strangers that are thrown away: more than a socket's buffer holds.
@@ -14,11 +15,14 @@ const STRANGERS: usize = 4096;
 /// that one is rare already.
 const SELVES: usize = 8;
 
-/// A UDP socket connected to `address`.
-pub(in crate::reactor) fn connect(address: SocketAddr) -> io::Result<Transport> {
+/// A UDP socket connected to `address`, from `source`.
+pub(in crate::reactor) fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+) -> io::Result<Transport> {
     let mut selves = Vec::new();
     for _ in 0..SELVES {
-        let socket = connected(address)?;
+        let socket = connected(address, source)?;
         if socket.local_addr()? != socket.peer_addr()? {
             forget_strangers(&socket)?;
             return Ok(Transport::Udp(socket));
@@ -30,11 +34,14 @@ pub(in crate::reactor) fn connect(address: SocketAddr) -> io::Result<Transport> 
     Err(Error::new(ErrorKind::AddrInUse, "the peer's is the only port left"))
 }
 
-fn connected(address: SocketAddr) -> io::Result<UdpSocket> {
+fn connected(address: SocketAddr, source: Option<IpAddr>) -> io::Result<UdpSocket> {
     let kind = Type::DGRAM.nonblocking();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
     // Else the kernel refuses a broadcast address (udp(7)); to all others it means nothing.
     socket.set_broadcast(true)?;
+    if let Some(source) = source {
+        bind(&socket, address, source)?;
+    }
     // Before that it has no port, at which strangers could reach it.
     socket.connect(&address.into())?;
     Ok(UdpSocket::from_std(socket.into()))

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::access::{NotAdmitted, Rates, counted_as};
+use crate::access::{NotAdmitted, Rate, Rates, counted_as};
 use crate::config::Config;
 use crate::proto::client_addr::ClientAddr;
+use crate::worker::Places;
 
 /// Counts the clients that come and those that were let in.
 #[derive(Default)]
@@ -15,6 +16,10 @@ pub(in crate::reactor) struct Admission {
     admitted: usize,
     per_address: HashMap<IpAddr, usize>,
     rates: Option<Rates>,
+    /// Places that other processes take, too.
+    shared: Option<Places>,
+    /// What CLOCK_MONOTONIC said at a moment.
+    clock: Option<(Instant, Duration)>,
 }
 
 /// A client's place among those that are counted; given back with [`Admission::leave`].
@@ -22,6 +27,47 @@ pub(in crate::reactor) struct Admission {
 pub(in crate::reactor) struct Place(Option<IpAddr>);
 
 impl Admission {
+    /// One whose clients count with those of other processes.
+    /// The system's clock, which all of them have, says `clock` at `now`.
+    pub(in crate::reactor) fn share(&mut self, places: Places, now: Instant, clock: Duration) {
+        (self.shared, self.clock) = (Some(places), Some((now, clock)));
+    }
+
+    /// Counts one more client of an address.
+    fn count(&mut self, address: IpAddr, limits: &Config) -> Result<(), NotAdmitted> {
+        let (most, own) = (limits.max_per_address, self.per_address.get(&address));
+        let is_full = most != 0 && own.is_some_and(|own| *own >= most);
+        if is_full || self.shared.is_some_and(|shared| !shared.enter(address, most)) {
+            return Err(NotAdmitted::FullForAddress);
+        }
+        *self.per_address.entry(address).or_default() += 1;
+        Ok(())
+    }
+
+    /// Takes a token of an address, in this process or in all.
+    fn take_token(&mut self, rate: Rate, address: IpAddr, now: Instant) -> Result<(), Duration> {
+        if let (Some(shared), Some((then, clock))) = (&self.shared, self.clock) {
+            let now = clock + now.saturating_duration_since(then);
+            return shared.take_token(counted_as(address), (rate.per / rate.count, rate.per), now);
+        }
+        self.rates.get_or_insert_with(|| Rates::new(rate)).take(address, now)
+    }
+
+    /// There are so many places for the clients of all processes now.
+    pub(in crate::reactor) fn share_up_to(&mut self, most: usize) {
+        self.shared = self.shared.map(|shared| shared.up_to(most));
+    }
+
+    /// Takes a place among all.
+    fn take(&mut self, limits: &Config) -> Result<(), NotAdmitted> {
+        let is_full = self.admitted >= limits.max_connections;
+        if is_full || self.shared.is_some_and(|shared| !shared.take()) {
+            return Err(NotAdmitted::Full);
+        }
+        self.admitted += 1;
+        Ok(())
+    }
+
     /// Whether `client` may come now, if there is a place. One on a Unix socket may, whose
     /// permissions say who connects.
     ///
@@ -38,11 +84,15 @@ impl Admission {
             return Err(NotAdmitted::Denied);
         }
         let Some(rate) = limits.rate else { return Ok(()) };
-        let rates = self.rates.get_or_insert_with(|| Rates::new(rate));
-        rates.take(address, now).map_err(|wait| {
+        self.take_token(rate, address, now).map_err(|wait| {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             NotAdmitted::TooFast { retry_after: seconds.try_into().unwrap_or(u32::MAX) }
         })
+    }
+
+    /// The rate is another: what was counted for the one before counts no more.
+    pub(in crate::reactor) fn forget_rates(&mut self) {
+        self.rates = None;
     }
 
     /// A place for a proxy's client, of which it is not known yet who it is: it counts in all only.
@@ -53,10 +103,7 @@ impl Admission {
         &mut self,
         limits: &Config,
     ) -> Result<Place, NotAdmitted> {
-        if self.admitted >= limits.max_connections {
-            return Err(NotAdmitted::Full);
-        }
-        self.admitted += 1;
+        self.take(limits)?;
         Ok(Place(None))
     }
 
@@ -83,11 +130,7 @@ impl Admission {
         }
         self.judge(client, limits, now)?;
         let Some(address) = address else { return Ok(()) };
-        let count = self.per_address.entry(address).or_default();
-        if limits.max_per_address != 0 && *count >= limits.max_per_address {
-            return Err(NotAdmitted::FullForAddress);
-        }
-        *count += 1;
+        self.count(address, limits)?;
         let before = place.0.replace(address);
         self.forget(before);
         Ok(())
@@ -104,31 +147,29 @@ impl Admission {
         limits: &Config,
     ) -> Result<Place, NotAdmitted> {
         let address = client.address().ip().map(counted_as);
-        let from_here = address.and_then(|address| self.per_address.get(&address).copied());
-        let from_here = from_here.unwrap_or_default();
         // First, since who is at its own limit must not displace others.
-        if limits.max_per_address != 0 && from_here >= limits.max_per_address {
-            return Err(NotAdmitted::FullForAddress);
-        }
-        if self.admitted >= limits.max_connections {
-            return Err(NotAdmitted::Full);
-        }
-        self.admitted += 1;
         if let Some(address) = address {
-            self.per_address.insert(address, from_here + 1);
+            self.count(address, limits)?;
         }
+        self.take(limits).inspect_err(|_| self.forget(address))?;
         Ok(Place(address))
     }
 
     /// A client is gone.
     pub(in crate::reactor) fn leave(&mut self, Place(address): Place) {
         self.admitted -= 1;
+        if let Some(shared) = &self.shared {
+            shared.give_back();
+        }
         self.forget(address);
     }
 
     /// One client less has this address.
     fn forget(&mut self, address: Option<IpAddr>) {
         let Some(address) = address else { return };
+        if let Some(shared) = &self.shared {
+            shared.leave(address);
+        }
         if let Entry::Occupied(mut count) = self.per_address.entry(address) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {

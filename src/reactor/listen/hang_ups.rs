@@ -20,8 +20,14 @@ pub(in crate::reactor) struct HangUps {
 }
 
 impl HangUps {
-    /// Says that a client is hung up on, and why.
-    pub(in crate::reactor) fn say(&mut self, client: &ClientAddr, why: &dyn Display, now: Instant) {
+    /// Says that a client is hung up on, by which proxy it came if it did, and why.
+    pub(in crate::reactor) fn say(
+        &mut self,
+        client: &ClientAddr,
+        proxy: Option<ClientAddr>,
+        why: &dyn Display,
+        now: Instant,
+    ) {
         let is_old = |began| now.saturating_duration_since(began) >= SPAN;
         if self.began.is_none_or(is_old) {
             if self.unsaid > 0 {
@@ -34,7 +40,10 @@ impl HangUps {
             return;
         }
         self.said += 1;
-        info!("{client}: hung up on: {why}");
+        match proxy {
+            Some(proxy) => info!(proxy:% = proxy; "{client}: hung up on: {why}"),
+            None => info!("{client}: hung up on: {why}"),
+        }
     }
 }
 
@@ -48,10 +57,10 @@ mod tests {
         let (mut hang_ups, start) = (HangUps::default(), Instant::now());
         let client = ClientAddr::from(SocketAddr::from(([192, 0, 2, 1], 1)));
         for _ in 0..LINES + 5 {
-            hang_ups.say(&client, &"denied", start);
+            hang_ups.say(&client, None, &"denied", start);
         }
         assert_eq!((hang_ups.said, hang_ups.unsaid), (LINES, 5));
-        hang_ups.say(&client, &"denied", start + SPAN);
+        hang_ups.say(&client, None, &"denied", start + SPAN);
         assert_eq!((hang_ups.said, hang_ups.unsaid), (1, 0));
     }
 }

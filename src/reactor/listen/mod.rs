@@ -2,16 +2,20 @@
 
 mod admission;
 mod entrance;
+mod handed;
 mod hang_ups;
 mod inherited;
 mod open;
 mod pause;
+pub(super) mod service;
+mod site;
 mod socket;
 mod tcp;
 mod unix;
 
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use mio::Token;
@@ -19,14 +23,19 @@ use mio::Token;
 pub(super) use admission::{Admission, Place};
 pub(super) use entrance::BACKLOG;
 pub use entrance::Entrance;
+pub use handed::WorkerSockets;
+pub(super) use handed::{adopt, take_over};
 pub(super) use hang_ups::HangUps;
-pub(super) use open::{OpenError, open};
+pub(super) use open::{OpenError, Opened, Opening, look_up, open};
 use pause::{Pause, is_one_clients};
+pub(super) use site::{Present, Site};
 pub(super) use socket::ListeningSocket;
+pub(super) use unix::keep_umask;
 
 use super::system::System;
-use crate::config::Config;
+use crate::metrics;
 use crate::proto::client_addr::ClientAddr;
+use service::Service;
 
 /// Clients accepted in one turn: those that are served must not wait for a crowd at the accept.
 pub(super) const ACCEPTS: usize = 64;
@@ -41,7 +50,11 @@ pub(super) struct Listener<S: System> {
     /// What is known of it.
     entrance: Rc<Entrance>,
     /// What its clients are served by.
-    settings: Rc<Config>,
+    service: Rc<Service>,
+    /// Where its clients are counted; none for the operators' own.
+    counted: Option<metrics::Place>,
+    /// What it was opened for.
+    site: Site,
     pause: Pause,
     /// How many accepts in a row have failed for something of one client's.
     failures: usize,
@@ -60,23 +73,50 @@ impl<S: System> Listener<S> {
     pub(super) fn new(
         socket: S::Listener,
         token: Token,
-        entrance: Entrance,
-        settings: Rc<Config>,
+        (entrance, site): (Entrance, Site),
+        service: Rc<Service>,
+        counted: Option<metrics::Place>,
     ) -> Self {
-        let entrance = Rc::new(entrance);
-        Self { socket, token, entrance, settings, pause: Pause::default(), failures: 0 }
+        let (entrance, pause) = (Rc::new(entrance), Pause::default());
+        Self { socket, token, entrance, service, counted, site, pause, failures: 0 }
+    }
+
+    /// Serves those that come from now on so.
+    pub(super) fn renew(&mut self, entrance: Entrance, service: Rc<Service>) {
+        if *self.entrance != entrance {
+            self.entrance = Rc::new(entrance);
+        }
+        self.service = service;
+    }
+
+    /// Whether it is not of the operator's list.
+    pub(super) fn stays(&mut self) -> bool {
+        self.site == Site::Other
+    }
+
+    /// Whether a supervisor opened it, who says when it comes and goes.
+    pub(super) fn is_handed(&self) -> bool {
+        self.site == Site::Handed
+    }
+
+    pub(super) fn socket(&self) -> &S::Listener {
+        &self.socket
     }
 
     pub(super) fn entrance(&self) -> &Rc<Entrance> {
         &self.entrance
     }
 
+    pub(super) fn counted(&self) -> Option<metrics::Place> {
+        self.counted
+    }
+
     pub(super) fn token(&self) -> Token {
         self.token
     }
 
-    pub(super) fn settings(&self) -> &Rc<Config> {
-        &self.settings
+    pub(super) fn service(&self) -> &Rc<Service> {
+        &self.service
     }
 
     /// Accepts the next client; pauses when that fails for something that is not one client's.
@@ -127,5 +167,19 @@ impl<S: System> Listener<S> {
 
     pub(super) fn close(self, system: &mut S) {
         system.stop_listening(self.socket);
+    }
+}
+
+impl<S: System<Listener = ListeningSocket>> Listener<S> {
+    /// What a reload is told of it.
+    pub(super) fn present(&self) -> Present {
+        Present {
+            site: self.site.clone(),
+            name: Arc::clone(&self.entrance.name),
+            words: self.entrance.words.clone(),
+            file: self.socket.file(),
+            inode: self.socket.inode().ok(),
+            is_kept: false,
+        }
     }
 }

@@ -1,10 +1,16 @@
 //! A listening socket, whatever its kind, and its clients' sockets.
 
-use std::io::Result;
+use std::io::{ErrorKind, Result};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
+use nix::sys::stat::fstat;
+use socket2::SockRef;
 
+use super::tcp;
 use super::unix::Bound;
 use crate::logging::Escaped;
 use crate::net::Transport;
@@ -48,6 +54,44 @@ impl ListeningSocket {
         }
     }
 
+    /// The address of a TCP socket.
+    ///
+    /// # Errors
+    /// Those of getsockname(2), or it is another kind of socket.
+    pub(super) fn local_address(&self) -> Result<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr(),
+            Self::Unix(..) => Err(ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The number that the kernel gave it.
+    pub(super) fn inode(&self) -> Result<u64> {
+        match self {
+            Self::Tcp(listener) => inode(listener),
+            Self::Unix(listener, _) => inode(listener),
+        }
+    }
+
+    /// Device and inode of the file, if that is ours.
+    pub(super) fn file(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Unix(_, file) => file.as_ref().map(Bound::identity),
+            Self::Tcp(_) => None,
+        }
+    }
+
+    /// Has the kernel probe clients that are accepted from now on after so long.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub(in crate::reactor) fn set_probe(&self, probe: Duration) -> Result<()> {
+        match self {
+            Self::Tcp(listener) => tcp::prepare(&SockRef::from(listener), probe),
+            Self::Unix(..) => Ok(()),
+        }
+    }
+
     /// Reports clients that wait as events of `token`.
     ///
     /// # Errors
@@ -58,4 +102,12 @@ impl ListeningSocket {
             Self::Unix(listener, _) => registry.register(listener, token, Interest::READABLE),
         }
     }
+}
+
+/// The number of a socket, the same in all processes that have it.
+///
+/// # Errors
+/// Those of fstat(2).
+pub(super) fn inode(socket: impl AsFd) -> Result<u64> {
+    Ok(fstat(socket)?.st_ino)
 }

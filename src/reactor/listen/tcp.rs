@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use log::warn;
@@ -35,20 +36,24 @@ pub(super) fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// Listens on all of `addresses`. Those that this machine does not have are passed over while there
-/// is one that it has: names have IPv6 addresses where there is no IPv6.
+/// is one that it has, or `others` there are: names have IPv6 addresses where there is no IPv6.
 ///
 /// # Errors
 /// The first that is another one's, or none is there.
-pub(super) fn listen(addresses: &[SocketAddr], traits: Traits) -> io::Result<Vec<TcpListener>> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
+pub(super) fn listen(
+    addresses: &[SocketAddr],
+    traits: Traits,
+    others: bool,
+) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
+    let mut listeners: Vec<(SocketAddr, TcpListener)> = Vec::new();
     let mut missing = Err(io::Error::new(ErrorKind::NotFound, "no such address"));
-    for address in addresses {
-        let mut address = *address;
-        if let (0, Some(first)) = (address.port(), listeners.first()) {
+    for wanted in addresses {
+        let mut address = *wanted;
+        if let (0, Some((_, first))) = (address.port(), listeners.first()) {
             address.set_port(first.local_addr()?.port()); // the one that the kernel chose
         }
         match bind(address, traits) {
-            Ok(listener) => listeners.push(listener),
+            Ok(listener) => listeners.push((*wanted, listener)),
             Err(error) if is_missing(&error) => {
                 missing = Err(error);
                 if addresses.len() > 1 {
@@ -58,7 +63,7 @@ pub(super) fn listen(addresses: &[SocketAddr], traits: Traits) -> io::Result<Vec
             Err(error) => return Err(error),
         }
     }
-    if listeners.is_empty() { missing } else { Ok(listeners) }
+    if listeners.is_empty() && !others { missing } else { Ok(listeners) }
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -88,6 +93,38 @@ fn socket(address: SocketAddr, traits: Traits) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// `first`, and so many more for its address that there are `count`: the kernel spreads clients between
+/// them. `first` was bound without that, so nobody else listens there.
+///
+/// # Errors
+/// The system refuses.
+pub(super) fn multiply(
+    first: TcpListener,
+    count: usize,
+    probe: Duration,
+) -> io::Result<Vec<OwnedFd>> {
+    let first = OwnedFd::from(first);
+    let known = SockRef::from(&first);
+    known.set_reuse_port(true)?;
+    let address = known.local_addr()?;
+    let mut sockets = Vec::new();
+    for _ in 1..count {
+        let socket = Socket::new(known.domain()?, Type::STREAM, Some(Protocol::TCP))?;
+        if known.domain()? == Domain::IPV6 {
+            socket.set_only_v6(known.only_v6()?)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        prepare(&SockRef::from(&socket), probe)?;
+        socket.bind(&address)?;
+        socket.listen(BACKLOG)?;
+        sockets.push(socket.into());
+    }
+    sockets.insert(0, first);
+    Ok(sockets)
 }
 
 /// What accepted sockets inherit (tcp(7) says which), and it is some calls less for each.

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Error, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use log::warn;
 use mio::net::UnixListener;
@@ -85,18 +86,27 @@ pub(super) fn listen(
     }
 }
 
+/// What the operator's umask leaves of a socket's permissions, where that of this process is another.
+static LEFT: OnceLock<u32> = OnceLock::new();
+
+/// Sockets have the permissions that this umask leaves, whatever it is by now.
+pub(in crate::reactor) fn keep_umask(mask: u32) {
+    let _ = LEFT.set(0o777 & !mask);
+}
+
 /// Sets the file's owner before its permissions, which a change of owner may take away.
 fn prepare(path: &Path, mode: Option<u32>, owner: Owner) -> io::Result<(u64, u64)> {
     if owner.user.is_some() || owner.group.is_some() {
         chown(path, owner.user, owner.group)?;
     }
-    if let Some(mode) = mode {
+    if let Some(mode) = mode.or_else(|| LEFT.get().copied()) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     }
     identity(path)
 }
 
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
+/// Device and inode of a file.
+pub(super) fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
@@ -129,6 +139,19 @@ fn make_sure_it_is_free(path: &Path, address: &SockAddr) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error),
         Ok(()) | Err(_) => Err(Error::new(ErrorKind::AddrInUse, "another process listens there")),
+    }
+}
+
+impl Bound {
+    /// The file that another program of ours made.
+    pub(super) fn again(path: &Path) -> Option<Self> {
+        let identity = identity(path).ok()?;
+        Some(Self { path: path.to_owned(), identity })
+    }
+
+    /// Device and inode of the file.
+    pub(super) fn identity(&self) -> (u64, u64) {
+        self.identity
     }
 }
 
