@@ -8,16 +8,38 @@ use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
 
 use websocksy::config::{self, Command, Config};
-use websocksy::reactor::Ended;
-use websocksy::{logging, memory, reactor};
+use websocksy::reactor::{Ended, Source};
+use websocksy::worker::{Inheritance, Snapshot, hand};
+use websocksy::{logging, memory, reactor, supervisor};
 
 /// A command line or a configuration that cannot be.
 const MISCONFIGURED: u8 = 2;
 
 fn main() -> ExitCode {
+    // What a supervisor read stands for the files that the arguments name.
+    match Snapshot::of_process().and_then(|files| files.map(Snapshot::read).transpose()) {
+        Ok(files) => hand(files.unwrap_or_default()),
+        Err(error) => return fail(1, &format_args!("what the supervisor read: {error}")),
+    }
     match config::from_args(env::args_os().skip(1)) {
         Ok(Command::Run(config)) => run(*config),
+        Ok(Command::Check(config)) => check(*config),
         Ok(Command::Print(text)) => print(&text),
+        Err(error) => fail(MISCONFIGURED, &error),
+    }
+}
+
+/// Whether the daemon would start.
+fn check(config: Config) -> ExitCode {
+    panic::set_hook(Box::new(cannot_start));
+    let log = match logging::init(config.log, None) {
+        Ok(log) => log,
+        Err(error) => return fail(1, &error),
+    };
+    let checked = reactor::check(config);
+    log.flush(logging::FLUSH_TIMEOUT);
+    match checked {
+        Ok(()) => print("websocksy: the configuration is good\n"),
         Err(error) => fail(MISCONFIGURED, &error),
     }
 }
@@ -25,18 +47,50 @@ fn main() -> ExitCode {
 fn run(config: Config) -> ExitCode {
     memory::share_one_heap();
     panic::set_hook(Box::new(cannot_start));
-    let log = match logging::init(config.log) {
+    if let Err(error) = reactor::refuse_new_privileges() {
+        return fail(1, &format_args!("no new privileges: {error}"));
+    }
+    let mut inheritance = match Inheritance::take() {
+        Ok(inheritance) => inheritance,
+        Err(error) => return fail(1, &error),
+    };
+    let shared = inheritance
+        .as_mut()
+        .and_then(|own| own.take_log().map(|out| logging::Shared { worker: own.number(), out }));
+    let log = match logging::init(config.log, shared) {
         Ok(log) => log,
         Err(error) => return fail(1, &error),
     };
-    let ended = match reactor::start(config) {
+    let supervises = config.workers.count.is_some() || supervisor::goes_on();
+    let (code, busy) = match inheritance {
+        None if supervises => (watch_over(config), false),
+        inheritance => serve(config, inheritance),
+    };
+    log.flush(logging::FLUSH_TIMEOUT);
+    if busy {
+        exit_at_once(code);
+    }
+    ExitCode::from(code)
+}
+
+/// Bridges until a signal ends it; the exit status, and whether a thread is still busy.
+fn serve(config: Config, supervisor: Option<Inheritance>) -> (u8, bool) {
+    let source = match Source::new(config::again) {
+        Ok(source) => source,
+        Err(error) => {
+            say(&format_args!("signal handlers: {error}"));
+            return (1, false);
+        }
+    };
+    reactor::keep_files_private();
+    let ended = match reactor::start(config, supervisor, source) {
         Ok(started) => {
             drop(panic::take_hook());
+            hand(Vec::new());
             started.run()
         }
         Err(error) => Ended { outcome: Err(error), busy: false },
     };
-    log.flush(logging::FLUSH_TIMEOUT);
     let code = match ended.outcome {
         Ok(()) => 0,
         Err(error) => {
@@ -44,10 +98,16 @@ fn run(config: Config) -> ExitCode {
             error.exit_code()
         }
     };
-    if ended.busy {
-        exit_at_once(code);
+    (code, ended.busy)
+}
+
+/// Has worker processes do that; the exit status.
+fn watch_over(config: Config) -> u8 {
+    let ended = supervisor::run(config);
+    if let Some(error) = ended.error {
+        say(&error);
     }
-    ExitCode::from(code)
+    ended.code
 }
 
 /// A thread that cannot begin panics inside the standard library, and the daemon with it. While it
