@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use websocksy::access::TrustedProxies;
-use websocksy::config::{Config, Deadlines, ListenWords};
+use websocksy::config::{Config, Deadlines, ListenWords, SourceAddress};
 use websocksy::reactor::{Entrance, Reactor, Signal, System};
 use websocksy_world::machine::{Limits, Machine, QUERY_THREADS, Summary};
 use websocksy_world::{Faults, Latencies, Random};
@@ -33,6 +33,7 @@ const FAULTS: Faults = Faults {
     unknown_name: 16,
     refused_connect: 3,
     unreachable: 12,
+    no_port: 4,
     unwatched: 200,
     stopped: 30,
     failed_peer: 60,
@@ -89,7 +90,9 @@ fn assert_reached(all: &Summary) {
         "was not accepted",
         "was hung up on",
         "was hung up on before it was known",
+        "was hung up on in its handshake",
         "(came by a proxy)",
+        "(came over TLS)",
         "left",
         "was refused with 426",
         "was refused with 404",
@@ -111,6 +114,7 @@ fn run(seed: u64) -> Summary {
     let crowd = random.one_in(100);
     let clients = if crowd { 700 } else { random.up_to(40) };
     let by_proxy = random.one_in(4);
+    let tls = random.one_in(3);
     let config = config(&mut random, crowd, by_proxy);
     let limits = Limits {
         clients: config.max_connections,
@@ -138,7 +142,7 @@ fn run(seed: u64) -> Summary {
         machine.signal(Duration::from_millis(random.below(3_000)), Signal::Hangup);
     }
     let began = machine.now();
-    let words = ListenWords { proxy_protocol: by_proxy, ..ListenWords::default() };
+    let words = ListenWords { proxy_protocol: by_proxy, tls, ..ListenWords::default() };
     let entrance = Entrance { name: "made up".into(), words };
     let mut reactor = Reactor::new(config, machine.clone(), machine.clone()).expect("a reactor");
     reactor.listen((), entrance).expect("a listener");
@@ -154,10 +158,13 @@ fn run(seed: u64) -> Summary {
     reactor.close_all();
     let counts = reactor.counts();
     assert_eq!((counts.sessions, counts.admitted, counts.addresses), (0, 0, 0));
+    // Whoever came is counted out again, whichever way it went.
+    assert_eq!((reactor.totals().present(), counts.queued), ((0, 0), 0));
     machine.check(counts, true, &limits);
     drop(reactor);
     let mut summary = machine.check_end(&limits);
     summary.insert("(sessions cut off by the end of a drain)".into(), cut_off);
+    summary.insert("(came over TLS)".into(), if tls { clients as u64 } else { 0 });
     summary.insert("(came by a proxy)".into(), if by_proxy { clients as u64 } else { 0 });
     summary
 }
@@ -167,8 +174,14 @@ fn config(random: &mut Random, crowd: bool, by_proxy: bool) -> Config {
     if by_proxy {
         proxies.push(PROXY.into());
     }
+    let sources = if random.one_in(3) { &["10.1.0.1", "fd00::1", "10.1.0.2"][..] } else { &[] };
+    let source = |text: &&str| SourceAddress {
+        address: text.parse().expect("an address"),
+        origin: "--source".into(),
+    };
     Config {
         proxies,
+        sources: sources.iter().map(source).collect(),
         max_connections: if crowd || random.one_in(3) { random.up_to(12) } else { 10_000 },
         max_per_address: if random.one_in(3) { random.up_to(3) } else { 0 },
         query_threads: QUERY_THREADS,

@@ -31,6 +31,7 @@ const FAULTS: Faults = Faults {
     refused_connect: 16,
     hang: 16,
     unreachable: 0,
+    no_port: 0,
     unwatched: 0,
     stopped: 0,
     failed_peer: 0,

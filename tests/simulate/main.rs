@@ -11,6 +11,8 @@
 #![allow(clippy::expect_used, clippy::panic)] // a failed expectation is what a test is for
 
 mod client_script;
+#[cfg(feature = "deflate")]
+mod compressed;
 mod daemon;
 mod kind;
 mod peer_script;
@@ -52,5 +54,26 @@ fn every_byte_is_accounted_for() {
     }
     if seeds.end - seeds.start >= SEEDS {
         assert!(endings.len() > 20, "the simulation reaches too few endings: {endings:?}");
+    }
+}
+
+/// Sessions of clients that compress: fewer, since zlib is what they spend their time with.
+#[cfg(feature = "deflate")]
+#[test]
+fn every_byte_of_a_compressed_message_is_accounted_for() {
+    let seeds = match number("SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SIM_SEEDS").unwrap_or(SEEDS) / 30,
+    };
+    let (mut payload, mut wire) = (0, 0);
+    for seed in seeds.clone() {
+        let outcome = std::panic::catch_unwind(|| compressed::run(seed));
+        let Ok(carried) = outcome else { panic!("SIM_SEED={seed} replays this failure") };
+        payload += carried.0;
+        wire += carried.1;
+    }
+    println!("{payload} bytes of payload in {wire}");
+    if seeds.end - seeds.start >= SEEDS / 30 {
+        assert!(wire < payload, "it saves nothing");
     }
 }

@@ -14,9 +14,6 @@ use crate::socket::{FakeSocket, Plug};
 const AROUND: usize = PEER_BUFFER_SIZE + 4096;
 /// The close code for a message that a peer does not take (RFC 6455 §7.4.1).
 const TOO_BIG: u16 = 1009;
-/// What may be read at once for a side that did not take all, and has in this turn: 16 KiB, doubled
-/// with each of two reads.
-const SLOW: usize = 64 * 1024;
 /// What waits for the rest of its character, at most.
 const CUT_CHARACTER: usize = 3;
 
@@ -34,8 +31,6 @@ pub struct Ledger {
     mark: Mark,
     /// The sides that a deadline cut off.
     given_up: Vec<Side>,
-    /// The sides for which something waited.
-    blocked: [bool; 2],
     /// How many writes client and peer had when nothing more was to be written to them.
     last_writes: [Option<usize>; 2],
 }
@@ -99,7 +94,6 @@ impl Ledger {
             entered: [[0; 2]; 2],
             mark: Mark::default(),
             given_up: Vec::new(),
-            blocked: [false; 2],
             last_writes: [None; 2],
         }
     }
@@ -204,7 +198,6 @@ impl Ledger {
                 let last = *self.last_writes[side as usize].get_or_insert(writes);
                 assert_eq!(writes, last, "written to a {side:?} that was given up");
             }
-            self.check_credit(connection, side);
             let waiting = connection.waiting(side).map_or(0, <[u8]>::len);
             let most = self.most_waiting(side);
             assert!(waiting <= most, "{waiting} bytes wait for {side:?}");
@@ -222,17 +215,6 @@ impl Ledger {
                 !(connection.was_open() && blocked(Side::Peer) && reads(Side::Client)),
                 "backpressure on the client"
             );
-        }
-    }
-
-    /// What did not take all of a turn is not given so much in the next.
-    fn check_credit(&mut self, connection: &Connection, side: Side) {
-        let is_blocked = connection.waiting(side).is_some();
-        let was_blocked = std::mem::replace(&mut self.blocked[side as usize], is_blocked);
-        let goes_on = connection.ending().is_none() && connection.is_writable(side);
-        if was_blocked && goes_on && !connection.is_datagram(side.other()) {
-            let room = connection.room(side.other());
-            assert!(room <= SLOW, "{room} bytes at once for a slow {side:?}");
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Faults {
     /// A connect fails at once, before anything is sent (ENETUNREACH); a Unix socket's backlog is
     /// full.
     pub unreachable: u64,
+    /// A source address has no port left (EADDRNOTAVAIL).
+    pub no_port: u64,
     /// A socket cannot be watched (ENOSPC of epoll_ctl).
     pub unwatched: u64,
     /// A wait is interrupted, and by then time has passed (SIGSTOP, SIGCONT).

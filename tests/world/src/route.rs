@@ -1,6 +1,6 @@
 //! Where a client is led, and what becomes of what the two sides say.
 
-use websocksy::backend::{Answer, SendProxy, Target};
+use websocksy::backend::{Answer, Target};
 use websocksy::framing::Selection;
 
 /// The back end's answer, and what follows from it.
@@ -22,12 +22,7 @@ impl Route {
     /// The back end's answer.
     #[must_use]
     pub fn answer(&self) -> Answer {
-        Answer {
-            target: self.target.clone(),
-            framing: self.framing.clone(),
-            protocol: None,
-            send_proxy: SendProxy::AsConfigured,
-        }
+        Answer::new(self.target.clone(), self.framing.clone(), None)
     }
 
     /// Whether something goes to the peer with each message, be it empty.

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 /// How long accepting pauses when nothing is left.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// Steps of handshakes in one turn, and for how many others there may be one more.
+const STEPS: usize = 16;
+const OTHERS: usize = 4;
 /// Turns without a wait and without an event: sessions with more to do come to an end.
 const BUSY: usize = 60;
 
@@ -23,6 +26,12 @@ pub(super) struct Books {
     pub(super) drains_since: Option<Instant>,
     pub(super) pauses: u64,
     busy: usize,
+    /// Steps of handshakes in this turn.
+    steps: usize,
+    /// Turns in a row in which nobody was accepted though somebody waits.
+    pub(super) held_back: usize,
+    /// What the last wait brought.
+    events: usize,
     pub(super) races: u64,
     /// Whether the last wait was interrupted, so that nothing was looked at.
     looked: bool,
@@ -40,6 +49,9 @@ impl Books {
             drains_since: None,
             pauses: 0,
             busy: 0,
+            steps: 0,
+            held_back: 0,
+            events: 0,
             races: 0,
             looked: false,
         }
@@ -84,9 +96,17 @@ impl Books {
     /// A wait is over.
     pub(super) fn turn(&mut self, timeout: Option<Duration>, events: usize) {
         self.looked = true;
+        (self.steps, self.events) = (0, events);
         let busy = timeout == Some(Duration::ZERO) && events == 0;
         self.busy = if busy { self.busy + 1 } else { 0 };
         assert!(self.busy < BUSY, "it spins");
+    }
+
+    /// A step of a handshake, while the daemon holds so many sockets.
+    pub(super) fn step(&mut self, sockets: usize) {
+        self.steps += 1;
+        let others = self.events + sockets;
+        assert!(self.steps <= STEPS.max(others / OTHERS), "{} handshakes in a turn", self.steps);
     }
 
     /// An accept finds no descriptor. At a signal, one more may.

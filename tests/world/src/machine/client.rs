@@ -52,6 +52,8 @@ pub(super) struct Client {
     pub(super) target: Option<Target>,
     /// When its attempts to reach the peer began.
     pub(super) attempts: Vec<Instant>,
+    /// Where to the last one was.
+    pub(super) dialled: Option<SocketAddr>,
     /// When an attempt failed at once.
     pub(super) failed_at: Option<Instant>,
     /// What it sends, how much of it has arrived, and what of that is payload.
@@ -108,6 +110,7 @@ impl Client {
             dark: random.one_in(6),
             target: None,
             attempts: Vec::new(),
+            dialled: None,
             failed_at: None,
             stream: Vec::new(),
             sent: 0,

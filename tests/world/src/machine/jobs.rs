@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Result};
 use std::sync::Arc;
 
-use websocksy::backend::{Answer, QueryError, Request, SendProxy};
+use websocksy::backend::{Answer, Asked, QueryError, Request};
 use websocksy::framing;
 use websocksy::proto::handshake::Upgrade;
-use websocksy::reactor::{Done, Key, LookedUp, Ticket, Workers};
+use websocksy::reactor::{Done, Instance, Key, LookedUp, Ticket, Workers};
 
 use super::{Due, Machine, State};
 use crate::descriptors::Descriptor;
@@ -107,7 +107,7 @@ impl State {
         let done = match running.swap_remove(at).what {
             What::Query { key, request, client, .. } => {
                 let answer = self.answer(client);
-                Done::Answered { key, request, answer }
+                Done::Answered { key, request: Box::new(request), answer }
             }
             What::LookUp { name } => {
                 let addresses = self.resolve(&name);
@@ -128,7 +128,7 @@ impl State {
         let target = self.target(client);
         self.clients[client].target = Some(target.clone());
         let framing = framing::by_name("binary").expect("a framing of ours");
-        Ok(Answer { target, framing, protocol: None, send_proxy: SendProxy::AsConfigured })
+        Ok(Answer::new(target, framing, None))
     }
 
     fn resolve(&mut self, name: &str) -> LookedUp {
@@ -150,13 +150,17 @@ fn client_of(upgrade: &Upgrade) -> usize {
 }
 
 impl Workers<Key> for Machine {
-    fn answer(&mut self, upgrade: &Upgrade) -> Option<std::result::Result<Answer, QueryError>> {
+    fn answer(
+        &mut self,
+        _: Instance,
+        asked: &Asked<'_>,
+    ) -> Option<std::result::Result<Answer, QueryError>> {
         let mut state = self.state();
-        let client = client_of(upgrade);
+        let client = client_of(asked.upgrade);
         state.books.instant.then(|| state.answer(client))
     }
 
-    fn query(&mut self, key: Key, request: Request) -> Result<Ticket> {
+    fn query(&mut self, _: Instance, key: Key, request: Request) -> Result<Ticket> {
         let mut state = self.state();
         let client = client_of(&request.upgrade);
         assert!(request.socket.is_some(), "a query without the client's socket");
@@ -164,8 +168,8 @@ impl Workers<Key> for Machine {
         Ok(state.run(Kind::Query, What::Query { key, request, client, _descriptor: descriptor }))
     }
 
-    fn cancel_query(&mut self, ticket: Ticket) {
-        self.state().queries.cancel(ticket);
+    fn cancel_query(&mut self, ticket: Ticket) -> bool {
+        self.state().queries.cancel(ticket)
     }
 
     fn look_up(&mut self, name: &str) -> Result<Ticket> {

@@ -43,6 +43,8 @@ const FEW_DESCRIPTORS: usize = 12;
 pub const QUERY_THREADS: usize = 3;
 /// Events of one wait, at most.
 const EVENTS: u64 = 40;
+/// Steps of a client's handshake, at most.
+const STEPS: u64 = 3;
 /// Waits in which all must be over.
 const WAITS: usize = 200_000;
 /// A window that holds nobody up.
@@ -171,6 +173,19 @@ impl Machine {
         Ok(Handle::new(self, id))
     }
 
+    /// Whether a peer can be dialled from here: the family is right, and there is a port left.
+    fn check_source(&self, client: usize, to: SocketAddr, source: Option<IpAddr>) -> Result<()> {
+        let Some(source) = source else { return Ok(()) };
+        assert_eq!(source.is_ipv6(), to.is_ipv6(), "{to} cannot be dialled from {source}");
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if state.random.one_in(state.faults.no_port) {
+            state.fails(client);
+            return Err(Error::from_raw_os_error(libc::EADDRNOTAVAIL));
+        }
+        Ok(())
+    }
+
     /// A peer that is there at once, or is not.
     fn open_peer(&self, client: usize, kind: PeerKind) -> Result<Handle> {
         self.state().fail_at_once()?;
@@ -228,6 +243,9 @@ impl State {
             announced: false,
             is_fifo: kind == PeerKind::Fifo,
             reads_in_pieces: pieces,
+            steps: 0,
+            handshake: 0,
+            unheard: false,
             deaf,
             taken: 0,
             gone: false,
@@ -248,6 +266,17 @@ impl State {
             return Err(ErrorKind::ConnectionRefused.into());
         }
         Ok(())
+    }
+
+    /// A read may be a step of a handshake; what comes behind the last one it takes, too.
+    fn goes_on_with_handshake(&mut self, id: usize) -> bool {
+        let is_step = self.wires[id].shakes_hands();
+        if is_step {
+            self.wires[id].handshake -= 1;
+            let others = self.wires.iter().filter(|wire| wire.is_held()).count();
+            self.books.step(others);
+        }
+        is_step && self.wires[id].handshake > 0
     }
 
     /// Lets the poll know that a socket may have news.

@@ -1,7 +1,7 @@
 //! What the reactor asks of the machine.
 
 use std::io::{Error, ErrorKind, Result};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use websocksy::proto::client_addr::ClientAddr;
 use websocksy::reactor::{Event, Signal, System, Token};
 
 use super::wire::{Connect, Handle};
-use super::{Due, Machine, PeerKind, WAITS};
+use super::{Due, Machine, PeerKind, STEPS, WAITS};
 
 impl System for Machine {
     type Listener = ();
@@ -124,9 +124,18 @@ impl System for Machine {
         Ok(())
     }
 
-    fn connect_tcp(&mut self, address: SocketAddr) -> Result<Handle> {
+    fn secure_client(&mut self, transport: &mut Handle) -> Result<()> {
+        let mut state = self.state();
+        let steps = 1 + state.random.below(STEPS);
+        let wire = &mut state.wires[transport.id];
+        (wire.steps, wire.handshake) = (steps, steps);
+        Ok(())
+    }
+
+    fn connect_tcp(&mut self, address: SocketAddr, source: Option<IpAddr>) -> Result<Handle> {
         let client = usize::from(address.port()) - 1;
-        self.state().check_begin(client);
+        self.state().check_begin(client, address);
+        self.check_source(client, address, source)?;
         if !self.state().descriptors.are_used_up() {
             let mut state = self.state();
             if let Err(error) = state.fail_at_once() {
@@ -144,8 +153,9 @@ impl System for Machine {
         Ok(handle)
     }
 
-    fn connect_udp(&mut self, address: SocketAddr) -> Result<Handle> {
+    fn connect_udp(&mut self, address: SocketAddr, source: Option<IpAddr>) -> Result<Handle> {
         let client = usize::from(address.port()) - 1;
+        self.check_source(client, address, source)?;
         self.open_peer(client, PeerKind::Datagrams)
     }
 

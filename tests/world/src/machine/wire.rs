@@ -42,6 +42,11 @@ pub(super) struct Wire {
     pub(super) announced: bool,
     pub(super) is_fifo: bool,
     pub(super) reads_in_pieces: bool,
+    /// Steps of a handshake, and how many are left before the daemon can tell the other end anything.
+    pub(super) steps: u64,
+    pub(super) handshake: u64,
+    /// What the daemon wrote before they were done is dropped.
+    pub(super) unheard: bool,
     /// Nobody reads what the daemon writes.
     pub(super) deaf: bool,
     /// The other end goes on with what it does; how many of the daemon's writes it has taken.
@@ -69,6 +74,12 @@ impl Wire {
     pub(super) fn has_event(&self) -> bool {
         let ready = &self.plug.ready;
         ready.readable || ready.writable || ready.hung_up
+    }
+
+    /// Whether a read would be a step of a handshake.
+    pub(super) fn shakes_hands(&self) -> bool {
+        let socket = &self.plug.socket;
+        self.handshake > 0 && !socket.shut && socket.has_news() && socket.end.is_none()
     }
 
     /// Whether the daemon still tries to connect it, or holds it connected.
@@ -102,10 +113,17 @@ impl Drop for Handle {
 
 impl Socket for Handle {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if self.machine.state().goes_on_with_handshake(self.id) {
+            return Err(ErrorKind::Interrupted.into());
+        }
         self.socket(|socket| socket.read(buffer))
     }
 
     fn write(&mut self, parts: &[IoSlice<'_>], last: bool) -> Result<usize> {
+        if !self.understands() {
+            self.machine.state().wires[self.id].unheard = true;
+            return Ok(parts.iter().map(|part| part.len()).sum());
+        }
         let taken = self.socket(|socket| socket.write(parts, last))?;
         let mut state = self.machine.state();
         let wire = &state.wires[self.id];
@@ -150,6 +168,10 @@ impl Socket for Handle {
 impl Channel for Handle {
     fn reads_in_pieces(&self) -> bool {
         self.machine.state().wires[self.id].reads_in_pieces
+    }
+
+    fn understands(&self) -> bool {
+        self.machine.state().wires[self.id].handshake == 0
     }
 
     fn connect_outcome(&self) -> Option<Result<()>> {
