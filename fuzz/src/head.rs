@@ -58,8 +58,9 @@ fn check_lines(head: &[u8], (target, fields): &Content) {
     let mut lines = text(lines).split("\r\n").map(str::to_owned).collect::<Vec<_>>().into_iter();
 
     let request = lines.next().expect("a request line");
-    let asked = request.strip_prefix("GET ").and_then(|rest| rest.strip_suffix(" HTTP/1.1"));
-    let asked = asked.expect("a request for HTTP/1.1");
+    let asked = request.strip_prefix("GET ").and_then(|rest| rest.rsplit_once(" HTTP/1."));
+    let (asked, minor) = asked.expect("a request for HTTP/1");
+    assert!(matches!(minor.as_bytes(), [b'1'..=b'9']), "{minor}");
     assert!(!asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_graphic()));
     let path = text(target);
     assert!(

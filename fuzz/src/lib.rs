@@ -8,6 +8,7 @@
 
 mod access;
 mod config;
+mod deflate;
 mod file;
 mod files;
 mod frames;
@@ -18,10 +19,12 @@ mod proxy;
 mod script;
 mod session;
 mod text;
+mod tls;
 mod world;
 
 pub use access::{networks, passwords};
 pub use config::config;
+pub use deflate::{deflate, extensions};
 pub use file::{file_lines, file_template};
 pub use files::files;
 pub use frames::frames;
@@ -31,6 +34,7 @@ pub use head::head;
 pub use proxy::{forwarded, proxy};
 pub use session::session;
 pub use text::text;
+pub use tls::tls;
 
 // Linked in for their constructors, which register the framings.
 use {dynamic32 as _, fixedlength as _, json as _};
@@ -39,11 +43,13 @@ use {dynamic32 as _, fixedlength as _, json as _};
 pub type Target = fn(&[u8]);
 
 /// Every target and its name, which is that of its corpus too.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("auto", auto),
     ("binary", binary),
     ("config", config),
+    ("deflate", deflate),
     ("dynamic32", dynamic32),
+    ("extensions", extensions),
     ("file_lines", file_lines),
     ("file_template", file_template),
     ("files", files),
@@ -61,4 +67,5 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("separator", separator),
     ("session", session),
     ("text", text),
+    ("tls", tls),
 ];

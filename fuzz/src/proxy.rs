@@ -76,8 +76,8 @@ fn written(source: Address, destination: Address) {
         assert_eq!(length, bytes.len());
         match subject {
             Subject::Client { source: read, .. } => assert_eq!(read, source),
-            Subject::Unknown => assert_eq!(source, Address::Unix),
-            Subject::Proxy => panic!("nobody said so"),
+            Subject::Unknown => assert_eq!((source, version), (Address::Unix, Version::V1)),
+            Subject::Proxy => assert_eq!((source, version), (Address::Unix, Version::V2)),
         }
     }
 }
