@@ -5,7 +5,10 @@ The suite itself runs where there is a Python 2.7 with pip; everywhere else koso
 carried the suite's cases over to Python 3 (docs/testing.md compares the two).
 
 For each mode the daemon runs with that framing, the cases of `MODE.txt` beside this file are run,
-and every verdict is compared with the one that is pinned there. A line of such a file reads
+and every verdict is compared with the one that is pinned there. In mode `deflate` the framing is
+`rfc6455`, and the cases are those of compression, a thousand messages each. In mode `tls` the cases of
+`rfc6455.txt` and the verdicts that are pinned there hold over wss://, too. With `--short` only some of
+both are run. A line of such a file reads
 
     CASE BEHAVIOR CLOSE CODE
 
@@ -17,6 +20,7 @@ Exit status: 0 all as pinned, 1 a verdict differs, 2 the run itself went wrong.
 """
 
 import argparse
+import asyncio
 import collections
 import contextlib
 import json
@@ -24,18 +28,39 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+from fnmatch import fnmatch
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 WORK = ROOT / "target" / "autobahn"
-MODES = ("rfc6455", "auto")
+# A certificate and its key. The suite takes any.
+CERTIFICATE = ROOT / "fuzz" / "src" / "tls.pem"
+MODES = ("rfc6455", "tls", "auto", "deflate")
 EVERYTHING = [f"{section}.*" for section in (1, 2, 3, 4, 5, 6, 7, 9, 10)]
-# Seconds: the longest wait inside a case, and the end of a run that does not end by itself.
+COMPRESSED = ["12.*", "13.*"]
+SHORT = {
+    # Each kind of data, lengths, fragments, and all that is negotiated. Two minutes at most.
+    "deflate": """12.1.1 12.1.4 12.1.11 12.2.4 12.3.4 12.4.4 12.5.4
+        13.1.3 13.2.3 13.3.3 13.3.5 13.4.3 13.5.3 13.6.3 13.7.3""".split(),
+    # Each kind of data, fragments, how both ends close, and lengths. Seconds.
+    "tls": "1.* 2.* 5.* 7.* 9.1.3 9.2.3 9.3.3 9.5.3".split(),
+}
+# All but `auto` with compression, for clients that ask for it.
+SETTINGS = {
+    "rfc6455": ("rfc6455", ["--deflate", "1"]),
+    "tls": ("rfc6455", ["--deflate", "1"]),
+    "auto": ("auto", []),
+    "deflate": ("rfc6455", ["--deflate", "1"]),
+}
+# Seconds: the longest wait inside a case, and the end of a run that does not end by itself. A case of
+# compression is a thousand messages, and TLS is slow work for the suite.
 PATIENCE, LIMIT = 20, 600
+LONG_PATIENCE, LONG_LIMIT = 480, 7200
 # An echo of the first message is welcome here, but the next frame is illegal and already there:
 # whether the echo wins its trip over the peer is a matter of time, and RFC 6455 allows both.
 RACES = {"3.2", "3.3", "3.4", "4.1.3", "4.1.4", "4.1.5", "4.2.3", "4.2.4", "4.2.5", "5.15"}
@@ -80,12 +105,12 @@ class Autobahn:
                 return python
         raise Missing("no Python 2.7 with pip ($PYTHON2, python2.7, pyenv)")
 
-    def run(self, address, patterns, work):
+    def run(self, url, patterns, work):
         """Runs the cases that `patterns` name; what the suite says of each, by id."""
         spec, cases, log = work / "spec.json", work / "cases.jsonl", work / "log"
         spec.write_text(json.dumps({
             "outdir": str(work / "report"),
-            "servers": [{"agent": "websocksy", "url": f"ws://{address}"}],
+            "servers": [{"agent": "websocksy", "url": url}],
             "options": {
                 "openHandshakeTimeout": 20,
                 "closeHandshakeTimeout": 5,
@@ -97,7 +122,8 @@ class Autobahn:
         }))
         cases.touch()
         command = [self.python, "-u", str(HERE / "fuzzclient.py"), "-m", "fuzzingclient"]
-        environment = dict(self.environment, CASES=str(cases), PATIENCE=str(PATIENCE))
+        patience = LONG_PATIENCE if is_long(work) else PATIENCE
+        environment = dict(self.environment, CASES=str(cases), PATIENCE=str(patience))
         run_logged([*command, "-s", str(spec)], log, work, environment)
         results = {case["id"]: case for case in map(json.loads, cases.read_text().splitlines())}
         promised = re.search(r"will run (\d+) test cases", log.read_text())
@@ -121,8 +147,11 @@ class Kosoku:
             pip = [*find_pip(work), "install", "--quiet", "--target", str(home), self.package]
             install(self.package, pip, os.environ)
 
-    def run(self, address, patterns, work):
-        """As that of the suite itself."""
+    def run(self, url, patterns, work):
+        """As that of the suite itself. It speaks no TLS, so that is done for it."""
+        scheme, address = url.split("://")
+        if scheme == "wss":
+            address = without_tls(address)
         report, log = work / "report", work / "log"
         command = ["-c", "from kosoku._cli import main; main()", address, "-o", str(report)]
         for pattern in patterns:
@@ -171,17 +200,49 @@ def install(package, pip, environment):
             raise Missing(f"pip could not install {package}, see {log}")
 
 
+def is_long(work):
+    """Whether the cases of compression are run there, or the suite has to encrypt."""
+    return work.name.startswith(("deflate", "tls"))
+
+
 def run_logged(command, log, work, environment):
     """Runs the suite, which says by its exit code no more than its report does."""
     with open(log, "w") as output:
         process = subprocess.Popen(command, cwd=work, env=environment, stdout=output, stderr=output)
         try:
-            process.wait(LIMIT)
+            limit = LONG_LIMIT if is_long(work) else LIMIT
+            process.wait(limit)
         except subprocess.TimeoutExpired:
-            raise Trouble(f"no end after {LIMIT} s, see {log}") from None
+            raise Trouble(f"no end after {limit} s, see {log}") from None
         finally:
             process.kill()
             process.wait()
+
+
+def without_tls(address):
+    """Where clients that speak no TLS reach whoever does at an address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    host, port = address.split(":")
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    async def copy(reader, writer):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 18):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def relay(reader, writer):
+        far_reader, far_writer = await asyncio.open_connection(host, int(port), ssl=context)
+        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+
+    async def serve():
+        async with await asyncio.start_server(relay, sock=listener) as server:
+            await server.serve_forever()
+
+    threading.Thread(target=asyncio.run, args=(serve(),), daemon=True).start()
+    return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def serve_echo():
@@ -204,19 +265,28 @@ def serve_echo():
 
 
 @contextlib.contextmanager
-def bridge(binary, framing):
-    """The daemon in front of an echo; its address."""
+def bridge(binary, mode):
+    """The daemon in front of an echo; its URL."""
     if not Path(binary).is_file():
         raise Trouble(f"{binary} is not there: cargo build --release")
+    framing, more = SETTINGS[mode]
     settings = [f"host=tcp://127.0.0.1:{serve_echo()}", f"framing={framing}"]
-    command = [binary, "-l", "127.0.0.1", "-p", "0"]
+    command = [binary, "-p", "0", *more]
+    if mode == "tls":
+        pair = WORK / "tls.pem"
+        pair.touch(mode=0o600)
+        pair.write_bytes(CERTIFICATE.read_bytes())
+        command += ["-l", "127.0.0.1 tls", "--tls-cert", str(pair)]
+    else:
+        command += ["-l", "127.0.0.1"]
     for setting in settings:
         command += ["-c", setting]
     daemon = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=dict(os.environ, RUST_LOG="info")
     )
     try:
-        yield f"127.0.0.1:{listening_port(daemon)}"
+        scheme = "wss" if mode == "tls" else "ws"
+        yield f"{scheme}://127.0.0.1:{listening_port(daemon)}"
         if daemon.poll() is not None:
             raise Trouble(f"the daemon ended during the run, status {daemon.returncode}")
     finally:
@@ -235,12 +305,12 @@ def listening_port(daemon):
     raise Trouble("the daemon did not start: " + "".join(said))
 
 
-def run_cases(suite, address, patterns, name):
+def run_cases(suite, url, patterns, name):
     """What the suite says of each case, by id; what it wrote stays in a directory of that name."""
     work = WORK / name
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    return suite.run(address, patterns, work)
+    return suite.run(url, patterns, work)
 
 
 def verdict(case):
@@ -322,26 +392,29 @@ def report(name, results, wrong):
     )
 
 
-def check(suite, address, name, patterns, pins):
+def check(suite, url, name, patterns, pins):
     """Runs, repeats what is wrong once (the suite gives an echo half a second, which a busy machine
     may not have), and says so. What is left is wrong."""
-    results = run_cases(suite, address, patterns, name)
+    results = run_cases(suite, url, patterns, name)
     wrong = complaints(results, pins)
     again = wrong.keys() & results.keys()
     if again:
         print(f"{name}: repeating {' '.join(in_order(again))}", flush=True)
-        results.update(run_cases(suite, address, in_order(again), f"{name}-again"))
+        results.update(run_cases(suite, url, in_order(again), f"{name}-again"))
         wrong = complaints(results, pins)
     report(name, results, wrong)
     return results, wrong
 
 
 def run_mode(suite, mode, options):
-    pins = read_pins(mode)
-    patterns = EVERYTHING if mode == "rfc6455" else in_order(pins)
-    with bridge(options.binary, mode) as address:
-        results, wrong = check(suite, address, mode, patterns, {} if options.update else pins)
-    if options.update and not wrong:
+    pins = read_pins("rfc6455" if mode == "tls" else mode)
+    patterns = {"auto": in_order(pins), "deflate": COMPRESSED}.get(mode, EVERYTHING)
+    if options.short and mode in SHORT:
+        patterns = SHORT[mode]
+        pins = {case: pin for case, pin in pins.items() if any(fnmatch(case, p) for p in patterns)}
+    with bridge(options.binary, mode) as url:
+        results, wrong = check(suite, url, mode, patterns, {} if options.update else pins)
+    if options.update and not wrong and mode != "tls":
         write_pins(mode, results)
     return wrong
 
@@ -352,7 +425,8 @@ def arguments():
     parser.add_argument("--binary", default=str(ROOT / "target" / "release" / "websocksy"))
     parser.add_argument("--mode", choices=MODES, action="append", help="only this one")
     parser.add_argument("--suite", choices=SUITES, help="which, instead of the first to be had")
-    parser.add_argument("--server", help="judge this ADDRESS:PORT instead, without pins")
+    parser.add_argument("--short", action="store_true", help="a few of the cases of TLS and compression only")
+    parser.add_argument("--server", help="judge this ADDRESS:PORT or URL instead, without pins")
     parser.add_argument("cases", nargs="*", default=EVERYTHING, help="with --server: which cases")
     return parser.parse_args()
 
@@ -364,7 +438,8 @@ def main():
         suite = find_suite([options.suite] if options.suite else SUITES)
         print(f"conformance: {suite.package}", flush=True)
         if options.server:
-            return bool(check(suite, options.server, "server", options.cases, {})[1])
+            url = options.server if "://" in options.server else f"ws://{options.server}"
+            return bool(check(suite, url, "server", options.cases, {})[1])
         return any([run_mode(suite, mode, options) for mode in options.mode or MODES])
     except Missing as missing:
         return subprocess.run([HERE.parent / "left-out", "conformance", str(missing)]).returncode

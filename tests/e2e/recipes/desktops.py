@@ -2,7 +2,7 @@
 
 import sys
 
-from harness import HERE, recipe
+from harness import BUILD_SECONDS, HERE, recipe
 from rfb import desktop_name
 from websockets.exceptions import WebSocketException
 
@@ -46,6 +46,14 @@ def novnc(run):
         drawing.wait()
         drawing = draw(run, display)
         run.browser("novnc.mjs", "ws://localhost:6080", f"novnc-{version}")
+
+
+@recipe("demo-vnc", "demo-vnc")
+def demo_vnc(run):
+    demo = run.shell("demo-vnc")
+    run.answers(6080, demo, seconds=BUILD_SECONDS)
+    run.equal("the desktop has its name", desktop_name("ws://127.0.0.1:6080"), "websocksy demo")
+    run.browser("demo_vnc.mjs", "http://127.0.0.1:6080/vnc.html?autoconnect=1")
 
 
 @recipe("spice", "spice/machine", "spice", "spice/pages", "spice/url")

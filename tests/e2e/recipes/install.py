@@ -8,7 +8,8 @@ from websockets.sync.client import connect
 
 INSTALLED = [
     "bin/websocksy", "include/websocksy.h", "share/man/man8/websocksy.8",
-    *(f"lib/websocksy/{name}.so" for name in ("backend_file", "dynamic32", "fixedlength", "json"))]
+    *(f"lib/websocksy/backend_{name}.so" for name in ("file", "http", "jwt", "redis", "srv", "token")),
+    *(f"lib/websocksy/{name}.so" for name in ("dynamic32", "fixedlength", "json"))]
 
 
 @recipe("demo", "demo")
