@@ -68,7 +68,7 @@ fn o7_help_and_man_page_say_what_there_is() {
     let output = websocksy(&["-h"]);
     let help = text(&output.stdout);
     let begins = |word: &str| help.lines().any(|line| line.trim_start().starts_with(word));
-    for key in ["host", "port", "protocol", "framing", "framing-config"] {
+    for key in ["host", "balance", "retry-after", "port", "protocol", "framing", "framing-config"] {
         assert!(begins(&format!("{key}=")), "-h lacks {key}");
         assert!(MAN_PAGE.contains(&format!("\n.It Li {key}\n")), "the man page lacks {key}");
     }
@@ -90,8 +90,23 @@ fn o7_help_and_man_page_say_what_there_is() {
         assert!(begins(&format!("{framing} ")), "-h lacks {framing}");
         assert!(MAN_PAGE.contains(&format!("Li {framing}")), "the man page lacks {framing}");
     }
-    assert!(help.contains("-b file"), "-h lacks the back end file");
-    for key in ["path", "expression"] {
+    for backend in ["file", "token", "jwt", "redis", "http", "srv"] {
+        assert!(help.contains(&format!("-b {backend}")), "-h lacks the back end {backend}");
+        assert!(MAN_PAGE.contains(&format!("Li {backend} ")), "the man page lacks {backend}");
+    }
+    let of_plugins = [
+        "path",
+        "expression",
+        "file",
+        "dir",
+        "key",
+        "end-sessions",
+        "url",
+        "stale",
+        "forward",
+        "server",
+    ];
+    for key in of_plugins {
         assert!(begins(&format!("{key}=")), "-h lacks {key}");
         assert!(MAN_PAGE.contains(&format!("\n.It Li {key}\n")), "the man page lacks {key}");
     }
@@ -120,8 +135,8 @@ fn a_configuration_that_cannot_be_is_one_line_and_exit_code_2() {
     let refused = directory.file("refused.conf", "[backend]\nhost = localhost\nfrob = 1\n");
     let none = directory.0.join("none.conf").to_str().unwrap().to_owned();
     let range = "is not a number from 0 to 65535";
-    let no_key = "the built-in back end has no key \"frob\"; it has host, port, protocol, framing, \
-                  framing-config";
+    let no_key = "the built-in back end has no key \"frob\"; it has host, balance, retry-after, port, \
+                  protocol, framing, framing-config";
     let cases: &[(&[&str], String)] = &[
         (&["--port", "abc"], format!("--port: 'abc' {range}")),
         (&["--frobnicate"], "--frobnicate: is not an option; see --help".into()),

@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
 
 mod common;
+#[cfg(feature = "tls")]
+#[path = "fronts/extended_connect.rs"]
+mod extended_connect;
 
 use common::{BASE, Client, Daemon, Peer, free_port, left_out, open, upgrade};
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -65,6 +70,23 @@ impl Front {
             "defaults\n mode http\n timeout connect 10s\n timeout client 20s\n timeout server 20s\n"
                 .to_owned()
                 + &lines.replace("OWN", &own)
+        })
+    }
+
+    /// nginx that carries streams and not requests; none where it cannot.
+    fn nginx_stream(server: &str) -> Option<Self> {
+        const MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+        if !PathBuf::from(MODULE).exists() {
+            left_out("nginx's streams", &format!("no {MODULE} (libnginx-mod-stream)"));
+            return None;
+        }
+        let server = server.to_owned();
+        Self::start("nginx", &["-c"], move |port, directory| {
+            format!(
+                "load_module {MODULE}; daemon off; master_process off; pid {directory}/pid; \
+                 error_log stderr;\nevents {{}}\nstream {{ server {{ {} }} }}\n",
+                server.replace("OWN", &format!("127.0.0.1:{port}"))
+            )
         })
     }
 
@@ -165,6 +187,21 @@ fn nginx_says_who_its_clients_are() {
     daemon.wait_for_log(&format!("192.0.2.7:{port} -> tcp://"));
 }
 
+/// Streams, of which nginx says more than their bytes.
+#[test]
+fn nginxs_streams_say_who_their_clients_are() {
+    let peer = Peer::echo();
+    let (daemon, port) = proxied(&peer);
+    let server = format!("listen OWN; proxy_pass 127.0.0.1:{port}; proxy_protocol on;");
+    let Some(front) = Front::nginx_stream(&server) else { return };
+    let (mut client, own) = through(front.port);
+    let line = daemon.wait_for_log(&format!("{own} -> tcp://"));
+    assert!(line.contains(" proxy=127.0.0.1:"), "{line}");
+    client.frame(0x82, b"hello");
+    assert_eq!(client.message(), (2, b"hello".to_vec()));
+    client.close_now();
+}
+
 /// What a peer that expects a PROXY header makes of ours: it answers with what it has read.
 #[track_caller]
 fn read_back(front: &Front, version: &str, words: &str) {
@@ -187,6 +224,31 @@ fn read_back(front: &Front, version: &str, words: &str) {
     }
 }
 
+/// What the same peer says to a client of which there is no address to tell.
+#[track_caller]
+fn takes_clients_of_unix_sockets(front: &Front, name: &str) {
+    let path = common::plugins::scratch(name).join("own.sock");
+    let (host, listen) =
+        (format!("host=tcp://127.0.0.1:{}", front.port), format!("unix:{}", path.display()));
+    for version in ["v1", "v2"] {
+        let arguments = ["-c", &host, "-c", "framing=binary", "--send-proxy", version];
+        let daemon = Daemon::start(&[&arguments[..], &["-l", &listen]].concat());
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        client.write_all(BASE.as_bytes()).unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        client.write_all(&common::frame(0x82, request)).unwrap();
+        let mut heard = Vec::new();
+        while !String::from_utf8_lossy(&heard).contains("HTTP/1.1 200 ") {
+            let mut piece = [0; 1024];
+            let length = client.read(&mut piece).unwrap();
+            let so_far = String::from_utf8_lossy(&heard);
+            assert!(length > 0, "{version}: {so_far} {:?}", daemon.log());
+            heard.extend(&piece[..length]);
+        }
+    }
+}
+
 #[test]
 fn haproxy_as_a_peer_reads_who_the_client_is() {
     let lines = "frontend f\n bind OWN accept-proxy\n http-request return status 200 \
@@ -194,6 +256,7 @@ fn haproxy_as_a_peer_reads_who_the_client_is() {
     let Some(front) = Front::haproxy(lines) else { return };
     read_back(&front, "v1", "ADDRESS");
     read_back(&front, "v2", "ADDRESS desk.example.org");
+    takes_clients_of_unix_sockets(&front, "to-haproxy");
 }
 
 #[test]
@@ -204,4 +267,5 @@ fn nginx_as_a_peer_reads_who_the_client_is() {
     for version in ["v1", "v2"] {
         read_back(&front, version, "ADDRESS");
     }
+    takes_clients_of_unix_sockets(&front, "to-nginx");
 }

@@ -90,6 +90,8 @@ fn malformed_lines() -> Vec<Row> {
         one("H21", line("GET * HTTP/1.1")),
         one("H63", [b"X\r\nfoo\r\n", BASE.as_bytes()].concat()),
         one("H68", [b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n", BASE.as_bytes()].concat()),
+        one("H68 UNKNOWN", [b"PROXY UNKNOWN\r\n", BASE.as_bytes()].concat()),
+        one("H68 v2", [b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", BASE.as_bytes()].concat()),
     ]
     .concat()
 }
@@ -219,6 +221,7 @@ fn accepted() -> Vec<Row> {
         .iter()
         .fold(lower, |head, name| head.replace(name, &name.to_lowercase()));
     [
+        one("H10", line("GET / HTTP/1.2")),
         one("H17", [b"\r\n", BASE.as_bytes()].concat()),
         one("H20", line("GET http://h/chat HTTP/1.1")),
         one("H22", line(format!("GET /{target} HTTP/1.1"))),

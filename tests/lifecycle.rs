@@ -392,9 +392,10 @@ fn o3_clients_are_as_many_as_descriptors() {
         assert_eq!(answer(&mut stream, BASE.as_bytes()).status, 503);
     }
     assert!(!daemon.log().iter().any(|line| line.contains("cannot accept")), "{:?}", daemon.log());
-    let fds = daemon.fds();
+    let full = daemon.baseline() + 2 * MOST;
+    eventually("those turned away are gone", || daemon.fds() <= full);
     assert_eq!(inside.pop().unwrap().close_now(), Some(1000));
-    eventually("both of its sockets are closed", || daemon.fds() + 2 <= fds);
+    eventually("both of its sockets are closed", || daemon.fds() <= full - 2);
     inside.push(Client::connect(daemon.port()));
     for client in &mut inside {
         client.frame(0x81, b"still there");
@@ -592,4 +593,56 @@ fn the_pings_of_a_peer_are_no_data() {
     assert_eq!(client.end(), Some(1000));
     let took = start.elapsed();
     assert!((900..2500).contains(&took.as_millis()), "{took:?}");
+}
+
+#[test]
+fn one_process_alone_is_not_upgraded_and_says_so() {
+    let peer = Peer::echo();
+    let daemon = Daemon::before(&peer, "auto", &[]);
+    daemon.signal("USR2");
+    daemon.wait_for_log("SIGUSR2 is ignored");
+    assert_eq!(Client::connect(daemon.port()).close_now(), Some(1000));
+}
+
+/// A load balancer has time to see that the daemon ends, and sends clients meanwhile.
+#[test]
+fn clients_are_let_in_for_a_while_after_the_health_check_says_no() {
+    let peer = Peer::echo();
+    let arguments = ["--health", "/healthz", "--drain-grace", "2"];
+    let mut daemon = Daemon::before(&peer, "auto", &arguments);
+    daemon.signal("TERM");
+    daemon.wait_for_log("not ready any more");
+    let mut check = common::open(daemon.port());
+    check.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let answer = common::read_answer(&mut check, false);
+    assert_eq!((answer.status, answer.values("retry-after")), (503, vec!["5"]));
+    let mut client = Client::connect(daemon.port());
+    assert_eq!(client.event(), Event::Close(Some(1001), "shutting down".into()));
+    client.close(1001);
+    assert_eq!(daemon.exit_within(common::PATIENCE).unwrap().code(), Some(0));
+}
+
+/// Clients that are told at once come back at once.
+#[test]
+fn goodbyes_are_spread() {
+    let peer = Peer::echo();
+    let mut daemon = Daemon::before(&peer, "auto", &["--drain-spread", "2"]);
+    let clients: Vec<Client> = (0..40).map(|_| Client::connect(daemon.port())).collect();
+    let start = Instant::now();
+    daemon.signal("TERM");
+    let told = |mut client: Client| {
+        std::thread::spawn(move || {
+            assert_eq!(client.event(), Event::Close(Some(1001), "shutting down".into()));
+            let time = start.elapsed();
+            client.close(1001);
+            time
+        })
+    };
+    let threads: Vec<_> = clients.into_iter().map(told).collect();
+    let times: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    // Half a second late is a busy machine.
+    let before = |seconds: f64| times.iter().filter(|time| time.as_secs_f64() < seconds).count();
+    assert!(before(1.0) <= 21 && before(0.2) <= 5, "{times:?}");
+    assert!(before(1.5) >= 20 && before(2.5) == 40, "{times:?}");
+    assert_eq!(daemon.exit_within(common::PATIENCE).unwrap().code(), Some(0));
 }

@@ -4,48 +4,19 @@
 
 mod common;
 
-use common::{BASE, Client, Daemon, PATIENCE, Peer, binary, eventually, frame, free_port, within};
+use common::{
+    BASE, Client, Daemon, PATIENCE, Peer, SocketDirectory, binary, eventually, frame, free_port,
+    within,
+};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-
-/// A directory for sockets that is gone when the test is.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let name = format!("websocksy-listen-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.0.join("ws.sock")
-    }
-
-    /// As `-l` has it.
-    fn place(&self) -> String {
-        format!("unix:{}", self.socket().display())
-    }
-
-    fn files(&self) -> Vec<String> {
-        let names = fs::read_dir(&self.0).unwrap();
-        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Shakes hands and has a message echoed over a Unix socket.
 #[track_caller]
@@ -78,7 +49,7 @@ fn refused(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_session_over_each_of_several_listeners() {
-    let directory = Directory::new("several");
+    let directory = SocketDirectory::new("several");
     let peer = Peer::echo();
     let (other, place) = (free_port(), directory.place());
     let second = format!("127.0.0.1:{other}");
@@ -133,7 +104,7 @@ fn a_name_listens_on_all_its_addresses() {
 
 #[test]
 fn a_unix_socket_has_its_mode_and_is_removed_at_the_end() {
-    let directory = Directory::new("mode");
+    let directory = SocketDirectory::new("mode");
     for (words, mode) in [("mode=0600", 0o600), ("mode=0666", 0o666), ("mode=660", 0o660)] {
         let peer = Peer::echo();
         let place = format!("{} {words}", directory.place());
@@ -150,7 +121,7 @@ fn a_unix_socket_has_its_mode_and_is_removed_at_the_end() {
 
 #[test]
 fn a_unix_socket_has_its_owner() {
-    let directory = Directory::new("owner");
+    let directory = SocketDirectory::new("owner");
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let words = if root { "user=65534 group=daemon" } else { "mode=0600" };
     let place = format!("{} {words}", directory.place());
@@ -176,7 +147,7 @@ fn a_unix_socket_has_its_owner() {
 
 #[test]
 fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
-    let directory = Directory::new("stale");
+    let directory = SocketDirectory::new("stale");
     drop(UnixListener::bind(directory.socket()).unwrap());
     let peer = Peer::echo();
     let place = directory.place();
@@ -196,7 +167,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
 
 #[test]
 fn a_file_that_is_not_a_socket_stays() {
-    let directory = Directory::new("file");
+    let directory = SocketDirectory::new("file");
     fs::write(directory.socket(), "precious").unwrap();
     let (status, said) = refused(&["-l", &directory.place()]);
     assert_eq!(status, Some(1));
@@ -225,7 +196,7 @@ fn sockets_are_handed_over_by_name() {
         client.frame(0x82, b"handed over");
         daemon.wait_for_log(&format!("listening on 127.0.0.1:{port}, "));
     }
-    let directory = Directory::new("handed");
+    let directory = SocketDirectory::new("handed");
     let socket = UnixListener::bind(directory.socket()).unwrap();
     let arguments = ["-l", "systemd", "-c", &host, "-c", "framing=binary"];
     let mut daemon = Daemon::handed(OwnedFd::from(socket), "", &arguments);
@@ -271,7 +242,7 @@ fn what_was_not_handed_over_is_named() {
 /// One listener that accepts nobody more does not keep the others from it.
 #[test]
 fn clients_of_unix_sockets_count_in_all_but_not_by_address() {
-    let directory = Directory::new("limits");
+    let directory = SocketDirectory::new("limits");
     let peer = Peer::echo();
     let place = directory.place();
     let arguments = ["-l", &place, "--max-per-address", "1", "--max-connections", "4"];

@@ -43,6 +43,15 @@ fn a_thousand_clients_echo() {
 
 /// 600 connections: good ones, half a head, half a frame, bad heads and bad frames, ended in every
 /// way, all at the same time. The daemon's descriptors are counted when it is dropped.
+/// A table that grows when clients come has the loop stand still for many milliseconds.
+#[test]
+fn there_is_room_for_all_descriptors_before_clients_come() {
+    let daemon = Daemon::start(&["--max-connections", "3000"]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let room = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+    assert!(room.trim().parse::<u64>().unwrap() >= 2 * 3000, "{room}");
+}
+
 #[test]
 fn mixed_clients_leave_nothing_behind() {
     allow_many_descriptors();

@@ -39,11 +39,11 @@ const COMMON: u64 = 2048;
 /// What a client or peer writes at once; zeros, since nobody looks at them.
 static FLOOD: [u8; 256 * 1024] = [0; 256 * 1024];
 
-/// A thousand sessions that say nothing, whoever said where their peer is: 1.3 KiB each. What a plug-in
+/// Thousands of sessions that say nothing, whoever said where their peer is: 1.3 KiB each. What a plug-in
 /// costs once for all, the pages of sixteen warm slots for one, is there before they come.
 #[test]
 fn an_idle_session_is_small() {
-    const SESSIONS: u64 = 1000;
+    const SESSIONS: u64 = 2000;
     allow_many_descriptors();
     let peer = Peer::echo();
     let directory = common::plugins::scratch("idle");
@@ -142,7 +142,7 @@ fn a18_memory_of_a_flood_is_given_back() {
     drop(peer);
     daemon.settle();
     let peak = daemon.peak_kib();
-    assert!(peak > 10 * before, "{before} KiB before, {peak} KiB at most: no flood");
+    assert!(peak > 5 * before, "{before} KiB before, {peak} KiB at most: no flood");
     let given_back = || daemon.rss_kib() <= 2 * before;
     let start = std::time::Instant::now();
     let done = within(Duration::from_secs(60), given_back);
@@ -244,7 +244,7 @@ impl LongMessage {
         }
         let daemon = Daemon::before(&peer, self.framing, &arguments);
         daemon.reset_peak();
-        let at_first = daemon.rss_kib();
+        let (at_first, program) = (daemon.rss_kib(), daemon.program_kib());
 
         let mut client = Client::connect(daemon.port());
         let (_, received) = client.long_message();
@@ -257,8 +257,13 @@ impl LongMessage {
         let received = receiver.recv_timeout(PATIENCE).unwrap().digest;
         assert_eq!(received, expected, "{}: to the peer", self.framing);
 
-        let grown = daemon.peak_kib().saturating_sub(at_first);
-        println!("{}: {grown} KiB for {} MiB each way", self.framing, length >> 20);
+        let program = daemon.program_kib().saturating_sub(program);
+        let grown = daemon.peak_kib().saturating_sub(at_first + program);
+        println!(
+            "{}: {grown} KiB for {} MiB each way, {program} KiB of program",
+            self.framing,
+            length >> 20
+        );
         assert!(grown < LONG_COSTS, "{}: {grown} KiB for {length} bytes", self.framing);
     }
 

@@ -50,7 +50,8 @@ const ORIGIN_FORM: &str = "https://example.org";
 const SCHEMES: &[&str] =
     &["tcp://", "udp://", "unix://", "unix-dgram://", "fifotx://", "fiforx://"];
 const FRAMINGS: &[&str] = &["auto", "binary", "separator", "newline", "rfc6455"];
-const BACKEND_KEYS: &[&str] = &["host", "port", "protocol", "framing", "framing-config"];
+const BACKEND_KEYS: &[&str] =
+    &["host", "balance", "retry-after", "port", "protocol", "framing", "framing-config"];
 
 #[test]
 fn flags_and_their_values() {
@@ -65,10 +66,23 @@ fn flags_and_their_values() {
         flags(&["-p", "http"], "--port", &["'http'", "0 to 65535"]),
         flags(&["-p", "-1"], "--port", &["0 to 65535"]),
         flags(&["-p", "010"], "--port", &["'010'", "write 10"]),
+        flags(&["--deflate", "on"], "--deflate", &["'on'", "1 to 9", "off"]),
+        flags(&["--deflate", "10"], "--deflate", &["'10'", "1 to 9", "off"]),
         flags(&["--max-connections", "0100"], "--max-connections", &["'0100'", "write 100"]),
         flags(&["-l", "127.0.0.1:010"], "--listen", &["'127.0.0.1:010'", "zeros"]),
         flags(&["-l", "::1:8055"], "--listen", &["[::1]:8055", "[::1:8055]"]),
         flags(&["-l", ""], "--listen", &["value"]),
+        flags(
+            &["-l", "127.0.0.1:9", "--admin", "localhost:9"],
+            "--admin",
+            &["is 127.0.0.1:9, which --listen is already"],
+        ),
+        flags(
+            &["--workers", "2", "/dev/null"],
+            "/dev/null",
+            &["is no regular file: each worker reads it"],
+        ),
+        flags(&["--auth-file", "/dev/null"], "--auth-file", &["/dev/null: is no regular file"]),
         flags(&["-l", "::1 tls"], "--listen", &["--tls-cert"]),
         flags(&["-l", "::1 tls=1.3"], "--listen", &["'tls=1.3'", "no value"]),
         flags(&["-l", "::1 ssl"], "--listen", &["'ssl'", "tls"]),
@@ -84,6 +98,8 @@ fn flags_and_their_values() {
         flags(&["--close-timeout", "-1"], "--close-timeout", &["seconds"]),
         flags(&["--max-connections", "10k"], "--max-connections", &["'10k'", "1 to"]),
         flags(&["--max-connections", "0"], "--max-connections", &["'0'", "1 to"]),
+        flags(&["--admin", "0.0.0.0:9101"], "--admin", &["'0.0.0.0:9101 public'", "sessions"]),
+        flags(&["--admin", "9101"], "--admin", &["'9101'", "127.0.0.1:9101", "unix:/PATH"]),
         flags(&["--log-format", "xml"], "--log-format", &["'xml'", "text", "json"]),
         flags(&["--log-rate", "many"], "--log-rate", &["'many'", "0 to 1000000"]),
         flags(&["--health", "healthz"], "--health", &["'healthz'", "/healthz"]),
@@ -91,12 +107,33 @@ fn flags_and_their_values() {
         flags(&["--health", "/a b"], "--health", &["blanks"]),
         flags(&["--web", ""], "--web", &["value"]),
         flags(&["--web", "{F}/nothing"], "--web", &["cannot serve", "{F}/nothing"]),
+        flags(&["--health", "/a%zz"], "--health", &["'/a%zz'", "%25"]),
+        flags(&["--health", "/%4"], "--health", &["'/%4'", "%25"]),
+        flags(&["--web-redirect", "/"], "--web-redirect", &["'/' leads to where", "/vnc.html"]),
+        flags(&["--web-redirect", "/?x"], "--web-redirect", &["'/?x' leads to where", "/vnc.html"]),
+        flags(&["--web-redirect", "/#x"], "--web-redirect", &["'/#x' leads to where", "/vnc.html"]),
+        flags(&["--web-redirect", "/100%"], "--web-redirect", &["'/100%'", "%25"]),
+        flags(&["--web-redirect", "/a", "--health", "/"], "--health", &["/healthz"]),
+        flags(&["--health", "/", "--web-redirect", "/a"], "--web-redirect", &["/healthz"]),
+        file("[core]\nhealth = /\nweb-redirect = /a\n", "{F}:3: web-redirect", &["/healthz"]),
+        flags(&["-l", "::1", "tls"], "'tls'", &["in one argument: -l 'ADDRESS tls'"]),
+        flags(&["-l", "::1", "tls", "proxy-protocol"], "'tls'", &["-l 'ADDRESS tls'"]),
+        flags(&["-l", "unix:/run/x", "mode=0660"], "'mode=0660'", &["'ADDRESS mode=0660'"]),
         flags(&["--web-redirect", "vnc.html"], "--web-redirect", &["'vnc.html'", "/vnc.html"]),
         flags(&["--web-redirect", "//example.org/"], "--web-redirect", &["path of this server"]),
         flags(&["--web-redirect", "/\\example.org/"], "--web-redirect", &["path of this server"]),
+        flags(&["--workers", "0"], "--workers", &["'0'", "1 to 256"]),
+        flags(&["--workers", "four"], "--workers", &["'four'", "1 to 256", "auto"]),
+        flags(&["--pin-workers"], "--pin-workers", &["--workers auto"]),
+        flags(&["--workers", "2", "-b", "none"], "--backend", &["--plugins DIR"]),
         flags(&["--query-threads", "0"], "--query-threads", &["'0'", "1 to 256"]),
         flags(&["--allow", "192.0.2.1/24"], "--allow", &["'192.0.2.1/24'", "192.0.2.0/24"]),
         flags(&["--deny", "all"], "--deny", &["'all'", "192.0.2.0/24"]),
+        flags(
+            &["--trusted-proxy", "10.0.0.1/8"],
+            "--trusted-proxy",
+            &["'10.0.0.1/8' has bits set behind its prefix; the network is 10.0.0.0/8\n"],
+        ),
         flags(&["--trusted-proxy", "all"], "--trusted-proxy", &["'all'", "192.0.2.0/24", "unix"]),
         flags(
             &["--forwarded-header", "X-Client"],
@@ -120,6 +157,13 @@ fn flags_and_their_values() {
         flags(&["--auth-file", "{D}/none"], "--auth-file: {D}/none", &["No such file"]),
         flags(&["--auth-file", "{D}"], "--auth-file: {D}", &["directory"]),
         flags(&["--peer-allow", "fe80::1/10"], "--peer-allow", &["'fe80::1/10'", "fe80::/10"]),
+        flags(&["--source", "eth0"], "--source", &["'eth0'", "192.0.2.1"]),
+        flags(&["--source", "::"], "--source", &["'::'", "one machine"]),
+        flags(
+            &["--source", "127.0.0.2", "--source", "192.0.2.1"],
+            "--source",
+            &["192.0.2.1 is not an address of this machine"],
+        ),
         flags(&["--rate", "0"], "--rate", &["'0'", "COUNT/SECONDS", "30/60"]),
         flags(&["--max-session", "1h"], "--max-session", &["'1h'", "seconds"]),
         flags(&["-f", "{F}", "{D}/other.conf"], "'{D}/other.conf'", &["second", "one"]),
@@ -401,12 +445,20 @@ fn o3_what_was_accepted_in_silence() {
         file("[backend]\nframing = 'newline'\n", "{F}:2: framing", &["quotes"]),
         // A key twice: the last one won.
         file(
-            "[backend]\nhost = tcp://a\nframing = auto\nhost = tcp://b\n",
-            "{F}:4: host",
-            &["line 2"],
+            "[backend]\nhost = tcp://a\nhost = tcp://a:5900\nhost = tcp://b\n",
+            "{F}:3: host",
+            &["tcp://a:5900 is given twice"],
         ),
+        file("[backend]\nhost = tcp://a\nhost = ws://b\nhost = tcp://c\n", "{F}:3: host", SCHEMES),
+        flags(
+            &["-c", "host=a:1", "-c", "host=unix:///b", "-c", "port=1"],
+            "--config: port",
+            &["unix"],
+        ),
+        flags(&["-c", "balance=even"], "--config: balance", &["first, random, least and hash"]),
+        flags(&["-c", "retry-after=1m"], "--config: retry-after", &["seconds"]),
         file("[backend]\nframing = auto\nframing = binary\n", "{F}:3: framing", &["line 2"]),
-        flags(&["-c", "host=tcp://a", "-c", "host=tcp://b"], "--config: host", &["twice"]),
+        flags(&["-c", "host=tcp://a", "-c", "host=tcp://a"], "--config: host", &["twice"]),
         flags(&["-c", "port=1", "-c", "port=2"], "--config: port", &["twice"]),
         // `-c` before `-b` went to the built-in back end, and with it.
         flags(
@@ -548,6 +600,57 @@ fn plug_ins_and_their_directories() {
             &["--plugins", "{P}", "-b", "file", "-c", "path={D}", "-c", "expression=%endpoint"],
             "--config: expression",
             &["%endpoint", "%endpoint%"],
+        ),
+        // Those of `token`.
+        flags(&["--plugins", "{P}", "-b", "token"], "--backend", &["'file' or 'dir'"]),
+        flags(
+            &["--plugins", "{P}", "-b", "token", "-c", "file={D}"],
+            "--config: file",
+            &["{D} is a directory: write dir={D}"],
+        ),
+        flags(
+            &["--plugins", "{P}", "-b", "token", "-c", "dir={D}", "-c", "framing=nosuch"],
+            "--backend",
+            &["nosuch"],
+        ),
+        flags(
+            &["--plugins", "{P}", "-b", "token", "-c", "dir={D}", "-c", "tokens={D}"],
+            "--config: tokens",
+            &["'file', 'dir'"],
+        ),
+        // Those of `jwt` and `redis`.
+        flags(&["--plugins", "{P}", "-b", "jwt"], "--backend", &["key=RS256"]),
+        flags(
+            &["--plugins", "{P}", "-b", "jwt", "-c", "key=RS512 /etc/passwd"],
+            "--config: key",
+            &["HS256, RS256, ES256 and EdDSA"],
+        ),
+        flags(
+            &["--plugins", "{P}", "-b", "jwt", "-c", "key=RS256 /etc/passwd"],
+            "--config: key",
+            &["/etc/passwd: is no public key in PEM"],
+        ),
+        flags(&["--plugins", "{P}", "-b", "redis"], "--backend", &["url=redis://"]),
+        flags(
+            &["--plugins", "{P}", "-b", "redis", "-c", "url=localhost"],
+            "--config: url",
+            &["redis://[USER:PASSWORD@]HOST"],
+        ),
+        flags(
+            &["--plugins", "{P}", "-b", "redis", "-c", "ttl=1m"],
+            "--config: ttl",
+            &["\"1m\" is not a number of seconds"],
+        ),
+        flags(&["--plugins", "{P}", "-b", "http"], "--backend", &["'url'"]),
+        flags(
+            &["--plugins", "{P}", "-b", "http", "-c", "url=localhost:80/route"],
+            "--config: url",
+            &["http://HOST"],
+        ),
+        flags(
+            &["--plugins", "{P}", "-b", "http", "-c", "forward=Set Cookie"],
+            "--config: forward",
+            &["\"Set Cookie\" is no header field"],
         ),
         flags(
             &["--plugins", "{P}", "-b", "file", "-c", "path={D}", "-c", "expression=%user-agent%"],

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
 
 mod common;
+#[path = "peers/sources.rs"]
+mod sources;
 
 use common::{
     BASE, Blackhole, Client, Daemon, Digest, End, Event, PATIENCE, Peer, Received, answer, frame,
@@ -45,6 +47,70 @@ fn a_peer_that_refuses_is_502() {
         let daemon = daemon_for(&host, &["--connect-timeout", "18"]);
         assert_eq!(refused(&daemon), 502, "{host}");
     }
+}
+
+/// The daemon in front of several peers.
+fn daemon_for_all(ports: &[u16], arguments: &[&str]) -> Daemon {
+    let hosts: Vec<_> = ports.iter().map(|port| format!("host=tcp://127.0.0.1:{port}")).collect();
+    let hosts: Vec<_> = hosts.iter().flat_map(|host| ["-c", host]).collect();
+    Daemon::start(&[&hosts, arguments].concat())
+}
+
+/// One session, in how much time it is there.
+fn reached(daemon: &Daemon) -> (Client, Duration) {
+    let start = Instant::now();
+    let mut client = Client::connect(daemon.port());
+    client.frame(0x82, b"you?");
+    assert_eq!(client.message().1, b"you?");
+    (client, start.elapsed())
+}
+
+/// A peer that hangs leaves time for those behind it, and whoever could not be reached rests.
+#[test]
+fn a_peer_that_cannot_be_reached_is_passed_by() {
+    let (hole, echo) = (Blackhole::new(), Peer::echo());
+    let ports = [hole.port(), free_port(), echo.port()];
+    let more = ["-c", "retry-after=2", "--connect-timeout", "3"];
+    let daemon = daemon_for_all(&ports, &more);
+    let (_first, took) = reached(&daemon);
+    assert!((Duration::from_millis(900)..Duration::from_secs(3)).contains(&took), "{took:?}");
+    for (port, next) in [(ports[0], ports[1]), (ports[1], ports[2])] {
+        let line = daemon.wait_for_log(&format!("tcp://127.0.0.1:{port}: peer not reached"));
+        assert!(line.ends_with(&format!("; the next is tcp://127.0.0.1:{next}")), "{line}");
+    }
+    let (_second, took) = reached(&daemon);
+    assert!(took < Duration::from_millis(900), "the others rest: {took:?}");
+    std::thread::sleep(Duration::from_secs(2));
+    let (_third, took) = reached(&daemon);
+    assert!(took >= Duration::from_millis(900), "they are tried again: {took:?}");
+    let hosts = [free_port(), free_port()];
+    assert_eq!(refused(&daemon_for_all(&hosts, &[])), 502, "none is there");
+}
+
+#[test]
+fn clients_are_spread_over_peers() {
+    let dials = |peers: &[Peer; 2]| peers.each_ref().map(Peer::dials);
+    for (balance, expected) in [("first", [6, 0]), ("least", [3, 3])] {
+        let peers = [Peer::echo(), Peer::echo()];
+        let balance = format!("balance={balance}");
+        let daemon = daemon_for_all(&peers.each_ref().map(Peer::port), &["-c", &balance]);
+        let _clients: Vec<_> = (0..6).map(|_| reached(&daemon)).collect();
+        assert_eq!(dials(&peers), expected, "{balance}");
+    }
+    let peers = [Peer::echo(), Peer::echo()];
+    let daemon = daemon_for_all(&peers.each_ref().map(Peer::port), &["-c", "balance=hash"]);
+    let _clients: Vec<_> = (0..6).map(|_| reached(&daemon)).collect();
+    assert!(dials(&peers).contains(&6), "one client, one peer: {:?}", dials(&peers));
+    // Whose session is over does not count any more.
+    let peers = [Peer::echo(), Peer::echo()];
+    let daemon = daemon_for_all(&peers.each_ref().map(Peer::port), &["-c", "balance=least"]);
+    let (_stays, _) = reached(&daemon);
+    for ended in 1..=3 {
+        reached(&daemon).0.close_now();
+        let all = || daemon.log().iter().filter(|line| line.contains("ended: ")).count();
+        assert!(within(PATIENCE, || all() == ended));
+    }
+    assert!(dials(&peers).contains(&3) && dials(&peers).contains(&1), "{:?}", dials(&peers));
 }
 
 /// P07: what the kernel refuses before a packet is sent is a bad gateway, too.

@@ -17,6 +17,8 @@ mod misbehaving;
 mod panics;
 #[path = "plugins/queries.rs"]
 mod queries;
+#[path = "plugins/token.rs"]
+mod token;
 
 use common::{Answer, BASE, Client, Daemon, Peer, answer, open};
 use std::io::Write;

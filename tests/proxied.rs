@@ -181,6 +181,29 @@ fn what_is_no_header_is_hung_up_on_with_a_line_that_says_what_it_was() {
     assert_eq!(peer.dials(), 0);
 }
 
+/// A header where none is expected, over plain HTTP and, as a proxy would send it, before TLS.
+#[test]
+fn a_header_on_another_listener_is_refused_as_what_it_is() {
+    let words = "it is a PROXY header, which listeners with proxy-protocol take, once";
+    for options in [&[][..], &["--health", "/healthz"], &["--trusted-proxy", "127.0.0.1"]] {
+        let daemon = Daemon::start(options);
+        let headers = [
+            line("192.0.2.7"),
+            b"PROXY UNKNOWN\r\n".to_vec(),
+            binary_header("192.0.2.7", 1, b""),
+            binary_header("2001:db8::7", 1, b""),
+        ];
+        for header in &headers {
+            let mut stream = open(daemon.port());
+            stream.write_all(&[header, BASE.as_bytes()].concat()).unwrap();
+            assert_eq!(answer(&mut stream, BASE.as_bytes()).status, 400);
+        }
+        let says = |line: &&String| line.contains("127.0.0.1:") && line.contains(words);
+        let all = || daemon.log().iter().filter(says).count() == headers.len();
+        common::eventually("each has its line", all);
+    }
+}
+
 #[test]
 fn a_header_is_taken_of_trusted_proxies_only() {
     let peer = Peer::echo();
@@ -203,7 +226,7 @@ fn lists_and_limits_are_asked_about_the_client_and_not_the_proxy() {
         ["--allow", "192.0.2.0/24", "--max-per-address", "1", "--deny", "::/0", "--rate", "3/1000"];
     let (daemon, port) = proxied(&peer, &limits);
     assert!(is_hung_up_on(port, &line("198.51.100.9")));
-    daemon.wait_for_log("198.51.100.9:4711: hung up on: the address is denied (by 127.0.0.1:");
+    daemon.wait_for_log("198.51.100.9:4711: hung up on: the address is denied proxy=127.0.0.1:");
     let first = connect(port, &line("192.0.2.1"));
     let _other = connect(port, &line("192.0.2.2"));
     let mut second = open(port);
@@ -423,6 +446,21 @@ fn each_request_of_a_kept_connection_has_a_client_of_its_own() {
 }
 
 /// Who is refused once it is known holds no place while it is told so, or takes its time to leave.
+/// What cannot be read is nobody's but the proxy's.
+#[test]
+fn a_malformed_request_is_not_of_the_client_before() {
+    let daemon = Daemon::start(&["--health", "/healthz", "--trusted-proxy", "127.0.0.1"]);
+    for behind in [&b"\x01"[..], b"GET /healthz HTTP/1.1\r\nHost\r\n\r\n"] {
+        let mut stream = open(daemon.port());
+        let own = stream.local_addr().unwrap();
+        let first = b"GET /healthz HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n";
+        stream.write_all(&[&first[..], behind].concat()).unwrap();
+        read_to_end(&mut stream);
+        daemon.wait_for_log(&format!("{own}: refused with 400: bad request: "));
+    }
+    assert!(!daemon.log().iter().any(|line| line.contains("192.0.2.7")));
+}
+
 #[test]
 fn refused_clients_of_a_proxy_hold_no_places() {
     let peer = Peer::echo();

@@ -3,42 +3,25 @@
 
 mod common;
 
-use common::{Daemon, PATIENCE};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use common::{Daemon, Manager, PATIENCE};
+use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 const WEBSOCKSY: &str = env!("CARGO_BIN_EXE_websocksy");
 
-fn heard(manager: &UnixDatagram) -> String {
-    let mut message = [0; 256];
-    let length = manager.recv(&mut message).unwrap();
-    String::from_utf8(message[..length].to_vec()).unwrap()
-}
-
-fn manager(address: &SocketAddr) -> UnixDatagram {
-    let socket = UnixDatagram::bind_addr(address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket
-}
-
 #[test]
 fn the_manager_is_told_of_start_and_end() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("n{}", std::process::id()));
-    let abstract_name = format!("websocksy-test-{}", std::process::id());
-    let in_abstract = SocketAddr::from_abstract_name(&abstract_name).unwrap();
-    let places = [
-        (path.to_str().unwrap().to_owned(), SocketAddr::from_pathname(&path).unwrap()),
-        (format!("@{abstract_name}"), in_abstract),
-    ];
-    for (name, address) in places {
-        let manager = manager(&address);
-        let mut daemon = Daemon::with_environment(&[("NOTIFY_SOCKET", &name)], &[]);
-        assert_eq!(heard(&manager), "READY=1", "{name}");
+    let address = SocketAddr::from_pathname(&path).unwrap();
+    let in_files = Manager::at(path.to_str().unwrap().to_owned(), &address);
+    for manager in [in_files, Manager::listen("test")] {
+        let name = &manager.name;
+        let mut daemon = Daemon::with_environment(&[("NOTIFY_SOCKET", name)], &[]);
+        assert_eq!(manager.heard(), "READY=1", "{name}");
         daemon.signal("TERM");
-        assert_eq!(heard(&manager), "STOPPING=1", "{name}");
+        assert_eq!(manager.heard(), "STOPPING=1", "{name}");
         assert_eq!(daemon.exit_within(PATIENCE).unwrap().code(), Some(0), "{name}");
     }
     std::fs::remove_file(path).unwrap();
@@ -46,33 +29,28 @@ fn the_manager_is_told_of_start_and_end() {
 
 #[test]
 fn the_watchdog_is_fed_while_nothing_else_happens() {
-    let name = format!("websocksy-watchdog-{}", std::process::id());
-    let manager = manager(&SocketAddr::from_abstract_name(&name).unwrap());
-    let name = format!("@{name}");
-    let variables = [("NOTIFY_SOCKET", name.as_str()), ("WATCHDOG_USEC", "400000")];
+    let manager = Manager::listen("watchdog");
+    let variables = [("NOTIFY_SOCKET", manager.name.as_str()), ("WATCHDOG_USEC", "400000")];
     let daemon = Daemon::with_environment(&variables, &[]);
-    assert_eq!(heard(&manager), "READY=1");
+    assert_eq!(manager.heard(), "READY=1");
     let start = Instant::now();
     for _ in 0..5 {
-        assert_eq!(heard(&manager), "WATCHDOG=1");
+        assert_eq!(manager.heard(), "WATCHDOG=1");
     }
     assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
     drop(daemon);
     // That of another process is not fed.
     let others = [variables[0], variables[1], ("WATCHDOG_PID", "1")];
     let _daemon = Daemon::with_environment(&others, &[]);
-    while heard(&manager) != "READY=1" {}
-    manager.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    assert!(manager.recv(&mut [0; 64]).is_err());
+    while manager.heard() != "READY=1" {}
+    assert!(manager.hears_nothing(Duration::from_millis(500)));
 }
 
 /// A manager that reads nothing holds nobody up.
 #[test]
 fn a_manager_that_does_not_read_is_not_waited_for() {
-    let name = format!("websocksy-deaf-{}", std::process::id());
-    let _manager = manager(&SocketAddr::from_abstract_name(&name).unwrap());
-    let name = format!("@{name}");
-    let variables = [("NOTIFY_SOCKET", name.as_str()), ("WATCHDOG_USEC", "2000")];
+    let manager = Manager::listen("deaf");
+    let variables = [("NOTIFY_SOCKET", manager.name.as_str()), ("WATCHDOG_USEC", "2000")];
     let mut daemon = Daemon::with_environment(&variables, &[]);
     std::thread::sleep(Duration::from_millis(500)); // more than its queue holds
     daemon.signal("TERM");

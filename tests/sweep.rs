@@ -41,8 +41,8 @@ const CHUNK: usize = 40;
 /// Of calls that a session makes over and over, this many are failed.
 const REPEATS: usize = 8;
 /// Cases of a sample: of sessions, and of starts and ends.
-const SAMPLE: usize = 800;
-const LIFE_SAMPLE: usize = 200;
+const SAMPLE: usize = 400;
+const LIFE_SAMPLE: usize = 100;
 /// What the choice of a sample begins with, unless `SWEEP_SEED` says otherwise.
 const SEED: u64 = 1;
 

@@ -27,6 +27,7 @@ fn o08_health_is_answered_to_whoever_asks() {
         ("HEAD /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", ""),
         ("GET /healthz HTTP/1.0\r\n\r\n", "OK\n"),
         ("HEAD /healthz HTTP/1.0\r\n\r\n", ""),
+        ("GET /healthz HTTP/1.2\r\nHost: h\r\nConnection: close\r\n\r\n", "OK\n"),
         ("GET /healthz?by=me HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "OK\n"),
         ("GET /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", "OK\n"),
     ] {
@@ -59,6 +60,9 @@ fn what_is_not_the_health_check_is_as_ever() {
         ("GET / HTTP/1.0\r\n\r\n", 400),
         ("POST /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 405),
         ("GET /healthz HTTP/1.1\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: x\r\n\r\n", 501),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("GET /healthz HTTP/2.0\r\nHost: h\r\n\r\n", 505),
         ("GET /healthz/ HTTP/1.1\r\nHost: h\r\n\r\n", 426),
         (BASE, 502),
     ] {
@@ -271,6 +275,21 @@ fn what_is_no_file_is_not_there() {
         assert_eq!(ask(&mut client, "GET", path, "").status, 404, "{path:.40}");
     }
     assert_eq!(ask(&mut client, "GET", "/a", "").rest, b"a");
+}
+
+/// A directory that is gone is the operator's to know of; a path that names nothing is not.
+#[test]
+fn what_cannot_be_read_has_a_line() {
+    let files = Files::new("unreadable", &[("root/a", b"a")]);
+    let root = files.0.join("root");
+    let daemon = Daemon::start(&["--web", root.to_str().unwrap()]);
+    let mut client = open(daemon.port());
+    assert_eq!(ask(&mut client, "GET", "/none", "").status, 404);
+    fs::rename(&root, files.0.join("gone")).unwrap();
+    assert_eq!(ask(&mut client, "GET", "/a", "").status, 404);
+    let line = daemon.wait_for_log("/a: cannot open '");
+    assert!(line.contains(" WARN ") && line.contains("root': No such file"), "{line}");
+    assert!(!daemon.log().iter().any(|line| line.contains("/none")));
 }
 
 /// A file of 40 MB to clients that read nothing: a piece is held for each, and no more.

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::path::PathBuf;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
-use websocksy::backend::load_framings;
+use websocksy::backend::Framings;
 use websocksy::framing::{self, Cause, EnvelopeMode, Framer, Kind, Verdict};
 use websocksy::framing::{core_framing, core_register_framing, xstr_lower};
 use websocksy_abi::{PEER_BUFFER_SIZE, WS_FRAME_BINARY};
@@ -17,7 +17,7 @@ fn loaded() -> &'static PathBuf {
         keep_log();
         let dir = scratch("framing");
         let path = plugin(&dir, "framing.so", "framing.c", &[]);
-        load_framings(&dir).unwrap();
+        Framings::load(&dir, None).ok().unwrap();
         path
     })
 }

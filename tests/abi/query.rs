@@ -35,8 +35,9 @@ impl Loaded {
         let Client { upgrade, socket } = client;
         let client = ClientAddr::new(Address::Unix);
         let (upgrade, listener, loan) = (Box::new(upgrade), "test".into(), slot.lend());
+        let (session, proxy, tls, secrets) = (7, None, None, Vec::new());
         let request =
-            Request { upgrade, socket, client, proxy: None, tls_version: None, listener, loan };
+            Request { session, upgrade, socket, client, proxy, tls, listener, loan, secrets };
         let (then, answer) = channel();
         self.backend.lock().unwrap().ask(request, move |request, answer| {
             then.send((request, answer)).unwrap();

@@ -2,10 +2,11 @@
 
 use super::{PATIENCE, Peer, eventually, kill, within};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -35,6 +36,16 @@ impl Daemon {
         Self::start(&[&["-c", &host, "-c", &framing], arguments].concat())
     }
 
+    /// With these arguments and nothing else. The first is a configuration file, whose section `[core]`
+    /// is told where to listen.
+    pub(crate) fn of_file(arguments: &[&str], listen: &str) -> Self {
+        let text = fs::read_to_string(arguments[0]).unwrap();
+        fs::write(arguments[0], text.replacen("[core]", &format!("[core]\n{listen}"), 1)).unwrap();
+        let mut command = Command::new(binary());
+        command.stdin(Stdio::null());
+        Self::run_as_told(command, arguments)
+    }
+
     /// As [`Daemon::start`], with at most `limit` descriptors. That is what it is left with once it
     /// runs: at its start it would fit the number of clients to them.
     pub(crate) fn with_descriptors(limit: usize, arguments: &[&str]) -> Self {
@@ -53,6 +64,11 @@ impl Daemon {
         let mut command = Command::new(binary());
         command.envs(variables.iter().copied());
         Self::launch(command, arguments)
+    }
+
+    /// As [`Daemon::start`], from a copy of the binary.
+    pub(crate) fn copied(path: &Path, arguments: &[&str]) -> Self {
+        Self::launch(Command::new(path), arguments)
     }
 
     /// As [`Daemon::start`], under a program that becomes it.
@@ -95,9 +111,14 @@ impl Daemon {
     }
 
     fn run(mut command: Command, arguments: &[&str]) -> Self {
-        command.args(["-p", "0", "-l", "127.0.0.1"]).args(arguments);
+        command.args(["-p", "0", "-l", "127.0.0.1"]);
+        Self::run_as_told(command, arguments)
+    }
+
+    fn run_as_told(mut command: Command, arguments: &[&str]) -> Self {
+        command.args(arguments);
         command.env("RUST_LOG", "info").stdout(Stdio::null());
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = spawn(command.stderr(Stdio::piped()));
         let log = keep_lines(child.stderr.take().unwrap());
         let mut port = None;
         eventually("the daemon says where it listens", || {
@@ -147,6 +168,11 @@ impl Daemon {
     /// Resident memory, KiB, exact (the counters of `status` lag by some pages a thread).
     pub(crate) fn rss_kib(&self) -> u64 {
         self.number("smaps_rollup", "Rss:")
+    }
+
+    /// What of that is the program itself, which comes as it runs for the first time, KiB.
+    pub(crate) fn program_kib(&self) -> u64 {
+        self.rss_kib().saturating_sub(self.number("smaps_rollup", "Anonymous:"))
     }
 
     /// From now on [`Daemon::peak_kib`] counts anew.
@@ -203,6 +229,20 @@ impl Daemon {
         });
         found.unwrap_or_else(|| panic!("no log line with {text:?} in {:#?}", self.log()))
     }
+}
+
+/// Starts it. A copy of the binary that was just written is busy for a moment, where another test has
+/// forked meanwhile.
+fn spawn(command: &mut Command) -> Child {
+    let mut child = None;
+    eventually("the binary is not busy", || match command.spawn() {
+        Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => false,
+        spawned => {
+            child = Some(spawned.unwrap());
+            true
+        }
+    });
+    child.unwrap()
 }
 
 impl Drop for Daemon {

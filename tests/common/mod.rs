@@ -9,10 +9,12 @@ mod daemon;
 mod digest;
 mod http;
 mod left_out;
+mod manager;
 pub(crate) mod netns;
 mod oracle;
 mod peer;
 pub(crate) mod plugins;
+mod sockets;
 
 use std::time::{Duration, Instant};
 
@@ -20,11 +22,13 @@ pub(crate) use client::{Client, Event, frame, frame_masked, header};
 pub(crate) use daemon::{Daemon, binary, in_shell};
 pub(crate) use digest::{Digest, noise};
 pub(crate) use http::{
-    Answer, BASE, End, answer, assert_base_accept, open, read_answer, read_to_end, read_upgrade,
-    upgrade,
+    Answer, BASE, End, answer, assert_base_accept, open, read_101, read_answer, read_to_end,
+    read_upgrade, upgrade,
 };
 pub(crate) use left_out::left_out;
+pub(crate) use manager::Manager;
 pub(crate) use peer::{Blackhole, Peer, Received, reset};
+pub(crate) use sockets::SocketDirectory;
 
 /// How long a test waits for what should come at once, before it calls it lost.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,9 +66,13 @@ pub(crate) fn kill(signal: &str, pid: u32) {
     assert!(sent.success(), "{command}");
 }
 
-/// Lifts this process's own soft limit of descriptors: a thousand clients need a thousand sockets.
+/// Lifts this process's own soft limit of descriptors as far as it may: a thousand clients need a
+/// thousand sockets.
 pub(crate) fn allow_many_descriptors() {
-    limit_descriptors(std::process::id(), "8192:");
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let hard = line.split_whitespace().nth(4).unwrap(); // the name has three words, then soft, hard
+    limit_descriptors(std::process::id(), &format!("{hard}:"));
 }
 
 /// Sets how many descriptors a process may have, as prlimit(1) takes it: `SOFT:HARD`.

@@ -1,10 +1,12 @@
 //! Plug-ins for the daemon to load: the bundled ones, and C files compiled on the spot.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
+use std::thread::{self, ThreadId};
 
 /// The bundled plug-ins and the C examples, as their makefiles build them.
 pub(crate) fn bundled() -> &'static str {
@@ -45,8 +47,13 @@ pub(crate) fn example(directory: &Path, example: &str, name: &str) {
     fs::copy(built.join(format!("lib{example}.so")), directory.join(name)).unwrap();
 }
 
-/// An empty directory of this name, which the daemon trusts.
+/// An empty directory of this name, which the daemon trusts, for this test alone.
+#[track_caller]
 pub(crate) fn scratch(name: &str) -> PathBuf {
+    static OWNERS: Mutex<BTreeMap<String, ThreadId>> = Mutex::new(BTreeMap::new());
+    let this = thread::current().id();
+    let owner = *OWNERS.lock().unwrap().entry(name.into()).or_insert(this);
+    assert_eq!(owner, this, "another test has the directory {name}");
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME")).join(name);
     let _ = fs::remove_dir_all(&path);
     fs::create_dir_all(&path).unwrap();
@@ -55,6 +62,12 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
 }
 
 fn run(command: &mut Command) {
+    // What Cargo says of this package, build scripts below would take for a change of theirs.
+    let is_ours =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars().filter(|(name, _)| is_ours(name)) {
+        command.env_remove(name);
+    }
     // A make above this one must not count this one among its jobs.
     let output = command.env_remove("MAKEFLAGS").output();
     let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -65,18 +78,21 @@ fn run(command: &mut Command) {
 /// Compiler flags for each header that a plug-in may have been written against: ours, and that of
 /// the first websocksy where it is present.
 pub(crate) fn headers() -> Vec<Vec<String>> {
-    let seed = Path::new("../shared/seed");
-    let mut headers = vec![Vec::new()];
-    if seed.join("websocksy.h").exists() {
+    // Once: other tests at the same time compile with the directory of stubs that is made here.
+    static HEADERS: OnceLock<Vec<Vec<String>>> = OnceLock::new();
+    let find = || {
+        let seed = Path::new("../shared/seed");
+        if !seed.join("websocksy.h").exists() {
+            super::left_out("plug-ins for the first header", "no ../shared/seed/websocksy.h");
+            return vec![Vec::new()];
+        }
         // It asks for nettle, of which it uses nothing.
         let stubs = scratch("nettle");
         fs::create_dir(stubs.join("nettle")).unwrap();
         for name in ["sha1.h", "base64.h"] {
             fs::write(stubs.join("nettle").join(name), "").unwrap();
         }
-        headers.push([&stubs, seed].map(|path| format!("-I{}", path.display())).to_vec());
-    } else {
-        super::left_out("plug-ins for the first header", "no ../shared/seed/websocksy.h");
-    }
-    headers
+        vec![Vec::new(), [&stubs, seed].map(|path| format!("-I{}", path.display())).to_vec()]
+    };
+    HEADERS.get_or_init(find).clone()
 }

@@ -12,6 +12,9 @@
  *   /log       with -DALL: lines for the daemon's log
  *   /client    with -DALL: what is known of the client
  *   /proxy/N   with -DALL: has the peer sent a PROXY header of this version
+ *   /further   with -DALL: a peer that nobody listens at, and the peer behind it
+ *   /lasts/S/C with -DALL: the peer, for S seconds, and then close code C
+ *   /secret/X  with -DALL: X is not to be in the log; and a hundred counters
  *   /keep      nothing; what was kept of the connection before is looked at
  *   /slow      takes a second, and looks whether anybody else touched the connection meanwhile
  */
@@ -172,7 +175,7 @@ static void refuse(const char* how, websocket* ws) {
 #ifdef ALL
 static void say_client(websocket* ws) {
 	static websocket other;
-	static const char* const names[] = {"address", "port", "proxy", "user", "listener", "tls-version", "Address", ""};
+	static const char* const names[] = {"address", "port", "proxy", "user", "listener", "tls-version", "tls-server-name", "tls-subject", "Address", ""};
 	char list[1024] = "";
 	size_t n;
 
@@ -189,6 +192,58 @@ static void choose_proxy(const char* version, websocket* ws) {
 	static websocket other;
 
 	say("proxy outside=%d own=%d", core_send_proxy(&other, 1), core_send_proxy(ws, atoi(version)));
+}
+#endif
+
+#ifdef ALL
+static void name_further(ws_peer_info* info, websocket* ws) {
+	static websocket other;
+	int n, room = 0;
+
+	say("further outside=%d null=%d bad=%d own=%d", core_add_peer(&other, peer_host, NULL),
+		core_add_peer(ws, NULL, NULL), core_add_peer(ws, "gopher://x", "1"),
+		core_add_peer(ws, "tcp://127.0.0.1", "1") | core_add_peer(ws, peer_host, NULL));
+	for(n = 0; n < 20; n++) {
+		room += !core_add_peer(ws, peer_host, NULL);
+	}
+	say("further room=%d", room);
+	free(info->host);
+	info->host = strdup("unix:///nonexistent/socket");
+}
+
+/* "/lasts/SECONDS/CODE" */
+static void last(const char* how, websocket* ws) {
+	static websocket other;
+	char* rest;
+	unsigned long seconds = strtoul(how, &rest, 10);
+
+	say("lasts outside=%d own=%d session=%d other=%d", core_max_session(&other, 1, 1000),
+		core_max_session(ws, (unsigned)seconds, atoi(rest + 1)), core_session(ws) != 0,
+		core_session(&other) == 0);
+}
+
+static void keep_secret(const char* secret, websocket* ws) {
+	static websocket other;
+	char name[80];
+	int n, room = 0;
+
+	say("secret outside=%d null=%d empty=%d short=%d own=%d all=%d", core_secret(&other, secret),
+		core_secret(ws, NULL), core_secret(ws, ""), core_secret(NULL, "abc"), core_secret(ws, secret),
+		core_secret(NULL, "an open secret"));
+	core_log(WS_LOG_INFO, "this is an open secret");
+	for(n = 0; n < 100; n++) {
+		snprintf(name, sizeof(name), "contract_%d", n);
+		room += !core_count(name, 1);
+	}
+	say("count bad=%d null=%d room=%d again=%d", core_count("Contract", 1) | core_count("", 1) | core_count("1", 1),
+		core_count(NULL, 1), room, core_count("contract_0", 41));
+}
+
+void websocksy_ended(uint64_t session, const char* reason) {
+	static uint64_t last;
+
+	say("ended again=%d thread=%d reason=%s", session == last, mine, reason);
+	last = session;
 }
 #endif
 
@@ -260,6 +315,17 @@ ws_peer_info query(char* endpoint, size_t protocols, char** protocol, size_t hea
 		take_time(endpoint, ws);
 	}
 	info.host = strdup(peer_host);
+#ifdef ALL
+	if(!strcmp(endpoint, "/further")) {
+		name_further(&info, ws);
+	}
+	if(!strncmp(endpoint, "/lasts/", 7)) {
+		last(endpoint + 7, ws);
+	}
+	if(!strncmp(endpoint, "/secret/", 8)) {
+		keep_secret(endpoint + 8, ws);
+	}
+#endif
 	if(!strcmp(endpoint, "/config")) {
 		settings = calloc(1, sizeof(*settings));
 		memcpy(settings->head, "a\0b", 4);

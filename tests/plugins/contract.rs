@@ -137,7 +137,7 @@ fn back_ends_may_ask_who_the_client_is() {
     let expected = "contract: client other=1 null=1 kept=1: address=2001:db8::7 port=(none)";
     assert_eq!(before, expected);
     let listener = format!(
-        " user=(none) listener=127.0.0.1:{} tls-version=(none) Address=(none) =(none)",
+        " user=(none) listener=127.0.0.1:{} tls-version=(none) tls-server-name=(none) tls-subject=(none) Address=(none) =(none)",
         daemon.port()
     );
     assert_eq!(after.trim_start_matches(|c: char| c.is_ascii_digit()), listener);
@@ -171,6 +171,85 @@ fn back_ends_may_have_a_peer_told_who_the_client_is() {
         }
     }
     daemon.wait_for_log("a plug-in wants a PROXY header of version 3: not one of 0, 1, 2");
+}
+
+/// Ours: if the peer cannot be reached, those that the back end named beside it are tried.
+#[test]
+fn back_ends_may_name_several_peers() {
+    let echo = Peer::echo();
+    let daemon = contracted("further", &["-DALL".into()], &address(&echo), &[]);
+    let (line, _session) = said(&daemon, "/further", &[], "further");
+    assert_eq!(line, "contract: further outside=-1 null=-1 bad=-1 own=0");
+    daemon.wait_for_log("contract: further room=13");
+    daemon.wait_for_log("a plug-in names a further peer that can be none: the peer's scheme");
+    let next = daemon.wait_for_log("unix:///nonexistent/socket: peer not reached: ");
+    assert!(next.ends_with("; the next is tcp://127.0.0.1:1"), "{next}");
+    let last = daemon.wait_for_log("tcp://127.0.0.1:1: peer not reached: ");
+    assert!(last.ends_with(&format!("; the next is {}", address(&echo))), "{last}");
+}
+
+/// Ours: a session ends when the back end said, and with the code that it said.
+#[test]
+fn back_ends_may_end_a_session_in_time() {
+    let echo = Peer::echo();
+    let daemon = contracted("lasts", &["-DALL".into()], &address(&echo), &[]);
+    let (line, session) = said(&daemon, "/lasts/1/4001", &[], "lasts");
+    assert_eq!(line, "contract: lasts outside=-1 own=0 session=1 other=1");
+    let Innocent(mut client) = session;
+    assert_eq!(client.end(), Some(4001));
+    drop(client);
+    daemon.wait_for_log("the back end's time for it is over, 4001");
+    for (how, code) in
+        [("0/1000", "0 seconds, ended with 1000"), ("5/1005", "5 seconds, ended with 1005")]
+    {
+        drop(said(&daemon, &format!("/lasts/{how}"), &[], "lasts outside=-1 own=-1"));
+        daemon.wait_for_log(&format!("a plug-in wants a session of {code}"));
+    }
+}
+
+/// Ours: what a plug-in calls a secret is in no line; and it may count, up to a limit.
+#[test]
+fn plug_ins_may_keep_secrets_and_count() {
+    let echo = Peer::echo();
+    let daemon = contracted("secret", &["-DALL".into()], &address(&echo), &[]);
+    let (line, session) = said(&daemon, "/secret/hunter2", &[], "secret");
+    assert_eq!(line, "contract: secret outside=-1 null=-1 empty=-1 short=-1 own=0 all=0");
+    daemon.wait_for_log("plug-in: this is ***");
+    daemon.wait_for_log("contract: count bad=-1 null=-1 room=64 again=0");
+    drop(session);
+    daemon.wait_for_log("path=/secret/***");
+    let log = daemon.log();
+    assert!(!log.iter().any(|line| line.contains("hunter2")), "{log:#?}");
+}
+
+/// Ours: a back end hears of the end of each session that it was asked about, once, on its own thread,
+/// before its cleanup.
+#[test]
+fn back_ends_may_hear_of_the_ends_of_sessions() {
+    let echo = Peer::echo();
+    let more = ["--query-threads", "2", "--query-timeout", "0.3"];
+    let mut daemon = contracted("ended", &["-DALL".into()], &address(&echo), &more);
+    let ended = |reason: &str| format!("contract: ended again=0 thread=1 reason={reason}");
+    let Innocent(mut client) = said(&daemon, "/thread", &[], "thread").1;
+    client.close_now();
+    drop(client);
+    daemon.wait_for_log(&ended("client-closed"));
+    assert_eq!(refused(&daemon, &request("/refuse/403/0/no", &[])).status, 403);
+    daemon.wait_for_log(&ended("backend-forbidden"));
+    // The query runs on when its client has its answer: it is told when both are over.
+    assert_eq!(refused(&daemon, &request("/slow", &[])).status, 504);
+    daemon.wait_for_log("contract: slow ends");
+    daemon.wait_for_log(&ended("backend-timeout"));
+    let stays = connect(&daemon, &request("/thread", &[]));
+    daemon.signal("TERM");
+    drop(stays);
+    daemon.wait_for_log("contract: thread cleanup=1");
+    let log = daemon.log();
+    let ends: Vec<_> = log.iter().filter(|line| line.contains("contract: ended")).collect();
+    assert_eq!(ends.len(), 4, "{log:#?}");
+    let last = log.iter().rposition(|line| line.contains("contract: ended"));
+    assert!(last < log.iter().position(|line| line.contains("cleanup=")), "{log:#?}");
+    assert_eq!(daemon.exit_within(PATIENCE).unwrap().code(), Some(0));
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub(crate) fn errors_of(call: &Call) -> Option<Result<&'static [Errno], Reason>>
         }
         "rt_sigaction" | "rseq" | "set_robust_list" | "set_tid_address" | "arch_prctl"
         | "uname" | "getuid" | "geteuid" | "getgid" | "getegid" | "getpid" | "getcwd"
-        | "execve" | "kill" | "tgkill" => {
+        | "execve" | "kill" | "tgkill" | "umask" => {
             return left("fails with arguments that are wrong, and only then");
         }
         _ => return None,

@@ -91,7 +91,7 @@ static const struct {
 	CALL(socketpair, PLAIN) CALL(eventfd2, PLAIN) CALL(epoll_create1, PLAIN) CALL(getrandom, PLAIN)
 	CALL(sigaltstack, PLAIN) CALL(rt_sigaction, PLAIN) CALL(set_tid_address, PLAIN)
 	CALL(set_robust_list, PLAIN) CALL(rseq, PLAIN) CALL(prctl, PLAIN) CALL(getcwd, PLAIN)
-	CALL(sched_getaffinity, PLAIN) CALL(uname, PLAIN) CALL(getuid, PLAIN) CALL(geteuid, PLAIN)
+	CALL(sched_getaffinity, PLAIN) CALL(umask, PLAIN) CALL(uname, PLAIN) CALL(getuid, PLAIN) CALL(geteuid, PLAIN)
 	CALL(getgid, PLAIN) CALL(getegid, PLAIN) CALL(getpid, PLAIN) CALL(ppoll, PLAIN)
 	CALL(timerfd_create, PLAIN) CALL(kill, PLAIN) CALL(tgkill, PLAIN)
 #ifdef __NR_open

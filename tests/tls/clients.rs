@@ -36,12 +36,26 @@ fn a_least_version_and_other_protocols_are_refused_by_alert() {
     let (daemon, port) = daemon(&peer, &["--tls-cert", &pair, "--tls-min-version", "1.3"]);
     let old = secure(port, "localhost", &authority.client(&[&TLS12], None)).unwrap_err();
     assert!(old.to_string().contains("ProtocolVersion"), "{old}");
-    daemon.wait_for_log("it speaks another TLS than we do");
+    daemon.wait_for_log("client: it speaks no version of TLS that is taken here");
     let mut config = (*authority.client(BOTH, None)).clone();
     config.alpn_protocols = vec![b"h2".to_vec()];
     let other = secure(port, "localhost", &config.into()).unwrap_err();
     assert!(other.to_string().contains("NoApplicationProtocol"), "{other}");
     daemon.wait_for_log("it offers other protocols than http/1.1 (ALPN)");
+}
+
+/// A hello as TLS 1.1 has it: the alert for its version, and words for the operator.
+#[test]
+fn who_speaks_older_versions_is_told_so() {
+    let (authority, peer) = (Authority::new(), Peer::echo());
+    let pair = authority.pair("localhost", LATER);
+    let (daemon, port) = daemon(&peer, &["--tls-cert", &pair]);
+    let body = [&[3, 2][..], &[7; 32], &[0, 0, 2, 0xc0, 0x13, 1, 0]].concat();
+    let mut stream = open(port);
+    stream.write_all(&[&[22, 3, 1, 0, 45, 1, 0, 0, 41][..], &body].concat()).unwrap();
+    let (answer, _) = read_to_end(&mut stream);
+    assert_eq!((answer.first(), answer.get(5..)), (Some(&21), Some(&[2, 70][..])), "{answer:?}");
+    daemon.wait_for_log("client: it speaks TLS 1.1 at most");
 }
 
 #[test]
@@ -56,6 +70,32 @@ fn certificates_by_name() {
     }
     let other = secure(port, "three.example", &config).unwrap_err().to_string();
     assert!(other.contains("one.example"), "the first, which is not for it: {other}");
+}
+
+/// Another certificate in the same file is for handshakes after SIGHUP; who is there notices nothing,
+/// and keys that are in memory go into no core dump.
+#[test]
+fn a_reload_shows_another_certificate() {
+    let (authority, peer) = (Authority::new(), Peer::echo());
+    let (old, new) = (authority.pair("old.example", LATER), authority.pair("new.example", LATER));
+    let (daemon, port) = daemon(&peer, &["--tls-cert", &old]);
+    let config = authority.client(BOTH, None);
+    let mut session = Wss::connect(port, "old.example", &config);
+    session.echoes(b"with the old one");
+    std::fs::copy(&new, &old).unwrap();
+    daemon.signal("HUP");
+    daemon.wait_for_log("configuration 2 is in force");
+    Wss::connect(port, "new.example", &config).echoes(b"with the new one");
+    assert!(secure(port, "old.example", &config).is_err());
+    // One that is not good changes nothing.
+    std::fs::write(&old, "nothing").unwrap();
+    daemon.signal("HUP");
+    daemon.wait_for_log(&format!("--tls-cert: {old}: has no certificate"));
+    Wss::connect(port, "new.example", &config).echoes(b"with the new one still");
+    session.echoes(b"all the time");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
 }
 
 #[test]
@@ -110,6 +150,57 @@ fn what_is_not_tls_is_answered_and_named() {
     assert!(refused.is_err());
     daemon
         .wait_for_log("refused with 400: bad request: it is TLS, on a port that speaks plain HTTP");
+}
+
+/// Who takes its leave before it begins holds no place until the deadline.
+#[test]
+fn who_leaves_before_the_handshake_goes_at_once() {
+    let (authority, peer) = (Authority::new(), Peer::echo());
+    let pair = authority.pair("localhost", LATER);
+    let (daemon, port) = daemon(&peer, &["--tls-cert", &pair, "--handshake-timeout", "600"]);
+    let goodbye = b"\x15\x03\x01\0\x02\x01\0";
+    for cut in [0, 3] {
+        let mut stream = open(port);
+        let (first, rest) = goodbye.split_at(cut);
+        stream.write_all(first).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        stream.write_all(rest).unwrap();
+        assert_eq!(read_to_end(&mut stream).0, b"");
+        daemon.wait_for_log("client left during the handshake; client: the TLS handshake was not");
+    }
+}
+
+/// Nobody was told a status, and the line does not say so.
+#[test]
+fn who_does_not_finish_the_handshake_is_hung_up_on() {
+    let (authority, peer) = (Authority::new(), Peer::echo());
+    let pair = authority.pair("localhost", LATER);
+    let (daemon, port) = daemon(&peer, &["--tls-cert", &pair, "--handshake-timeout", "0.2"]);
+    let mut stream = open(port);
+    stream.write_all(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03").unwrap();
+    assert_eq!(read_to_end(&mut stream).0, b"");
+    let line = daemon.wait_for_log("the TLS handshake was not done");
+    assert!(line.contains(": hung up on: no complete request in time; client: the TLS"), "{line}");
+    assert!(!line.contains("408"), "{line}");
+}
+
+/// The version stays in the line, and the words are those of TLS.
+#[test]
+fn a_session_whose_tls_breaks_says_what_broke() {
+    let (authority, peer) = (Authority::new(), Peer::echo());
+    let pair = authority.pair("localhost", LATER);
+    let (daemon, port) = daemon(&peer, &["--tls-cert", &pair]);
+    for (version, shown) in [(&TLS12, "tls=TLSv1.2"), (&TLS13, "tls=TLSv1.3")] {
+        let mut client = Wss::connect(port, "localhost", &authority.client(&[version], None));
+        client.echoes(b"whole");
+        client.0.sock.write_all(&[&b"\x17\x03\x03\0\x20"[..], &[7; 32]].concat()).unwrap();
+        let line = daemon.wait_for_log(&format!("{shown} path"));
+        assert!(line.contains("ended: client connection failed: TLS failed; "), "{line}");
+        assert!(
+            line.contains("; client: a record was changed on its way, or is not of this session"),
+            "{line}"
+        );
+    }
 }
 
 #[test]
@@ -312,4 +403,25 @@ fn plain_requests_over_tls_are_answered_over_tls() {
     let mut stream = secure(port, "localhost", &authority.client(BOTH, None)).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
     assert!(read_head(&mut stream).starts_with("HTTP/1.1 426 "));
+}
+
+/// What the operator sees of it.
+#[test]
+fn certificates_and_handshakes_are_shown() {
+    let (authority, peer) = (Authority::new(), Peer::echo());
+    let pair = authority.pair("localhost", 2060);
+    let (daemon, port) = daemon(&peer, &["--tls-cert", &pair, "--admin", "127.0.0.1:0"]);
+    let mut client = Wss::connect(port, "localhost", &authority.client(BOTH, None));
+    client.echoes(b"over TLS");
+    let line = daemon.wait_for_log("admin pages on 127.0.0.1:");
+    let mut page = open(line.rsplit_once(':').unwrap().1.parse().unwrap());
+    page.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let (text, _) = read_to_end(&mut page);
+    let text = String::from_utf8(text).unwrap();
+    let end = format!("websocksy_certificate_expiry_seconds{{certificate=\"{pair}\"}} 2840140800");
+    for expected in [&*end, "websocksy_tls_handshake_seconds_count 1"] {
+        assert!(text.lines().any(|line| line == expected), "{expected} in {text}");
+    }
+    client.close().unwrap();
 }

@@ -68,6 +68,15 @@ impl Authority {
         self.write(&format!("{name}-{until}.pem"), &text)
     }
 
+    /// A certificate of an authority, with its key, in one file.
+    pub(crate) fn pair_of_authority(&self) -> String {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        self.write("authority.pem", &(certificate.pem() + &key.serialize_pem()))
+    }
+
     /// Who is trusted by those who trust it.
     pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
@@ -115,10 +124,15 @@ pub(crate) fn daemon(peer: &Peer, arguments: &[&str]) -> (Daemon, u16) {
 pub(crate) fn listening(listen: &str, peer: &Peer, arguments: &[&str]) -> (Daemon, u16) {
     let first = ["-l", listen];
     let daemon = Daemon::before(peer, "binary", &[&first[..], arguments].concat());
+    let port = tls_port(&daemon);
+    (daemon, port)
+}
+
+/// The port of its listener with TLS.
+pub(crate) fn tls_port(daemon: &Daemon) -> u16 {
     let line = daemon.wait_for_log(" with TLS, back end");
     let port = line.split(" with TLS").next().and_then(|before| before.rsplit(':').next());
-    let port = port.unwrap().parse().unwrap();
-    (daemon, port)
+    port.unwrap().parse().unwrap()
 }
 
 /// A stream over TLS.
