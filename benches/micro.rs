@@ -33,6 +33,8 @@ fn main() {
     copying(&mut criterion);
     text(&mut criterion);
     framings(&mut criterion);
+    #[cfg(feature = "deflate")]
+    deflating(&mut criterion);
     criterion.final_summary();
 }
 
@@ -251,4 +253,71 @@ fn cut_all(framer: &mut Framer, stream: &mut [u8], length: usize) -> usize {
         messages += 1;
     }
     messages
+}
+
+/// What a page that shows positions is sent, 150 bytes a message.
+#[cfg(feature = "deflate")]
+fn positions(at: usize) -> Vec<u8> {
+    let (user, x, y) = (at % 17, at * 7919 % 1000, at * 104_729 % 1000);
+    format!(
+        "{{\"type\":\"position\",\"user\":\"u{user:04}\",\"seq\":{at},\"pos\":{{\"x\":{x},\"y\":{y},\"z\":0}},\
+         \"flags\":[\"moving\",\"visible\"],\"ts\":17{:08},\"ok\":true,\"room\":\"lobby\"}}",
+        at * 1013 % 100_000_000
+    )
+    .into_bytes()
+}
+
+/// What a terminal shows of `ls -l --color` and a build, 2.5 KB a message.
+#[cfg(feature = "deflate")]
+fn screens(at: usize) -> Vec<u8> {
+    let line = |n: usize| {
+        let (size, minute) = (n * 7919 % 1_000_000, n * 31 % 60);
+        let name = ["main", "relay", "frame", "handshake", "session", "egress", "queue"][n % 7];
+        format!(
+            "-rw-r--r-- 1 user user {size:7} Nov {:2} 12:{minute:02} \x1b[0m\x1b[01;34m{name}{}\x1b[0m.rs\r\n",
+            n % 28 + 1,
+            n * 13 % 97,
+        )
+    };
+    (at * 40..).map(line).flat_map(String::into_bytes).take(2500).collect()
+}
+
+/// Level 1 with context takeover: what one session sends in a row, and what two do in turn, where each
+/// message begins anew behind its session's history. The ratio is printed.
+#[cfg(feature = "deflate")]
+fn deflating(criterion: &mut Criterion) {
+    use websocksy::deflate::{Deflaters, Encoder};
+    use websocksy::proto::extensions::{SERVER_BITS, Window};
+
+    type Maker = fn(usize) -> Vec<u8>;
+    let kinds: [(&str, Maker); 2] = [("json", positions), ("terminal", screens)];
+    let window = Window { bits: SERVER_BITS, takeover: true };
+    let mut group = criterion.benchmark_group("deflate");
+    for (kind, make) in kinds {
+        let messages: Vec<_> = (0..512).map(make).collect();
+        let length = messages.iter().map(Vec::len).sum::<usize>() / messages.len();
+        group.throughput(Throughput::Bytes(length as u64));
+        for sessions in [1, 2] {
+            let mut deflaters = Deflaters::default();
+            let numbers = 0..sessions;
+            let encoders = numbers.map(|_| Encoder::new(window, 1, &mut deflaters));
+            let mut encoders: Vec<_> = encoders.collect();
+            let (mut next, mut plain, mut packed) = (0, 0, 0);
+            group.bench_function(BenchmarkId::new(kind, sessions), |bench| {
+                bench.iter(|| {
+                    let message = &messages[next % messages.len()];
+                    let encoder = &mut encoders[next % sessions];
+                    next += 1;
+                    let frame = encoder.frame((true, true), message, &mut deflaters);
+                    plain += message.len();
+                    packed += frame.map_or(message.len(), <[u8]>::len);
+                });
+            });
+            println!(
+                "{kind} of {length} bytes, {sessions}: ratio {:.3}",
+                packed as f64 / plain as f64
+            );
+        }
+    }
+    group.finish();
 }

@@ -5,12 +5,14 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::secure::certificate_file;
 use crate::ws::Speech;
 
 /// A bridge that is not up after this long will not come up.
@@ -25,6 +27,8 @@ pub(crate) struct Job {
     pub(crate) auto: bool,
     /// Seconds between pings; 0 for none.
     pub(crate) pings: u32,
+    /// Clients come with TLS; the certificate is in [`certificate_file`].
+    pub(crate) tls: bool,
 }
 
 /// Everything that is particular to one bridge.
@@ -41,6 +45,10 @@ pub(crate) struct Bridge {
     pub(crate) pings: bool,
     /// Whether it frames the peer's text as text messages when told to.
     pub(crate) texts: bool,
+    /// Whether it takes part without TLS.
+    pub(crate) plain: bool,
+    /// Whether it takes clients with TLS.
+    pub(crate) tls: bool,
     program: Program,
     arguments: fn(&mut Command, listen: u16, &Job) -> io::Result<()>,
     /// What makes the program print its version.
@@ -60,7 +68,7 @@ enum Program {
 }
 
 /// All of them, ours first.
-pub(crate) const BRIDGES: [Bridge; 10] = [
+pub(crate) const BRIDGES: [Bridge; 13] = [
     Bridge {
         id: "websocksy",
         title: "websocksy",
@@ -68,6 +76,8 @@ pub(crate) const BRIDGES: [Bridge; 10] = [
         holds: MANY,
         pings: true,
         texts: true,
+        plain: true,
+        tls: true,
         program: Program::Built("BENCH_WEBSOCKSY"),
         arguments: websocksy,
         version: &["--version"],
@@ -79,6 +89,8 @@ pub(crate) const BRIDGES: [Bridge; 10] = [
         holds: MANY,
         pings: true,
         texts: true,
+        plain: true,
+        tls: false,
         program: Program::Named("BENCH_BASELINE"),
         arguments: websocksy,
         version: &["--version"],
@@ -90,6 +102,8 @@ pub(crate) const BRIDGES: [Bridge; 10] = [
         holds: MANY,
         pings: false,
         texts: false,
+        plain: true,
+        tls: false,
         program: Program::Own,
         arguments: |command, listen, job| relay(command, listen, job, 256 * 1024),
         version: &[],
@@ -101,6 +115,8 @@ pub(crate) const BRIDGES: [Bridge; 10] = [
         holds: MANY,
         pings: false,
         texts: false,
+        plain: true,
+        tls: false,
         program: Program::Own,
         arguments: |command, listen, job| relay(command, listen, job, 16 * 1024),
         version: &[],
@@ -112,6 +128,8 @@ pub(crate) const BRIDGES: [Bridge; 10] = [
         holds: MANY,
         pings: false,
         texts: false,
+        plain: true,
+        tls: true,
         program: Program::Installed("haproxy"),
         arguments: |command, listen, job| haproxy(command, listen, job, ""),
         version: &["-v"],
@@ -123,6 +141,8 @@ pub(crate) const BRIDGES: [Bridge; 10] = [
         holds: MANY,
         pings: false,
         texts: false,
+        plain: true,
+        tls: false,
         program: Program::Installed("haproxy"),
         arguments: |command, listen, job| haproxy(command, listen, job, "option splice-auto"),
         version: &["-v"],
@@ -134,6 +154,8 @@ pub(crate) const BRIDGES: [Bridge; 10] = [
         holds: MANY,
         pings: true,
         texts: false,
+        plain: true,
+        tls: false,
         program: Program::Installed("lighttpd"),
         arguments: lighttpd,
         version: &["-v"],
@@ -145,6 +167,8 @@ pub(crate) const BRIDGES: [Bridge; 10] = [
         holds: MANY,
         pings: true,
         texts: false,
+        plain: true,
+        tls: false,
         program: Program::Installed("websocat"),
         arguments: websocat,
         version: &["--version"],
@@ -156,6 +180,8 @@ pub(crate) const BRIDGES: [Bridge; 10] = [
         holds: MANY,
         pings: false,
         texts: false,
+        plain: true,
+        tls: false,
         program: Program::Installed("wstcp"),
         arguments: wstcp,
         version: &["--version"],
@@ -167,8 +193,49 @@ pub(crate) const BRIDGES: [Bridge; 10] = [
         holds: 100, // a process each
         pings: true,
         texts: false,
+        plain: true,
+        tls: false,
         program: Program::Installed("websockify"),
         arguments: websockify,
+        version: &[],
+    },
+    Bridge {
+        id: "nginx-stream",
+        title: "nginx, stream",
+        speech: Speech::Raw,
+        holds: MANY,
+        pings: false,
+        texts: false,
+        plain: false,
+        tls: true,
+        program: Program::Installed("nginx"),
+        arguments: nginx,
+        version: &[],
+    },
+    Bridge {
+        id: "hitch",
+        title: "hitch",
+        speech: Speech::Raw,
+        holds: MANY,
+        pings: false,
+        texts: false,
+        plain: false,
+        tls: true,
+        program: Program::Installed("hitch"),
+        arguments: hitch,
+        version: &["--version"],
+    },
+    Bridge {
+        id: "stunnel",
+        title: "stunnel",
+        speech: Speech::Raw,
+        holds: 1_000, // a thread each
+        pings: false,
+        texts: false,
+        plain: false,
+        tls: true,
+        program: Program::Installed("stunnel4"),
+        arguments: stunnel,
         version: &[],
     },
 ];
@@ -270,7 +337,12 @@ fn installed(name: &str) -> Option<PathBuf> {
 fn websocksy(command: &mut Command, listen: u16, job: &Job) -> io::Result<()> {
     let framing = if job.auto { "auto" } else { "binary" };
     command.env("RUST_LOG", "off");
-    command.args(["-l", "127.0.0.1", "-p", &listen.to_string(), "-k", &job.pings.to_string()]);
+    command.args(["-p", &listen.to_string(), "-k", &job.pings.to_string()]);
+    if job.tls {
+        command.args(["-l", "127.0.0.1 tls", "--tls-cert"]).arg(certificate_file()?);
+    } else {
+        command.args(["-l", "127.0.0.1"]);
+    }
     command.args(["-c", &format!("host=tcp://127.0.0.1:{}", job.peer)]);
     command.args(["-c", &format!("framing={framing}")]);
     Ok(())
@@ -283,10 +355,14 @@ fn relay(command: &mut Command, listen: u16, job: &Job, buffer: usize) -> io::Re
 
 fn haproxy(command: &mut Command, listen: u16, job: &Job, option: &str) -> io::Result<()> {
     let peer = job.peer;
+    let words = match job.tls {
+        true => format!(" ssl crt {}", certificate_file()?.display()),
+        false => String::new(),
+    };
     let config = format!(
         "global\n  nbthread 1\n  maxconn 6000\n\
          defaults\n  mode tcp\n  {option}\n  timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n\
-         listen bench\n  bind 127.0.0.1:{listen}\n  server peer 127.0.0.1:{peer}\n"
+         listen bench\n  bind 127.0.0.1:{listen}{words}\n  server peer 127.0.0.1:{peer}\n"
     );
     command.arg("-db").arg("-f").arg(write_config("haproxy.cfg", &config)?);
     Ok(())
@@ -326,6 +402,46 @@ fn websockify(command: &mut Command, listen: u16, job: &Job) -> io::Result<()> {
         command.arg(format!("--heartbeat={}", job.pings));
     }
     command.arg(format!("127.0.0.1:{listen}")).arg(format!("127.0.0.1:{}", job.peer));
+    Ok(())
+}
+
+fn nginx(command: &mut Command, listen: u16, job: &Job) -> io::Result<()> {
+    let (peer, pem) = (job.peer, certificate_file()?);
+    let pem = pem.display();
+    let config = format!(
+        "daemon off;\nworker_processes 1;\nworker_rlimit_nofile 20000;\npid {pem}.pid;\n\
+         error_log /dev/null crit;\nuser root;\n\
+         include /etc/nginx/modules-enabled/*.conf;\n\
+         events {{ worker_connections 12500; }}\n\
+         stream {{\n  server {{\n    listen 127.0.0.1:{listen} ssl;\n\
+         ssl_protocols TLSv1.3;\n    ssl_certificate {pem};\n    ssl_certificate_key {pem};\n    ssl_session_cache shared:bench:10m;\n\
+         proxy_pass 127.0.0.1:{peer};\n    proxy_timeout 1h;\n    tcp_nodelay on;\n  }}\n}}\n"
+    );
+    command.arg("-c").arg(write_config("nginx.conf", &config)?);
+    Ok(())
+}
+
+fn hitch(command: &mut Command, listen: u16, job: &Job) -> io::Result<()> {
+    let (peer, pem) = (job.peer, certificate_file()?);
+    let config = format!(
+        "frontend = \"[127.0.0.1]:{listen}\"\nbackend = \"[127.0.0.1]:{peer}\"\n\
+         pem-file = \"{}\"\nworkers = 1\ndaemon = off\nquiet = on\nocsp-dir = \"\"\n{}",
+        pem.display(),
+        // It refuses to serve as root.
+        if fs::metadata("/proc/self")?.uid() == 0 { "user = \"nobody\"\n" } else { "" }
+    );
+    command.arg(format!("--config={}", write_config("hitch.conf", &config)?.display()));
+    Ok(())
+}
+
+fn stunnel(command: &mut Command, listen: u16, job: &Job) -> io::Result<()> {
+    let (peer, pem) = (job.peer, certificate_file()?);
+    let config = format!(
+        "foreground = quiet\npid =\ndebug = 0\n[bench]\naccept = 127.0.0.1:{listen}\n\
+         connect = 127.0.0.1:{peer}\ncert = {}\n",
+        pem.display()
+    );
+    command.arg(write_config("stunnel.conf", &config)?);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use crate::bridges::{Bridge, Job};
 use crate::dial::Target;
 use crate::load;
 use crate::peer::{Behaviour, Peers};
+use crate::secure::Security;
 use crate::usage::Span;
 
 /// One load, and the rows of the report it fills.
@@ -14,6 +15,8 @@ pub(crate) struct Case {
     /// How the environment names it.
     pub(crate) id: &'static str,
     load: Load,
+    /// How its connections begin.
+    pub(crate) security: Security,
     /// One row for each value that the load yields.
     pub(crate) rows: &'static [Row],
 }
@@ -65,12 +68,14 @@ const ECHO_GOALS: &[Goal] =
 const LATENCY_GOALS: &[Goal] = &[Times(1.0, "haproxy")];
 const UPLOAD_GOALS: &[Goal] =
     &[Times(0.75, "haproxy"), Times(0.25, "lighttpd"), Stretch(1.15, "relay256")];
+const TLS_UPLOAD_GOALS: &[Goal] = &[Times(0.65, "haproxy"), Stretch(0.5, "haproxy")];
 
 /// All cases, in the order of the report.
-pub(crate) const CASES: [Case; 11] = [
+pub(crate) const CASES: [Case; 19] = [
     Case {
         id: "echo1",
         load: Load::Echo { connections: 1 },
+        security: Security::Plain,
         rows: &[
             micros("echo1", "echo 64 B, 1 connection: CPU a round trip", ECHO_GOALS),
             micros("echo1_p50", "echo 64 B, 1 connection: median latency", LATENCY_GOALS),
@@ -80,6 +85,7 @@ pub(crate) const CASES: [Case; 11] = [
     Case {
         id: "echo32",
         load: Load::Echo { connections: 32 },
+        security: Security::Plain,
         rows: &[
             micros("echo32", "echo 64 B, 32 connections: CPU a round trip", ECHO_GOALS),
             micros("echo32_p50", "echo 64 B, 32 connections: median latency", LATENCY_GOALS),
@@ -89,16 +95,19 @@ pub(crate) const CASES: [Case; 11] = [
     Case {
         id: "upload16k",
         load: Load::Upload { size: 16 * 1024 },
+        security: Security::Plain,
         rows: &[bulk("upload16k", "upload, 16 KiB frames: CPU a GB", UPLOAD_GOALS)],
     },
     Case {
         id: "upload64k",
         load: Load::Upload { size: 64 * 1024 },
+        security: Security::Plain,
         rows: &[bulk("upload64k", "upload, 64 KiB frames: CPU a GB", UPLOAD_GOALS)],
     },
     Case {
         id: "upload64",
         load: Load::Upload { size: 64 },
+        security: Security::Plain,
         rows: &[Row {
             id: "upload64",
             title: "upload, 64 B frames: CPU a frame",
@@ -110,6 +119,7 @@ pub(crate) const CASES: [Case; 11] = [
     Case {
         id: "download",
         load: Load::Download { text: false },
+        security: Security::Plain,
         rows: &[bulk(
             "download",
             "download, `binary`: CPU a GB",
@@ -119,6 +129,7 @@ pub(crate) const CASES: [Case; 11] = [
     Case {
         id: "download-text",
         load: Load::Download { text: true },
+        security: Security::Plain,
         rows: &[bulk(
             "download_text",
             "download, `auto`, text: CPU a GB",
@@ -128,6 +139,7 @@ pub(crate) const CASES: [Case; 11] = [
     Case {
         id: "churn",
         load: Load::Churn { farewell: true },
+        security: Security::Plain,
         rows: &[micros(
             "churn",
             "connect, upgrade, echo, close: CPU each",
@@ -137,11 +149,13 @@ pub(crate) const CASES: [Case; 11] = [
     Case {
         id: "churn-reset",
         load: Load::Churn { farewell: false },
+        security: Security::Plain,
         rows: &[micros("churn_reset", "connect, upgrade, echo, reset: CPU each", &[])],
     },
     Case {
         id: "memory",
         load: Load::HoldMemory,
+        security: Security::Plain,
         rows: &[Row {
             id: "memory",
             title: "idle connection: memory",
@@ -153,12 +167,95 @@ pub(crate) const CASES: [Case; 11] = [
     Case {
         id: "idle",
         load: Load::HoldCpu,
+        security: Security::Plain,
         rows: &[Row {
             id: "idle",
             title: "idle connections with pings every 30 s: CPU",
             unit: "% of a core",
             scale: SAME,
             goals: &[AtMost(1.0)],
+        }],
+    },
+    Case {
+        id: "tls-upload16k",
+        load: Load::Upload { size: 16 * 1024 },
+        security: Security::Tls,
+        rows: &[bulk("tls_upload16k", "TLS: upload, 16 KiB frames: CPU a GB", TLS_UPLOAD_GOALS)],
+    },
+    Case {
+        id: "tls-upload64k",
+        load: Load::Upload { size: 64 * 1024 },
+        security: Security::Tls,
+        rows: &[bulk("tls_upload64k", "TLS: upload, 64 KiB frames: CPU a GB", TLS_UPLOAD_GOALS)],
+    },
+    Case {
+        id: "tls-download",
+        load: Load::Download { text: false },
+        security: Security::Tls,
+        rows: &[bulk(
+            "tls_download",
+            "TLS: download, `binary`: CPU a GB",
+            &[Times(0.7, "haproxy"), Stretch(0.6, "haproxy")],
+        )],
+    },
+    Case {
+        id: "tls-echo1",
+        load: Load::Echo { connections: 1 },
+        security: Security::Tls,
+        rows: &[
+            micros(
+                "tls_echo1",
+                "TLS: echo 64 B, 1 connection: CPU a round trip",
+                &[Times(0.9, "haproxy")],
+            ),
+            micros("tls_echo1_p50", "TLS: echo 64 B, 1 connection: median latency", &[]),
+            micros("tls_echo1_p99", "TLS: echo 64 B, 1 connection: 99th percentile", &[]),
+        ],
+    },
+    Case {
+        id: "tls-echo32",
+        load: Load::Echo { connections: 32 },
+        security: Security::Tls,
+        rows: &[
+            micros(
+                "tls_echo32",
+                "TLS: echo 64 B, 32 connections: CPU a round trip",
+                &[Times(1.0, "haproxy")],
+            ),
+            micros("tls_echo32_p50", "TLS: echo 64 B, 32 connections: median latency", &[]),
+            micros("tls_echo32_p99", "TLS: echo 64 B, 32 connections: 99th percentile", &[]),
+        ],
+    },
+    Case {
+        id: "tls-churn",
+        load: Load::Churn { farewell: true },
+        security: Security::Tls,
+        rows: &[micros(
+            "tls_churn",
+            "TLS: connect, upgrade, echo, close: CPU each",
+            &[Times(0.6, "haproxy"), Stretch(0.5, "haproxy")],
+        )],
+    },
+    Case {
+        id: "tls-resumed",
+        load: Load::Churn { farewell: true },
+        security: Security::Resumed,
+        rows: &[micros(
+            "tls_resumed",
+            "TLS: the same, resumed: CPU each",
+            &[Times(0.65, "haproxy")],
+        )],
+    },
+    Case {
+        id: "tls-memory",
+        load: Load::HoldMemory,
+        security: Security::Tls,
+        rows: &[Row {
+            id: "tls_memory",
+            title: "TLS: idle connection: memory",
+            unit: "KB",
+            scale: 1e-3,
+            goals: &[AtMost(6.0), StretchAtMost(4.0)],
         }],
     },
 ];
@@ -190,7 +287,11 @@ impl Case {
 
     /// Whether the case asks of `bridge` what it can do.
     pub(crate) fn suits(&self, bridge: &Bridge) -> bool {
-        !matches!(self.load, Load::HoldCpu) || bridge.pings
+        let speaks = match self.security {
+            Security::Plain => bridge.plain,
+            Security::Tls | Security::Resumed => bridge.tls,
+        };
+        speaks && (!matches!(self.load, Load::HoldCpu) || bridge.pings)
     }
 
     /// The load takes longer than all others together.
@@ -212,14 +313,15 @@ impl Case {
     pub(crate) fn job(&self, peers: &Peers) -> Job {
         let pings = if self.is_long() { PING_INTERVAL } else { 0 };
         let auto = matches!(self.load, Load::Download { text: true });
-        Job { peer: peers.port(self.behaviour()), auto, pings }
+        let tls = self.security != Security::Plain;
+        Job { peer: peers.port(self.behaviour()), auto, pings, tls }
     }
 
     /// Drives the bridge; one value for each row.
     pub(crate) fn run(
         &self,
         bridge: &Bridge,
-        target: &Target,
+        target: &Target<'_>,
         peers: &Peers,
         span: Span,
     ) -> io::Result<Vec<f64>> {

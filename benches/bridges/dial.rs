@@ -7,6 +7,7 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use crate::pattern::Pattern;
+use crate::secure::{Secure, Security, Stream};
 use crate::ws::{self, Receiver, Speech};
 
 /// After this long without an answer a bridge has failed.
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const HUNG_UP: [io::ErrorKind; 2] = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
 
 /// Where a bridge listens, what it speaks, and what is expected to come out of it.
-pub(crate) struct Target {
+pub(crate) struct Target<'a> {
     /// The bridge's process.
     pub(crate) pid: u32,
     /// The port it listens on.
@@ -25,21 +26,26 @@ pub(crate) struct Target {
     pub(crate) speech: Speech,
     /// The payload that crosses it.
     pub(crate) pattern: Pattern,
+    /// How connections to it begin.
+    pub(crate) security: Security,
+    /// What TLS to it needs.
+    pub(crate) secure: &'a Secure,
 }
 
 /// An open connection; blocking, until a load takes it over.
 pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream<TcpStream>,
     pub(crate) receiver: Receiver,
 }
 
-impl Target {
+impl Target<'_> {
     /// Connects and, if the bridge speaks WebSocket, upgrades.
     pub(crate) fn open(&self) -> io::Result<Client> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = self.secure.wrap(stream, self.security)?;
         let mut client =
             Client { stream, receiver: Receiver::new(self.speech, self.pattern.clone()) };
         if self.speech == Speech::WebSocket {
@@ -99,7 +105,7 @@ impl Client {
 
     /// Hangs up without leaving a port in TIME_WAIT, of which a benchmark would soon run out.
     pub(crate) fn reset(self) -> io::Result<()> {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+        SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO))
     }
 
     fn hear_once(&mut self) -> io::Result<()> {

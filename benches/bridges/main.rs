@@ -23,6 +23,7 @@ mod poll_loop;
 mod relay;
 mod report;
 mod results;
+mod secure;
 mod usage;
 mod ws;
 
@@ -37,6 +38,7 @@ use dial::Target;
 use pattern::Pattern;
 use peer::{Behaviour, Peers};
 use results::{Results, Run};
+use secure::Secure;
 use usage::Span;
 
 fn main() -> ExitCode {
@@ -96,10 +98,11 @@ impl Plan {
         pin_to(self.load_cpu)?;
         let (noise, text) = (Pattern::new(pattern::noise()), Pattern::new(pattern::text()));
         let peers = Peers::start(noise.clone(), text.clone())?;
+        let secure = Secure::new()?;
         let mut results = Results::default();
         for case in &self.cases {
             let pattern = if case.behaviour() == Behaviour::FloodText { &text } else { &noise };
-            self.measure(case, pattern, &peers, &mut results);
+            self.measure(case, pattern, &peers, &secure, &mut results);
         }
         self.publish(&results)
     }
@@ -110,11 +113,12 @@ impl Plan {
         case: &'static Case,
         pattern: &Pattern,
         peers: &Peers,
+        secure: &Secure,
         results: &mut Results,
     ) {
         for round in 1..=case.rounds(self.rounds) {
             for bridge in self.bridges.iter().filter(|bridge| case.suits(bridge)) {
-                let outcome = self.run(case, bridge, pattern.clone(), peers);
+                let outcome = self.run(case, bridge, pattern.clone(), peers, secure);
                 let shown = match &outcome {
                     Ok(run) => format!("{:.3?}", run.values),
                     Err(error) => error.to_string(),
@@ -131,10 +135,11 @@ impl Plan {
         bridge: &Bridge,
         pattern: Pattern,
         peers: &Peers,
+        secure: &Secure,
     ) -> io::Result<Run> {
         let running = bridge.start(&case.job(peers), self.bridge_cpu)?;
-        let target =
-            Target { pid: running.pid(), port: running.port, speech: bridge.speech, pattern };
+        let (pid, port, speech) = (running.pid(), running.port, bridge.speech);
+        let target = Target { pid, port, speech, pattern, security: case.security, secure };
         let _ = peers.take_fault();
         let begin = Instant::now();
         let values = case.run(bridge, &target, peers, self.span)?;

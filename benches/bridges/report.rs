@@ -6,6 +6,7 @@ use crate::bridges::Bridge;
 use crate::cases::{Case, Goal, Row};
 use crate::machine::Facts;
 use crate::results::Results;
+use crate::secure::Security;
 
 /// Everything there is to publish.
 pub(crate) struct Report<'a> {
@@ -31,16 +32,28 @@ impl Report<'_> {
         self.cases.iter().flat_map(|case| case.rows.iter().map(|row| (*case, row)))
     }
 
+    /// Without TLS and with it, each beside those who take part.
     fn figures(&self) -> String {
-        let mut table = String::from("| case | unit |");
-        for bridge in self.bridges {
+        let (plain, tls) = self.rows().partition(|(case, _)| case.security == Security::Plain);
+        [plain, tls].iter().map(|rows| self.table(rows)).collect::<Vec<_>>().join("\n")
+    }
+
+    fn table(&self, rows: &Vec<(&'static Case, &'static Row)>) -> String {
+        let takes_part = |bridge: &&&Bridge| rows.iter().any(|(case, _)| case.suits(bridge));
+        let bridges: Vec<_> = self.bridges.iter().filter(takes_part).collect();
+        let mut table = String::new();
+        if rows.is_empty() {
+            return table;
+        }
+        table += "| case | unit |";
+        for bridge in &bridges {
             let _ = write!(table, " {} |", bridge.title);
         }
         table += "\n|---|---|";
-        table += &"---:|".repeat(self.bridges.len());
-        for (case, row) in self.rows() {
+        table += &"---:|".repeat(bridges.len());
+        for (case, row) in rows {
             let _ = write!(table, "\n| {} | {} |", row.title, row.unit);
-            for bridge in self.bridges {
+            for bridge in &bridges {
                 let _ = write!(table, " {} |", self.cell(case, row, bridge.id));
             }
         }

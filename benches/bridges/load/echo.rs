@@ -15,10 +15,10 @@ pub(crate) const MESSAGE: usize = 64;
 
 /// CPU nanoseconds a round trip, and its latency in nanoseconds at the median and the 99th
 /// percentile.
-pub(crate) fn echo(target: &Target, connections: usize, span: Span) -> io::Result<Vec<f64>> {
+pub(crate) fn echo(target: &Target<'_>, connections: usize, span: Span) -> io::Result<Vec<f64>> {
     let mut players = Player::seat(target, connections)?;
     let mut poll_loop =
-        PollLoop::new(players.iter_mut().map(|p| &mut p.line.stream), Interest::READABLE)?;
+        PollLoop::new(players.iter_mut().map(|p| p.line.stream.socket_mut()), Interest::READABLE)?;
     for player in &mut players {
         player.serve()?;
     }
@@ -56,7 +56,7 @@ struct Player {
 }
 
 impl Player {
-    fn seat(target: &Target, count: usize) -> io::Result<Vec<Self>> {
+    fn seat(target: &Target<'_>, count: usize) -> io::Result<Vec<Self>> {
         let wire = target.wire(MESSAGE);
         let stride = wire.len() / (target.pattern.next().len() / MESSAGE);
         let clients = target.open_many(count)?.into_iter();

@@ -16,7 +16,7 @@ use crate::usage::{cpu_nanos, memory_bytes};
 const SETTLE: Duration = Duration::from_millis(1500);
 
 /// Bytes of memory that each of `count` idle connections adds to the bridge.
-pub(crate) fn hold_memory(target: &Target, count: usize) -> io::Result<f64> {
+pub(crate) fn hold_memory(target: &Target<'_>, count: usize) -> io::Result<f64> {
     let before = memory_bytes(target.pid);
     let clients = idle_clients(target, count)?;
     thread::sleep(SETTLE);
@@ -27,11 +27,11 @@ pub(crate) fn hold_memory(target: &Target, count: usize) -> io::Result<f64> {
 
 /// The share of one core that `count` idle connections take while `span` passes and every ping
 /// is answered, in percent.
-pub(crate) fn hold_cpu(target: &Target, count: usize, span: Duration) -> io::Result<f64> {
+pub(crate) fn hold_cpu(target: &Target<'_>, count: usize, span: Duration) -> io::Result<f64> {
     let clients = idle_clients(target, count)?.into_iter();
     let mut lines = clients.map(Line::try_from).collect::<io::Result<Vec<_>>>()?;
     let mut poll_loop =
-        PollLoop::new(lines.iter_mut().map(|line| &mut line.stream), Interest::READABLE)?;
+        PollLoop::new(lines.iter_mut().map(|line| line.stream.socket_mut()), Interest::READABLE)?;
     thread::sleep(SETTLE);
     let mut buffer = vec![0; 4096];
     let (before, end) = (cpu_nanos(target.pid), Instant::now() + span);
@@ -43,7 +43,7 @@ pub(crate) fn hold_cpu(target: &Target, count: usize, span: Duration) -> io::Res
 }
 
 /// Connections that have echoed one message, so that nothing is left to be set up.
-fn idle_clients(target: &Target, count: usize) -> io::Result<Vec<Client>> {
+fn idle_clients(target: &Target<'_>, count: usize) -> io::Result<Vec<Client>> {
     let wire = target.wire(MESSAGE);
     let message = &wire[..wire.len() / (target.pattern.next().len() / MESSAGE)];
     let open = |_| {

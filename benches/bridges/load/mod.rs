@@ -15,11 +15,12 @@ use std::io;
 use mio::net::TcpStream;
 
 use crate::dial::Client;
+use crate::secure::Stream;
 use crate::ws::Receiver;
 
 /// A connection that has joined a poll loop.
 struct Line {
-    stream: TcpStream,
+    stream: Stream<TcpStream>,
     receiver: Receiver,
 }
 
@@ -27,7 +28,7 @@ impl TryFrom<Client> for Line {
     type Error = io::Error;
 
     fn try_from(client: Client) -> io::Result<Self> {
-        client.stream.set_nonblocking(true)?;
-        Ok(Self { stream: TcpStream::from_std(client.stream), receiver: client.receiver })
+        client.stream.socket().set_nonblocking(true)?;
+        Ok(Self { stream: client.stream.map(TcpStream::from_std), receiver: client.receiver })
     }
 }

@@ -19,10 +19,15 @@ const READ: usize = 256 * 1024;
 
 /// Sends messages of `size` bytes without end. CPU nanoseconds a payload byte that reached the
 /// peer.
-pub(crate) fn upload(target: &Target, peers: &Peers, size: usize, span: Span) -> io::Result<f64> {
+pub(crate) fn upload(
+    target: &Target<'_>,
+    peers: &Peers,
+    size: usize,
+    span: Span,
+) -> io::Result<f64> {
     let mut lines = lines(target)?;
     let mut poll_loop =
-        PollLoop::new(lines.iter_mut().map(|line| &mut line.stream), Interest::WRITABLE)?;
+        PollLoop::new(lines.iter_mut().map(|line| line.stream.socket_mut()), Interest::WRITABLE)?;
     let mut patterns = vec![Pattern::new(target.wire(size).into()); CONNECTIONS];
     let mut meter = Meter::start(target.pid, span);
     while meter.goes_on(peers.drained()) {
@@ -38,10 +43,10 @@ pub(crate) fn upload(target: &Target, peers: &Peers, size: usize, span: Span) ->
 
 /// Takes what the peer sends without end. CPU nanoseconds a payload byte that arrived, and the
 /// text messages among what did.
-pub(crate) fn download(target: &Target, span: Span) -> io::Result<(f64, u64)> {
+pub(crate) fn download(target: &Target<'_>, span: Span) -> io::Result<(f64, u64)> {
     let mut lines = lines(target)?;
     let mut poll_loop =
-        PollLoop::new(lines.iter_mut().map(|line| &mut line.stream), Interest::READABLE)?;
+        PollLoop::new(lines.iter_mut().map(|line| line.stream.socket_mut()), Interest::READABLE)?;
     let mut buffer = vec![0; READ];
     let mut heard: u64 = lines.iter().map(|line| line.receiver.heard).sum();
     let mut meter = Meter::start(target.pid, span);
@@ -58,6 +63,6 @@ pub(crate) fn download(target: &Target, span: Span) -> io::Result<(f64, u64)> {
     Ok((meter.nanos_a_unit()?, lines.iter().map(|line| line.receiver.texts).sum()))
 }
 
-fn lines(target: &Target) -> io::Result<Vec<Line>> {
+fn lines(target: &Target<'_>) -> io::Result<Vec<Line>> {
     target.open_many(CONNECTIONS)?.into_iter().map(Line::try_from).collect()
 }
