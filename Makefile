@@ -1,11 +1,14 @@
 # Each target says what it needs; `make check` is what CI runs, but for the browser.
-.PHONY: build test check check-style check-demo check-exports check-contract check-plugins \
-	conformance fresh mutants sweep bench fuzz e2e cables cables-long backends demo bench-bridges \
-	bench-rivals rootfs image deb packages install clean
+.PHONY: build test check check-long check-style check-licences check-demo check-exports check-contract \
+	check-plugins conformance check-conformance fresh mutants sweep bench fuzz e2e e2e-fleet cables \
+	cables-long workers-long flood backends demo demo-vnc bench-bridges bench-rivals rootfs image deb sbom packages \
+	reproducible install clean bench-guard bench-guard-baseline
 
 PREFIX ?= /usr/local
 # Where the installed daemon looks for plug-ins unless it is told.
 PLUGINPATH ?= $(PREFIX)/lib/websocksy
+
+CARGO_DENY := 0.20.2
 
 # Recipes and tests name files under target/, wherever the user's Cargo would build.
 export CARGO_TARGET_DIR := $(CURDIR)/target
@@ -17,20 +20,24 @@ build:
 test:
 	cargo test --workspace
 
-# All that can be checked without a browser: about seven minutes on two cores. gcc, make and a Rust
+# All that can be checked without a browser: some twenty minutes on two cores, half of it compiling. gcc, make and a Rust
 # toolchain will do. What needs more and does not find it is left out, with a line at the end that
 # says so; with CI set, that is a failure.
 check: export LEAVE_OUT = yes
 check:
 	@rm -f target/left-out
 	$(MAKE) check-style
-	cargo test --workspace
+	SIM_SEEDS=10000 REACTOR_SEEDS=5000 cargo test --workspace
+	$(MAKE) check-exports check-contract check-plugins check-demo check-conformance bench-guard
+	@tests/left-out
+
+# What is compiled anew for it, and takes ten minutes more: what is refused without features, ten times the
+# seeds of the simulations, and messages of 64 MiB.
+check-long:
 	cargo test --no-default-features --lib -- config:: backend::target
 	SIM_SEEDS=100000 cargo test --profile checked --test simulate -- --nocapture
 	REACTOR_SEEDS=20000 cargo test --profile checked --test reactor -- --nocapture
 	MESSAGE_MIB=64 cargo test --profile checked --test memory any_length -- --nocapture
-	$(MAKE) check-exports check-contract check-plugins check-demo conformance
-	@tests/left-out
 
 # rustup's minimal profile has neither.
 check-style:
@@ -41,14 +48,21 @@ check-style:
 		cargo clippy --no-default-features -- -D warnings; \
 		else tests/left-out lints 'no clippy (rustup component add clippy)'; fi
 
+# Licences and sources of all crates in a release. Builds cargo-deny under target/, once.
+check-licences:
+	target/tools/bin/cargo-deny --version 2>/dev/null | grep -qx 'cargo-deny $(CARGO_DENY)' || \
+		cargo install --quiet --locked --debug --no-default-features --root target/tools \
+			cargo-deny@$(CARGO_DENY)
+	target/tools/bin/cargo-deny --workspace check licenses bans sources
+
 # Every system call of scripted sessions, of the start and of the end, with every error that it may
 # meet: some ten minutes. `make test` has a sample of it.
 sweep:
 	SWEEP=all cargo test --test sweep -- --nocapture
 
-# Micro-benches, each beside the crate one would take otherwise.
-bench:
-	cargo bench --bench micro
+# Micro-benches, each beside the crate one would take otherwise, or what does the same plainly.
+bench: backends
+	cargo bench --bench micro --bench engine
 
 # Every fuzz target for FUZZ_SECONDS (60); docs/testing.md has the figures of a long run.
 fuzz:
@@ -64,6 +78,11 @@ mutants:
 e2e:
 	tests/e2e/run
 
+# Servers that a fleet keeps its routes in, each away for a minute; 600 sessions that move between three bridges;
+# the manifests. Some five minutes. Needs root; installs what is missing.
+e2e-fleet:
+	tests/fleet/run
+
 # Cables that are pulled, slow links, delay and loss, between network namespaces: two minutes. Needs
 # root; installs what is missing.
 cables:
@@ -73,10 +92,25 @@ cables:
 cables-long:
 	tests/cables/run --long
 
+# A hundred workers killed and twenty new binaries, under 2,000 clients a second: five minutes.
+workers-long:
+	WORKERS_LONG=1 cargo test --test workers -- --nocapture --test-threads=1 \
+		nobody_is_refused a_new_binary_comes
+
+# As many TLS handshakes that are not done as 20,000 descriptors allow, at once, before the release daemon.
+HALF_DONE ?= 9900
+flood: build
+	HALF_DONE=$(HALF_DONE) WEBSOCKSY_BINARY="$(CURDIR)/target/release/websocksy" \
+		cargo test --test tls -- --nocapture half_done
+
 # A browser's console, the bridge, and a small server that speaks lines.
 demo: build
 	rustc --edition 2024 -O -o target/line_server examples/line_server.rs
 	examples/demo.sh
+
+# A desktop in the browser: Xvnc, noVNC's pages, and the bridge. Installs what is missing of Debian's.
+demo-vnc: build
+	examples/demo-vnc.sh
 
 # The demo as README runs it, with a small client in the browser's place.
 check-demo:
@@ -92,22 +126,28 @@ fresh:
 conformance: build
 	tests/autobahn/run
 
+# The same with only a few of the cases of compression, all of which take some twenty minutes.
+check-conformance: build
+	tests/autobahn/run --short
+
 # The bundled plug-ins, into target/plugins: `websocksy --plugins $PWD/target/plugins -b file`.
+BACKENDS := file token jwt redis http srv
 FRAMINGS := fixedlength dynamic32 json
 backends:
-	cargo build --profile plugin -p websocksy-backend-file $(FRAMINGS:%=-p websocksy-%)
+	cargo build --profile plugin $(BACKENDS:%=-p websocksy-backend-%) $(FRAMINGS:%=-p websocksy-%)
 	install -d -m 755 target/plugins
-	for name in backend_file $(FRAMINGS); do \
+	for name in $(BACKENDS:%=backend_%) $(FRAMINGS); do \
 		install -m 755 target/plugin/lib$$name.so target/plugins/$$name.so || exit 1; \
 	done
 
-# What plug-ins call is in the release binary too, which is optimised at link time.
+# With --workspace, here and below, so that crates have the features that they have in `cargo test
+# --workspace`, and are not compiled again. What plug-ins call is in the release binary too, which is optimised at link time.
 check-exports: build
-	WEBSOCKSY_BINARY="$(CURDIR)/target/release/websocksy" cargo test --test exports
+	WEBSOCKSY_BINARY="$(CURDIR)/target/release/websocksy" cargo test --workspace --test exports
 
 # The clauses of the contract, each by a plug-in in C, above the release binary.
 check-contract: build
-	WEBSOCKSY_BINARY="$(CURDIR)/target/release/websocksy" cargo test --test plugins contract
+	WEBSOCKSY_BINARY="$(CURDIR)/target/release/websocksy" cargo test --workspace --test plugins contract
 
 # The example plug-ins under AddressSanitizer; these and the bundled ones under valgrind. The paths
 # are relative, since make cannot name a file with blanks in it.
@@ -124,6 +164,19 @@ check-plugins: backends
 bench-bridges:
 	cargo build --release --bins --example bench-bridges
 	ulimit -n $$(ulimit -Hn) && target/release/examples/bench-bridges
+
+# Instructions and system calls of a unit of work, beside benches/guard/baseline.txt; fails where there
+# are more. Half a minute; docs/performance.md says how to read it.
+bench-guard: build
+	if command -v valgrind >/dev/null && command -v strace >/dev/null; then \
+		cargo build --quiet --workspace --example bench-guard && \
+		target/debug/examples/bench-guard target/release/websocksy; \
+		else tests/left-out 'instructions and system calls' 'no valgrind, or no strace'; fi
+
+# Writes that file anew, where a change is worth what it costs.
+bench-guard-baseline: build
+	cargo build --quiet --workspace --example bench-guard
+	target/debug/examples/bench-guard target/release/websocksy --update
 
 # Installs the other bridges, as root where they are Debian packages.
 bench-rivals:
@@ -148,10 +201,19 @@ image: rootfs
 deb:
 	examples/packaging/deb
 
+# What is in the daemon: crates, versions, licences, checksums (CycloneDX).
+sbom:
+	@mkdir -p target
+	examples/packaging/sbom >target/websocksy.cdx.json
+
 # The packages, the units and the image: built, checked, installed in a bare Debian 12 root, run.
 # Needs root; installs what is missing.
 packages:
 	tests/packaging/run
+
+# Two builds in two directories, and the same bytes.
+reproducible:
+	tests/packaging/reproducible
 
 # Copies what `make build backends` has built, so that root needs no Rust toolchain.
 install:
