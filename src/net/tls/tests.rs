@@ -579,6 +579,24 @@ fn an_end_without_close_notify_is_noted() {
 }
 
 #[test]
+fn no_alert_follows_our_close_notify() {
+    for last in [false, true] {
+        let mut pair = Pair::settled();
+        pair.server.write(&[IoSlice::new(b"bye")], last).unwrap();
+        let sent = pair.to_client.borrow().bytes.len();
+        pair.to_server.borrow_mut().bytes.extend([23, 3, 3, 0, 20]);
+        pair.to_server.borrow_mut().bytes.extend([0; 20]);
+        pair.deliver();
+        assert_eq!(pair.server.read(&mut [0; 100]).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(
+            pair.to_client.borrow().bytes.len() == sent,
+            last,
+            "an alert before, none behind"
+        );
+    }
+}
+
+#[test]
 fn what_is_not_tls_is_named_and_gets_an_alert() {
     for (bytes, says) in [
         (&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], "it speaks plain HTTP, on a port for TLS"),
