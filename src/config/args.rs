@@ -236,28 +236,21 @@ fn another_bridges(arguments: &[String]) -> Option<ConfigError> {
         let problem = format!("is not a file; write {flag}");
         return Some(ConfigError::new(format!("'{}'", Escaped(word)), problem));
     }
+    let exists = |word: &String| Path::new(word).exists();
+    let joined: String;
     let (peer, place) = match arguments {
         [peer] => (peer, None),
+        [host, port] if port.parse::<u16>().is_ok() && !exists(host) && !exists(port) => {
+            joined = format!("{host}:{port}");
+            (&joined, None)
+        }
         [place, peer] => (peer, Some(listen_flags(place)?)),
         _ => return None,
     };
-    if Path::new(peer).exists() || peer.contains(char::is_control) {
+    if exists(peer) || peer.contains(char::is_control) {
         return None;
     }
-    let is_ours = |name: &str| {
-        let prefix = format!("{name}://");
-        backend::SCHEMES.iter().any(|scheme| scheme.form.starts_with(&prefix))
-    };
-    let host = match peer.split_once("://") {
-        Some((scheme, _)) if is_ours(scheme) => peer.clone(),
-        // Other bridges have schemes that no peer of ours speaks: `ws`, `http`.
-        other => match other.map_or(peer.as_str(), |(_, address)| address) {
-            address if matches!(listen::parse(address), Ok((_, Some(_)))) => {
-                format!("tcp://{address}")
-            }
-            _ => return None,
-        },
-    };
+    let host = peer_meant(peer)?;
     let flags = place.map_or_else(String::new, |flags| flags + " ");
     Some(ConfigError::new(
         format!("'{}'", Escaped(peer)),
@@ -267,6 +260,24 @@ fn another_bridges(arguments: &[String]) -> Option<ConfigError> {
             Escaped(host)
         ),
     ))
+}
+
+/// The peer that `word` names, if it was meant for one.
+fn peer_meant(word: &str) -> Option<String> {
+    let form_of = |name: &str| {
+        let prefix = format!("{name}://");
+        backend::SCHEMES.iter().map(|scheme| scheme.form).find(|form| form.starts_with(&prefix))
+    };
+    if let Some((scheme, address)) = word.split_once(':')
+        && let Some(form) = form_of(scheme)
+    {
+        // With too few slashes, or as many as it takes.
+        let slashes = if form.ends_with(":PORT") { "//" } else { "///" };
+        return Some(format!("{scheme}:{slashes}{}", address.trim_start_matches('/')));
+    }
+    // Other bridges have schemes that no peer of ours speaks: `ws`, `http`.
+    let address = word.split_once("://").map_or(word, |(_, address)| address);
+    matches!(listen::parse(address), Ok((_, Some(_)))).then(|| format!("tcp://{address}"))
 }
 
 /// What to write instead of a key and its value, or a port, that lack their flag.
