@@ -236,6 +236,8 @@ pub fn layout_id() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{ENDINGS, Number};
+    use std::fs;
+    use std::path::Path;
 
     #[test]
     fn numbers_are_at_their_own_places() {
@@ -247,22 +249,24 @@ mod tests {
     /// Every name that is given where an ending is named has its cell.
     #[test]
     fn every_ending_is_counted_by_its_name() {
-        let sources = [
-            include_str!("../conn/ending.rs"),
-            include_str!("../access/mod.rs"),
-            include_str!("../access/passwords.rs"),
-            include_str!("../access/peers.rs"),
-            include_str!("../backend/error.rs"),
+        let files = [
+            "conn/ending.rs",
+            "access/mod.rs",
+            "access/passwords.rs",
+            "access/peers.rs",
+            "backend/error.rs",
         ];
         let mut names = Vec::new();
-        for source in sources {
+        for file in files {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
+            let source = fs::read_to_string(path).unwrap();
             let (_, body) = source.split_once("fn name(").unwrap();
             let (body, _) = body.split_once("\n    }\n").unwrap();
-            names.extend(body.split('"').skip(1).step_by(2));
+            names.extend(body.split('"').skip(1).step_by(2).map(str::to_owned));
         }
-        assert!(names.len() > 50 && names.contains(&"client-closed"), "{names:?}");
+        assert!(names.len() > 50 && names.iter().any(|name| name == "client-closed"), "{names:?}");
         for name in names {
-            assert!(ENDINGS.contains(&name), "{name} has no cell in ENDINGS");
+            assert!(ENDINGS.contains(&name.as_str()), "{name} has no cell in ENDINGS");
         }
     }
 }
