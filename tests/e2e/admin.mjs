@@ -1,5 +1,6 @@
-// The operator's page in Chromium: argv has its port, the bridge's, the peer's that it makes, and the
-// daemon's process. Clients come, talk, are refused and are closed, and the page says so.
+// The operator's page in Chromium: argv has its port, the bridge's, the peer's that it makes, the daemon's
+// process, and how many workers that has. Clients come, talk, are refused and are closed, and the page says
+// so, whichever worker has them and whichever answers it.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,7 +8,8 @@ import WebSocket from 'ws';
 import { checkBecomes, open, screenshot } from './browser.mjs';
 import { check, equal } from './check.mjs';
 
-const [, , admin, bridge, peer, daemon] = process.argv;
+const [, , admin, bridge, peer, daemon, workers] = process.argv;
+const picture = name => `admin-${workers > 1 ? 'workers-' : ''}${name}`;
 const DESKTOP = { width: 1280, height: 1000 };
 const PHONE = { width: 390, height: 844 };
 // What a page must not take for its own.
@@ -34,6 +36,17 @@ function talk({ socket }, bytes, pause) {
 const paths = ['/desk/alice', '/desk/bob?token=secret', '/irc', '/log', '/mqtt', '/serial'];
 const sessions = await Promise.all(paths.map(path => session(path)));
 equal('all come in', sessions.filter(({ settled }) => settled === 'open').length, paths.length);
+
+// The kernel spreads clients over workers by chance: so many come that each worker has some.
+async function oneOfEach() {
+    const all = await (await fetch(`http://localhost:${admin}/sessions`)).json();
+    return [...new Map(all.map(session => [session.worker ?? 1, session])).values()];
+}
+while ((await oneOfEach()).length < workers && sessions.length < 60) {
+    sessions.push(await session(`/more/${sessions.length}`));
+}
+const count = sessions.length;
+equal('every worker has sessions', (await oneOfEach()).length, Number(workers));
 talk(sessions[1], 60_000, 20);
 talk(sessions[0], 20_000, 50);
 talk(sessions[4], 300, 200);
@@ -49,7 +62,7 @@ const first = () => page.locator('#sessions tr').first().locator('[data-name=Pat
 
 try {
     await checkBecomes('the daemon is ready', () => text('state'), 'ready');
-    await checkBecomes('all sessions are there', () => text('count'), '6');
+    await checkBecomes('all sessions are there', () => text('count'), `${count}`);
     await checkBecomes('who talks most is first', first, '/desk/bob?token=***');
     await checkBecomes('throughput is drawn', () => page.evaluate(() =>
         document.querySelectorAll('#c-bytes path')[0]?.getAttribute('d').includes('L') ?? false), true);
@@ -68,31 +81,39 @@ try {
     await sleep(Number(process.env.LOOK_SECONDS ?? 0) * 1000);
     const wide = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
     check('it fits a desktop', await wide());
-    await page.screenshot({ path: `${process.env.OUT}/admin-desktop.png`, fullPage: true });
+    await page.screenshot({ path: `${process.env.OUT}/${picture('desktop')}.png`, fullPage: true });
     const light = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     await page.emulateMedia({ colorScheme: 'dark' });
     await page.setViewportSize(PHONE);
     const dark = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     check('it is dark where that is wanted', light !== dark, `${light} ${dark}`);
     check('it fits a phone', await wide());
-    await screenshot(page, 'admin-phone');
+    await screenshot(page, picture('phone'));
     await page.locator('#sessions').scrollIntoViewIfNeeded();
-    await screenshot(page, 'admin-phone-sessions');
+    await screenshot(page, picture('phone-sessions'));
 
-    // By the keyboard alone, from the filter on.
+    // By the keyboard alone, from the filter on. One worker answers what the page asks in a connection, so
+    // all sessions but those of one are others'.
     await page.setViewportSize(DESKTOP);
     page.on('dialog', dialog => dialog.accept());
-    const closed = once(sessions[2].socket, 'close');
-    await page.focus('#filter');
-    await page.keyboard.type('/irc');
-    await checkBecomes('the filter leaves one', () => page.locator('#sessions tr').count(), 1);
-    await page.keyboard.press('Tab');
-    equal('then comes its button', await page.evaluate(() => document.activeElement.textContent), 'Close');
-    await page.keyboard.press('Enter');
-    equal('and ends the session', (await closed)[0], 1001);
-    await checkBecomes('five are left', () => text('count'), '5');
-    await checkBecomes('the ending is counted', async () =>
-        (await text('endings')).includes('operator1'), true);
+    const chosen = await oneOfEach();
+    for (const { worker, path } of chosen) {
+        const of = worker ? ` of worker ${worker}` : '';
+        const { socket } = sessions.find(({ socket }) => socket.url.includes(path.split('?')[0]));
+        const closed = once(socket, 'close');
+        await page.focus('#filter');
+        await page.keyboard.press('ControlOrMeta+A');
+        await page.keyboard.type(path);
+        await checkBecomes(`the filter leaves one${of}`, () => page.locator('#sessions tr').count(), 1);
+        await page.keyboard.press('Tab');
+        equal('then comes its button', await page.evaluate(() => document.activeElement.textContent), 'Close');
+        await page.keyboard.press('Enter');
+        equal(`and ends the session${of}`, (await closed)[0], 1001);
+        await checkBecomes('it is gone from the page', () => page.locator('#sessions tr:not(.gone)').count(), 0);
+    }
+    await checkBecomes('the others are left', () => text('count'), `${count - chosen.length}`);
+    await checkBecomes('the endings are counted', async () =>
+        (await text('endings')).includes(`operator${chosen.length}`), true);
     equal('nothing was blocked or went wrong', wrong.join(), '');
 
     process.kill(Number(daemon), 'SIGTERM');
