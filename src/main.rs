@@ -36,7 +36,11 @@ fn check(config: Config) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(1, &error),
     };
-    let checked = reactor::check(config);
+    let checked = reactor::check(config, |error| {
+        logging::flush(logging::FLUSH_TIMEOUT);
+        say(&error);
+        exit_at_once(MISCONFIGURED);
+    });
     log.flush(logging::FLUSH_TIMEOUT);
     match checked {
         Ok(()) => print("websocksy: the configuration is good\n"),

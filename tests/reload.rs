@@ -14,7 +14,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A configuration file in a directory of its own.
@@ -464,8 +464,8 @@ fn a_back_end_that_hangs_is_given_up() {
         file.write(&text("", &hangs("hang")));
         let line = refused(&daemon);
         let says = format!(
-            "configuration {number} stays: {}:8: hang has not returned within 0.5 s; its thread is \
-             left behind with what it has loaded ({number} of at most 4)",
+            "configuration {number} stays: {}:8: hang: configure of back end it has not returned within \
+             0.5 s; its thread is left behind with what it has loaded ({number} of at most 4)",
             file.path()
         );
         assert!(line.ends_with(&says), "{line}");
@@ -492,16 +492,15 @@ fn a_back_end_that_hangs_is_given_up() {
     file.write(&text("workers = 2", ""));
     let daemon = Daemon::start(&[file.path()]);
     let all = children(&daemon);
-    for (key, says) in [
-        (
-            "hang",
-            "stays: the check has not ended within 0.5 s, as a plug-in, a file or a name hangs",
-        ),
-        ("hang-worker", ":8: hang-worker has not returned within 0.5 s; its thread is left behind"),
-    ] {
+    for (key, left) in [("hang", false), ("hang-worker", true)] {
         file.write(&text("workers = 2", &hangs(key)));
         let line = refused(&daemon);
-        assert!(line.contains(says) && line.contains("configuration 1 stays: "), "{line}");
+        let says = format!(
+            "{}:8: {key}: configure of back end it has not returned within 0.5 s",
+            file.path()
+        );
+        assert!(line.contains(&says) && line.contains("configuration 1 stays: "), "{line}");
+        assert_eq!(line.contains("its thread is left behind"), left, "{line}");
         eventually("the check is gone", || children(&daemon) == all);
     }
     file.write(&text("workers = 2\nhealth = /up", ""));
@@ -617,6 +616,60 @@ fn a_configuration_is_checked_and_shown_without_a_start() {
         text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     };
     assert_eq!(values(&again), values(&shown));
+}
+
+/// A check gives up, and says in which call it hung, and at which of the operator's lines.
+#[test]
+fn a_check_says_at_what_it_hangs() {
+    let file = File::new("hung", "");
+    let directories = ["it", "more"].map(|name| file.directory.join(name));
+    for directory in &directories {
+        fs::create_dir(directory).unwrap();
+        put(directory, 1);
+    }
+    let [it, more] = &directories;
+    let framing = more.join("more.so");
+    fs::rename(more.join("backend_it.so"), &framing).unwrap();
+    let keys = |plugins: &Path, more: &str| {
+        let plugins = plugins.display();
+        format!("[core]\nreload-timeout = 0.5\nplugins = {plugins}\n{more}")
+    };
+    let text = keys(it, "backend = it\n[backend]\nport = 1\ngate = /secret\n");
+    let (loads, framing) = (keys(more, ""), framing.display());
+    let path = file.path();
+    for (call, text, says) in [
+        ("init", &text, format!("{path}:4: backend: init of back end it")),
+        ("configure", &text, format!("{path}:6: port: configure of back end it")),
+        ("check", &text, "websocksy_check of back end it".into()),
+        ("cleanup", &text, "cleanup of back end it".into()),
+        ("constructor", &text, format!("{path}:4: backend: init of back end it")),
+        ("constructor", &loads, format!("loading {framing}")),
+    ] {
+        file.write(text);
+        let (code, log) = check_that_hangs(call, &[path]);
+        let says = format!("websocksy: {says} has not returned within 0.5 s");
+        assert_eq!((code, log.lines().last()), (Some(2), Some(says.as_str())), "{call}: {log}");
+        assert!(!log.contains("/secret"), "{log}");
+    }
+    file.write(&keys(it, "backend = it\n"));
+    let (_, log) = check_that_hangs("configure", &["-c", "port=1", path]);
+    assert!(
+        log.ends_with(": --config: port: configure of back end it has not returned within 0.5 s\n"),
+        "{log}"
+    );
+}
+
+/// How a check ends whose plug-in hangs in this call, and what it says.
+fn check_that_hangs(call: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(binary());
+    command.env("HANGS_IN", call).arg("--check").args(arguments);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = within(PATIENCE, || child.try_wait().unwrap().is_some());
+    if !ended {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
 /// The numbers say which configuration is in force, and whether the last one was refused; the listeners

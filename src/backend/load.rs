@@ -74,11 +74,15 @@ impl Framings {
     /// Loads every other `*.so` in `dir`, in the order of their names, so that their constructors
     /// register framings. One that cannot be loaded is named in the log and skipped. Where there are
     /// framings of `before`, these have names of their own, and a file that did not change is not
-    /// loaded again.
+    /// loaded again. `begins` is told of each that is: its constructor may hang.
     ///
     /// # Errors
     /// The directory is relative, not trusted, or cannot be read; nothing was loaded.
-    pub fn load(dir: &Path, before: Option<&Self>) -> Result<Self, LoadError> {
+    pub fn load(
+        dir: &Path,
+        before: Option<&Self>,
+        begins: impl Fn(&Path),
+    ) -> Result<Self, LoadError> {
         let mut framings = Self::without(before);
         for path in paths(dir)? {
             let found = check_file(&path).map(|file| FileId::from(&file));
@@ -91,6 +95,7 @@ impl Framings {
                 framings.files.push(known.clone());
                 continue;
             }
+            begins(&path);
             let load = || object::framing(&path, before.is_some());
             let loaded = found.and_then(|id| {
                 let (loaded, registered) = framings.registry.record(load);

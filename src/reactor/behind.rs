@@ -19,8 +19,10 @@ impl Doing {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what.to_string();
     }
 
-    fn words(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// That it is still at it after so long.
+    pub(super) fn has_not_returned(&self, limit: Duration) -> String {
+        let what = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        format!("{what} has not returned within {} s", limit.as_secs_f64())
     }
 }
 
@@ -77,10 +79,9 @@ impl Patience {
             self.behind.0.fetch_sub(1, Ordering::SeqCst);
             return None; // its outcome is on its way
         }
-        let (what, seconds) = (self.doing.words(), self.limit.as_secs_f64());
         Some(format!(
-            "{what} has not returned within {seconds} s; its thread is left behind with what it has \
-             loaded ({count} of at most {MOST})"
+            "{}; its thread is left behind with what it has loaded ({count} of at most {MOST})",
+            self.doing.has_not_returned(self.limit)
         ))
     }
 }

@@ -16,6 +16,7 @@
 mod accept;
 mod admin;
 mod behind;
+mod check;
 mod connect;
 mod context;
 mod counting;
@@ -58,14 +59,13 @@ mod together;
 
 pub use crate::net::{Channel, Readiness};
 pub use crate::offload::{Done, FileDone, FileJob, Instance, Jobs, LookedUp, Ticket, Workers};
+pub use check::check;
 pub use event_loop::{Counts, Reactor};
 pub use listen::{Entrance, WorkerSockets};
 pub use mio::Token;
 pub use reload::Source;
 pub use rights::{keep_files_private, protect_keys, refuse_new_privileges};
-pub use setup::{
-    Ended, Started, check, open_for_workers, renew_for_workers, resume_for_workers, start,
-};
+pub use setup::{Ended, Started, open_for_workers, renew_for_workers, resume_for_workers, start};
 pub use slots::Key;
 pub use start_error::StartError;
 pub use system::{Event, OFFLOAD, OTHERS, SIGNALS, Signal, System, Usage};

@@ -87,7 +87,7 @@ impl Prepared {
 }
 
 /// Reads and loads all that `config` names, in one of so many workers. A back end that would be made
-/// of the same as `running` is not made again.
+/// of the same as `running` is not made again. Says how far it is.
 ///
 /// # Errors
 /// The first that is not good.
@@ -95,20 +95,19 @@ pub(super) fn prepare(
     mut config: Config,
     running: Option<&Running>,
     workers: usize,
+    doing: &Doing,
 ) -> Result<Prepared, StartError> {
-    let made_of = MadeOf::now(&config, running.map(|running| &running.made_of))?;
+    let made_of = MadeOf::now(&config, running.map(|running| &running.made_of), doing)?;
     let fresh = match running {
         Some(running) if running.made_of.is(&made_of) => None,
-        _ => Some(set_up_backend(&config, &made_of, running.map(|running| &running.doing))?),
+        _ => Some(set_up_backend(&config, &made_of, running.is_some(), doing)?),
     };
     let targets = match (&fresh, running) {
         (Some(backend), _) => backend.only_targets(),
         (None, Some(running)) => running.targets.clone(),
         (None, None) => None,
     };
-    if let Some(running) = running {
-        running.doing.begins(&"reading files");
-    }
+    doing.begins(&"reading files");
     check_send_proxy(&config, targets.as_deref())?;
     let passwords = read_passwords(&config)?;
     check_web(&config)?;
@@ -236,8 +235,8 @@ pub(super) struct MadeOf {
 impl MadeOf {
     /// As the configuration and the files are now; framings that are those of `before` are not loaded
     /// again.
-    fn now(config: &Config, before: Option<&Self>) -> Result<Self, StartError> {
-        let framings = load_framings(config, before.map(|before| &before.framings))?;
+    fn now(config: &Config, before: Option<&Self>, doing: &Doing) -> Result<Self, StartError> {
+        let framings = load_framings(config, before.map(|before| &before.framings), doing)?;
         let mut files = Vec::new();
         for PlacedStep { step, origin } in &config.backend {
             if let BackendStep::Load(name) = step {
@@ -270,9 +269,14 @@ impl MadeOf {
 }
 
 /// Loads the plug-ins that bring framings.
-fn load_framings(config: &Config, before: Option<&Framings>) -> Result<Framings, StartError> {
+fn load_framings(
+    config: &Config,
+    before: Option<&Framings>,
+    doing: &Doing,
+) -> Result<Framings, StartError> {
     let Some(dir) = &config.plugins else { return Ok(Framings::without(before)) };
-    let load = || Framings::load(dir, before);
+    let begins = |file: &Path| doing.begins(&format_args!("loading {}", file.display()));
+    let load = || Framings::load(dir, before, begins);
     match &config.plugins_origin {
         Some(origin) => load().map_err(|error| refused(origin, &error)),
         // The directory that is compiled in may be missing where nobody asked for a plug-in.
@@ -286,29 +290,29 @@ fn plugins<'a>(config: &'a Config, origin: &Origin) -> Result<&'a Path, StartErr
     config.plugins.as_deref().ok_or_else(|| refused(origin, &none))
 }
 
-/// Loads and configures the back end, in the operator's order; where one runs already, it is loaded anew,
-/// and it is said how far that is.
+/// Loads and configures the back end, in the operator's order; `anew` where one runs already. Says at which
+/// of the operator's lines it is, since a plug-in may hang in any call.
 fn set_up_backend(
     config: &Config,
     of: &MadeOf,
-    doing: Option<&Doing>,
+    anew: bool,
+    doing: &Doing,
 ) -> Result<Backend, StartError> {
     let mut backend = Backend::builtin();
     for PlacedStep { step, origin } in &config.backend {
-        if let Some(doing) = doing {
-            doing.begins(origin);
-        }
         match step {
             BackendStep::Load(name) => {
+                doing.begins(&format_args!("{origin}: init of back end {name}"));
                 let dir = plugins(config, origin)?;
                 backend.cleanup();
-                let loaded = match doing.is_some() {
+                let loaded = match anew {
                     true => Backend::load_anew(dir, name, &of.framings),
                     false => Backend::load(dir, name),
                 };
                 backend = loaded.map_err(|error| refused(origin, &error))?;
             }
             BackendStep::Configure(key, value) => {
+                doing.begins(&format_args!("{origin}: configure of back end {}", backend.name()));
                 backend.configure(key, value).map_err(|error| match error {
                     ConfigureError::Key(_) if config::is_core_key(key) => {
                         refused(origin, &"is not the back end's: it is --KEY, or a key of [core]")
@@ -318,9 +322,7 @@ fn set_up_backend(
             }
         }
     }
-    if let Some(doing) = doing {
-        doing.begins(&"the back end's check");
-    }
+    doing.begins(&format_args!("websocksy_check of back end {}", backend.name()));
     let checked = of.registry().within(|| backend.check());
     checked.map_err(|(key, error)| match origin_of(config, key, error.place()) {
         Some(origin) => refused(origin, &error),
@@ -375,14 +377,20 @@ mod tests {
     fn o04_the_compiled_in_directory_may_be_missing() {
         let none = Some("/nowhere/websocksy".into());
         let compiled_in = Config { plugins: none.clone(), ..Config::default() };
-        assert!(MadeOf::now(&compiled_in, None).is_ok());
+        assert!(MadeOf::now(&compiled_in, None, &Doing::default()).is_ok());
         let asked_for =
             Config { plugins: none, plugins_origin: Some("--plugins".into()), ..Config::default() };
-        let error = MadeOf::now(&asked_for, None).err().map(|error| error.to_string()).unwrap();
+        let error = MadeOf::now(&asked_for, None, &Doing::default())
+            .err()
+            .map(|error| error.to_string())
+            .unwrap();
         assert!(error.starts_with("--plugins: /nowhere/websocksy: "), "{error}");
         let step = PlacedStep { step: BackendStep::Load("file".into()), origin: "-b".into() };
         let wants_one = Config { backend: vec![step], ..compiled_in };
-        let error = MadeOf::now(&wants_one, None).err().map(|error| error.to_string()).unwrap();
+        let error = MadeOf::now(&wants_one, None, &Doing::default())
+            .err()
+            .map(|error| error.to_string())
+            .unwrap();
         assert!(error.starts_with("-b: ") && error.contains("/nowhere/websocksy"), "{error}");
     }
 }

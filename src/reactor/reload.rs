@@ -344,7 +344,7 @@ fn find(
     hand(files.map(Snapshot::read).transpose().map_err(unread)?.unwrap_or_default());
     let config = read().map_err(|error| StartError::Configuration(error.to_string()))?;
     sandbox::check_fixed(&config, &running.config)?;
-    let prepared = prepare(config, Some(running), running.workers)?;
+    let prepared = prepare(config, Some(running), running.workers, &running.doing)?;
     let config = &prepared.config;
     if config.max_connections > room {
         let origin = config.max_connections_origin.as_ref().map(ToString::to_string);

@@ -87,7 +87,7 @@ pub fn start(
     let speaks = supervisor.as_ref().is_none_or(Inheritance::speaks);
     supervisor.as_ref().map_or(Ok(()), |own| check_count(&config, own))?;
     sandbox::confine(&config)?;
-    let prepared = prepare(config, None, workers)?;
+    let prepared = prepare(config, None, workers, &Doing::default())?;
     let kernel = Kernel::new(supervisor.as_mut());
     let kernel = kernel.map_err(|(what, error)| StartError::System(what.into(), error))?;
     let sockets = Sockets::open(&prepared.config, supervisor.as_mut())?;
@@ -170,21 +170,6 @@ impl Sockets {
         };
         Ok(Self { openings: listen::open(config, None)?, operators, row: None, worker: None })
     }
-}
-
-/// Does all that a start does before it listens, and leaves nothing behind: the back end is cleaned up.
-///
-/// # Errors
-/// What would keep the daemon from starting.
-pub fn check(config: Config) -> Result<(), StartError> {
-    sandbox::confine(&config)?;
-    let workers = config.workers.processes();
-    let prepared = prepare(config, None, workers)?;
-    listen::look_up(&prepared.config)?;
-    if let Some(mut backend) = prepared.backend {
-        backend.cleanup();
-    }
-    Ok(())
 }
 
 impl Started {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::unix::pipe::Receiver;
 use mio::{Interest, Registry, Token};
@@ -21,16 +21,16 @@ pub(super) struct Check {
     child: Child,
     stderr: Receiver,
     words: Words,
-    limit: Duration,
     pub(super) until: Instant,
 }
 
 impl Check {
-    /// Has the program look at what its arguments and these files say.
+    /// Has the program look at what its arguments and these files say. It gives up by itself, with a line
+    /// that says at what; one that cannot even do that is killed at the given time.
     pub(super) fn begin(
         (program, files): (&Program, &Snapshot),
         (registry, token): (&Registry, Token),
-        (limit, now): (Duration, Instant),
+        until: Instant,
     ) -> io::Result<Self> {
         let (stderr, theirs) = io::pipe()?;
         let mut stderr = Receiver::from(OwnedFd::from(stderr));
@@ -43,7 +43,7 @@ impl Check {
         MANAGERS.iter().for_each(|name| _ = command.env_remove(name));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(theirs).process_group(0);
         let child = command.spawn()?;
-        Ok(Self { child, stderr, words: Words::default(), limit, until: now + limit })
+        Ok(Self { child, stderr, words: Words::default(), until })
     }
 
     /// How it went, once it has ended: if it would not start, why.
@@ -57,10 +57,10 @@ impl Check {
             Ok(None) if now < self.until => None,
             Ok(None) => {
                 self.give_up();
-                let seconds = self.limit.as_secs_f64();
+                self.words.end();
+                let last = self.words.last();
                 Some(Err(format!(
-                    "the check has not ended within {seconds} s, as a plug-in, a file or a name hangs; it \
-                     was killed, and nothing of it is left"
+                    "the check did not give up and was killed; its last words: {last}"
                 )))
             }
             Ok(Some(status)) if status.success() => Some(Ok(())),

@@ -12,7 +12,7 @@ use crate::config;
 use crate::logging;
 use crate::worker::{Item, MOST_HANDED, Message, Said};
 
-/// How much longer workers may take to answer: they say themselves what hangs.
+/// How much longer workers and the check may take to answer: they say themselves what hangs.
 const BEYOND: Duration = Duration::from_secs(5);
 
 impl Supervisor {
@@ -79,8 +79,9 @@ impl Supervisor {
     fn begin_check(&mut self, accepted: Accepted, now: Instant) {
         let token = self.next_token();
         let what = (&self.program, &accepted.files);
-        let limit = self.config.reload_timeout;
-        match Check::begin(what, (self.poll.registry(), token), (limit, now)) {
+        // It reads how long it may take from these files, too.
+        let until = now + accepted.config.reload_timeout + BEYOND;
+        match Check::begin(what, (self.poll.registry(), token), until) {
             Ok(check) => (self.reload.check, self.reload.fresh) = (Some(check), Some(accepted)),
             Err(error) => self.refuse(&format!("cannot begin the check: {error}")),
         }

@@ -17,7 +17,7 @@ fn loaded() -> &'static PathBuf {
         keep_log();
         let dir = scratch("framing");
         let path = plugin(&dir, "framing.so", "framing.c", &[]);
-        Framings::load(&dir, None).ok().unwrap();
+        Framings::load(&dir, None, |_| ()).ok().unwrap();
         path
     })
 }

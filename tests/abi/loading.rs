@@ -154,7 +154,7 @@ fn g10_c61_bad_framings_are_named_in_the_log_and_skipped() {
     fs::write(dir.join("backend_none.so"), "").unwrap();
     fs::write(dir.join("none.txt"), "").unwrap();
     let good = plugin(&dir, "good.so", "backend.c", &[]);
-    Framings::load(&dir, None).ok().unwrap();
+    Framings::load(&dir, None, |_| ()).ok().unwrap();
     assert_eq!(variable::<u64>(&good, "given"), 0);
     for (name, _, reason) in bad_files() {
         let named = logged(&["plug-in skipped", &format!("g10-framings/{name}.so"), reason]);
@@ -183,7 +183,10 @@ fn g24_c60_a_directory_must_be_trusted() {
     for (dir, reason) in cases {
         let text = refusal(Backend::load(&dir, "it"));
         assert!(text.contains(reason), "{dir:?}: {text}");
-        assert!(Framings::load(&dir, None).err().unwrap().to_string().contains(reason), "{dir:?}");
+        assert!(
+            Framings::load(&dir, None, |_| ()).err().unwrap().to_string().contains(reason),
+            "{dir:?}"
+        );
     }
     assert!(Backend::load(&dir, "it").is_ok());
 }
@@ -254,7 +257,7 @@ fn a16_whose_the_way_to_a_plugin_is() {
         let words = "it belongs to user 65534, neither root nor this daemon's";
         assert!(text.contains(words), "{test}: {text}");
         if which < 3 {
-            let refused = Framings::load(&c, None).err().unwrap().to_string();
+            let refused = Framings::load(&c, None, |_| ()).err().unwrap().to_string();
             assert!(refused.contains(words), "{test}: {refused}");
         }
     }

@@ -23,7 +23,17 @@ static int64_t framing(uint8_t* data, size_t length, size_t fresh, ws_operation*
 	return length;
 }
 
+/* Hangs in this call, if the environment says so. */
+static void hang(const char* call) {
+	const char* hangs = getenv("HANGS_IN");
+
+	while(hangs && !strcmp(hangs, call)) {
+		pause();
+	}
+}
+
 __attribute__((constructor)) static void begin(void) {
+	hang("constructor");
 	core_register_framing("marked", framing);
 }
 
@@ -35,11 +45,13 @@ static void say(const char* what) {
 }
 
 uint64_t init(void) {
+	hang("init");
 	say("init");
 	return WEBSOCKSY_API_VERSION;
 }
 
 uint64_t configure(char* key, char* value) {
+	hang("configure");
 	if(!strcmp(key, "port")) {
 		snprintf(port, sizeof port, "%s", value);
 		return 0;
@@ -56,6 +68,11 @@ uint64_t configure(char* key, char* value) {
 		return 0;
 	}
 	return strcmp(key, "hang-worker") != 0;
+}
+
+uint64_t websocksy_check(void) {
+	hang("check");
+	return 0;
 }
 
 ws_peer_info query(char* endpoint, size_t protocols, char** protocol, size_t headers,
@@ -77,5 +94,6 @@ ws_peer_info query(char* endpoint, size_t protocols, char** protocol, size_t hea
 }
 
 void cleanup(void) {
+	hang("cleanup");
 	say("cleanup");
 }
