@@ -634,7 +634,22 @@ fn plug_ins_and_their_directories() {
             "--config: key",
             &["/etc/passwd: is no public key in PEM"],
         ),
+        flags(
+            &["--plugins", "{P}", "-b", "jwt", "-c", "key=HS256 /etc/passwd"],
+            "--config: key",
+            &["/etc/passwd: is open to everybody (mode 0644); chmod o= it"],
+        ),
         flags(&["--plugins", "{P}", "-b", "redis"], "--backend", &["url=redis://"]),
+        flags(
+            &["--plugins", "{P}", "-b", "redis", "-c", "password-file=/etc/passwd"],
+            "--config: password-file",
+            &["/etc/passwd: is open to everybody (mode 0644); chmod o= it"],
+        ),
+        flags(
+            &["--plugins", "{P}", "-b", "redis", "-c", "key-file=/etc/passwd"],
+            "--config: key-file",
+            &["/etc/passwd: is open to everybody (mode 0644); chmod o= it"],
+        ),
         flags(
             &["--plugins", "{P}", "-b", "redis", "-c", "url=localhost"],
             "--config: url",

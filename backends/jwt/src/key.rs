@@ -8,10 +8,11 @@ use spki::ObjectIdentifier;
 use spki::der::DecodePem;
 use std::fmt;
 use std::fs;
+use websocksy_routes::read_secret;
 
 /// The shortest secret for HS256, bytes: as long as its hash (RFC 7518 §3.2).
 const SHORTEST_SECRET: usize = 32;
-/// The longest file of a key, bytes.
+/// The longest file of a public key, bytes.
 const LONGEST_FILE: u64 = 64 << 10;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -75,13 +76,11 @@ impl Key {
         if !path.starts_with('/') {
             return Err("is not the absolute path of a file behind the algorithm".into());
         }
-        let at = |why: &dyn fmt::Display| format!("{path}: {why}");
-        let size = fs::metadata(path).map_err(|error| at(&error))?;
-        if !size.is_file() || size.len() > LONGEST_FILE {
-            return Err(at(&"is no file of a key"));
-        }
-        let file = fs::read(path).map_err(|error| at(&error))?;
-        Self::new(*algorithm, &file, is_base64).map_err(|why| at(&why))
+        let file = match algorithm {
+            Algorithm::Hs256 => read_secret(path)?,
+            _ => read_public(path)?,
+        };
+        Self::new(*algorithm, &file, is_base64).map_err(|why| format!("{path}: {why}"))
     }
 
     /// The key in a file.
@@ -101,6 +100,16 @@ impl Key {
             Verifier::Public(key) => key.verify(message, signature).is_ok(),
         }
     }
+}
+
+/// What is in the file of a public key.
+fn read_public(path: &str) -> Result<Vec<u8>, String> {
+    let at = |why: &dyn fmt::Display| format!("{path}: {why}");
+    let size = fs::metadata(path).map_err(|error| at(&error))?;
+    if !size.is_file() || size.len() > LONGEST_FILE {
+        return Err(at(&"is no file of a key"));
+    }
+    fs::read(path).map_err(|error| at(&error))
 }
 
 fn secret(file: &[u8], is_base64: bool) -> Result<hmac::Key, String> {

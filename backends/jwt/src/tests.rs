@@ -247,3 +247,26 @@ fn where_claims_lead() {
     let none = backend.peer(&Client::new(b"/websockify", &[], &[]), NOW);
     assert_eq!(none, Err(Refusal::unauthorized("a token is wanted")));
 }
+
+#[test]
+fn a_secret_is_nobody_elses() {
+    use std::os::unix::fs::PermissionsExt;
+    let path = std::env::temp_dir().join(format!("websocksy-jwt-{}", std::process::id()));
+    let keys = [("HS256", SECRET.to_vec()), ("EdDSA", pem(OF_ED25519, &[7; 32]))];
+    for (algorithm, file) in keys {
+        std::fs::write(&path, file).unwrap();
+        let configured = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            Key::configured(&format!("{algorithm} {}", path.display())).map(drop)
+        };
+        assert_eq!(configured(0o600), Ok(()), "{algorithm}");
+        let open = configured(0o644);
+        if algorithm == "HS256" {
+            let why = open.unwrap_err();
+            assert!(why.ends_with(": is open to everybody (mode 0644); chmod o= it"), "{why}");
+        } else {
+            assert_eq!(open, Ok(()), "everybody may have a public key");
+        }
+    }
+    std::fs::remove_file(&path).unwrap();
+}

@@ -10,13 +10,12 @@ mod value;
 
 use lease::{Leases, Limits};
 use server::Server;
-use std::fs;
 use std::sync::OnceLock;
 use std::time::Duration;
 use store::Redis;
 use tls::Tls;
 use websocksy_plugin::{Backend, Client, Peer, Refusal, count, export_backend, secret, warn};
-use websocksy_routes::{Cache, Options, Times, seconds, token};
+use websocksy_routes::{Cache, Options, Times, read_secret, seconds, token};
 
 /// How long a connect and an answer may take unless the operator says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -63,8 +62,8 @@ impl Backend for RedisBackend {
             "sentinel" => self.server.sentinel(value)?,
             "ca-file" | "cert-file" | "key-file" => self.server.tls.file(key, value)?,
             "password-file" => {
-                let text =
-                    fs::read_to_string(value).map_err(|error| format!("{value}: {error}"))?;
+                let text = String::from_utf8(read_secret(value)?);
+                let text = text.map_err(|_| format!("{value}: is no text in UTF-8"))?;
                 let password = text.trim_end_matches(['\r', '\n']);
                 if password.is_empty() {
                     return Err(format!("{value}: is empty"));

@@ -314,7 +314,7 @@ mod tests {
             (&[("url", "unix:///m"), ("sentinel", "s")], "url=redis://NAME[/DB]"),
             (&[("ca-file", "/nonexistent")], "/nonexistent: No such file"),
             (&[("ca-file", CODE)], "holds no certificate in PEM"),
-            (&[("key-file", CODE)], "holds no private key in PEM"),
+            (&[("key-file", CODE)], "is open to everybody (mode 0"),
         ];
         for (keys, reason) in cases {
             let error = server(keys).unwrap_err();

@@ -5,6 +5,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use std::fs;
+use websocksy_routes::read_secret;
 
 /// What the operator's files hold, in PEM.
 #[derive(Clone, Default)]
@@ -20,9 +21,13 @@ impl Tls {
 
     /// Reads the file of a key.
     pub(crate) fn file(&mut self, name: &str, path: &str) -> Result<(), String> {
-        let pem = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+        let is_secret = name == "key-file";
+        let pem = match is_secret {
+            true => read_secret(path)?,
+            false => fs::read(path).map_err(|error| format!("{path}: {error}"))?,
+        };
         let wrong = |what| format!("{path}: holds no {what} in PEM");
-        if name == "key-file" {
+        if is_secret {
             PrivateKeyDer::from_pem_slice(&pem).map_err(|_| wrong("private key"))?;
             self.key = Some(pem);
             return Ok(());

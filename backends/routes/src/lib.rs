@@ -6,10 +6,12 @@
 mod cache;
 mod options;
 mod route;
+mod secret;
 
 pub use cache::{Away, Cache, Store, Times, seconds};
 pub use options::{Options, protocol_is_good};
 pub use route::Route;
+pub use secret::read_secret;
 
 use websocksy_plugin::Client;
 
