@@ -22,10 +22,13 @@ mod srv;
 mod tls;
 
 use common::plugins::bundled;
-use common::{Answer, BASE, Client, Daemon, Peer, kill, open, read_answer};
+use common::{Answer, BASE, Client, Daemon, Peer, eventually, kill, open, read_answer};
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How long a server is away.
 fn away() -> Duration {
@@ -65,6 +68,31 @@ fn session(daemon: &Daemon, head: &str) -> Client {
     client.frame(0x82, b"you?");
     assert_eq!(client.message().1, b"you?");
     client
+}
+
+/// A store has just answered this test again, and within a second of that whoever it knows comes to its
+/// peer. How late a thread of ours is woken meanwhile that only sleeps is not held against the daemon: it
+/// is what the machine has for others.
+#[track_caller]
+fn back_in_a_second(daemon: &Daemon, endpoint: &str) {
+    const NAP: Duration = Duration::from_millis(10);
+    let (since, is_back) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+    let is_over = Arc::clone(&is_back);
+    let sleeper = thread::spawn(move || {
+        let mut late = Duration::ZERO;
+        while !is_over.load(Ordering::SeqCst) {
+            let nap = Instant::now();
+            thread::sleep(NAP);
+            late += nap.elapsed() - NAP;
+        }
+        late
+    });
+    eventually("it is back", || status(daemon, endpoint) == 101);
+    let took = since.elapsed();
+    is_back.store(true, Ordering::SeqCst);
+    let late = sleeper.join().unwrap();
+    println!("{endpoint} is served {took:?} after the store is back; threads were {late:?} late");
+    assert!(took < Duration::from_secs(1) + late, "{took:?}: {:#?}", daemon.log());
 }
 
 fn host(peer: &Peer) -> String {

@@ -1,7 +1,7 @@
 //! Peers that DNS names, and the name server away.
 
-use super::{Server, away, daemon, is_there, reply, request, session, status};
-use crate::common::{Peer, eventually, free_port, left_out, within};
+use super::{Server, away, back_in_a_second, daemon, is_there, reply, request, session, status};
+use crate::common::{Peer, eventually, free_port, left_out};
 use std::net::UdpSocket;
 use std::process::Command;
 use std::thread;
@@ -121,12 +121,12 @@ fn known_routes_outlive_the_name_server() {
         }
         if hangs {
             dns.server.signal("CONT");
+            eventually("the name server answers", || Dns::answers(dns.port));
         } else {
             let newer = srv("newer", "127.0.0.1", echo.port(), 0, 0);
             dns.server = Dns::serve(dns.port, &[&records[..], &[newer]].concat());
         }
-        let is_back = || status(&daemon, new) == 101;
-        assert!(within(Duration::from_secs(3), is_back), "{:#?}", daemon.log());
+        back_in_a_second(&daemon, new);
         eventually("it is asked again", || status(&daemon, "/nobody") == 404);
         stays.frame(0x82, b"still");
         assert_eq!(stays.message().1, b"still");

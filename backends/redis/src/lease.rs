@@ -30,8 +30,8 @@ const RENEW: &str = "local t = redis.call('TIME') \
     redis.call('PEXPIRE', KEYS[1], ARGV[1])";
 /// The most commands that go out at once.
 const BATCH: usize = 500;
-/// When what could not be told is told again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// When what could not be told is told again: within a second of the store's return.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Of a lease's time, when it is renewed: two renewals may fail.
 const RENEWALS: u32 = 3;
 

@@ -4,13 +4,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 use websocksy_plugin::{count, log, warn};
 
-/// How often a store that is away is looked for: it is back within a second.
+/// How often a store that is away is looked for, whether or not it has answered the last time: it is back
+/// within a second, also where a question was lost and is waited for until its time is over.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// The most questions that are waited for meanwhile: four seconds' worth.
+const MOST_PROBES: usize = 8;
 /// The most answers that are remembered; the oldest half goes when they are as many.
 const MOST_FOUND: usize = 100_000;
 /// The most keys of which is remembered that they are not there: strangers can make them up.
@@ -236,15 +240,39 @@ impl<S: Store> Cache<S> {
 
 /// Looks for a store until it answers, or the back end ends.
 fn wait_for<S: Store>(inner: &Weak<Inner<S>>) {
+    let (tell, told) = channel();
+    let (mut asking, mut next) = (0, Instant::now() + PROBE_INTERVAL);
     loop {
-        thread::sleep(PROBE_INTERVAL);
-        let Some(inner) = inner.upgrade() else { return };
-        if inner.store.probe().is_ok() {
-            inner.lock().missing.clear();
-            inner.is_away.store(false, Ordering::Release);
-            return log(&format!("{} is back", inner.store.name()));
+        match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(is_there) => {
+                asking -= 1;
+                let Some(inner) = inner.upgrade() else { return };
+                if is_there {
+                    inner.lock().missing.clear();
+                    inner.is_away.store(false, Ordering::Release);
+                    return log(&format!("{} is back", inner.store.name()));
+                }
+            }
+            Err(_) => {
+                next = Instant::now() + PROBE_INTERVAL;
+                let Some(inner) = inner.upgrade() else { return };
+                if asking < MOST_PROBES && probe_aside(inner, tell.clone()) {
+                    asking += 1;
+                }
+            }
         }
     }
+}
+
+/// Asks the store on a thread of its own whether it is there; whether there is such a thread.
+fn probe_aside<S: Store>(inner: Arc<Inner<S>>, tell: Sender<bool>) -> bool {
+    let ask = move || {
+        let is_there = inner.store.probe().is_ok();
+        drop(inner);
+        // Nobody waits for it if another was answered first.
+        let _ = tell.send(is_there);
+    };
+    thread::Builder::new().name("probe".into()).spawn(ask).is_ok()
 }
 
 impl<S: Store> Inner<S> {
@@ -309,6 +337,7 @@ fn forget_oldest<V>(found: &mut HashMap<Vec<u8>, (V, Instant)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Condvar;
     use std::sync::atomic::AtomicUsize;
 
     /// A store that a test can take away.
@@ -318,6 +347,10 @@ mod tests {
         asked: AtomicUsize,
         probed: AtomicUsize,
         has_all: AtomicBool,
+        /// Whether the next question is lost; and those that are wait until this says that it is over.
+        loses_one: AtomicBool,
+        given_up: Mutex<bool>,
+        gives_up: Condvar,
     }
 
     impl Store for Arc<Made> {
@@ -339,6 +372,11 @@ mod tests {
 
         fn probe(&self) -> Result<(), String> {
             self.probed.fetch_add(1, Ordering::SeqCst);
+            if self.loses_one.swap(false, Ordering::SeqCst) {
+                let given_up = self.given_up.lock().unwrap();
+                drop(self.gives_up.wait_while(given_up, |is_over| !*is_over).unwrap());
+                return Err("no answer".into());
+            }
             if self.is_there.load(Ordering::SeqCst) { Ok(()) } else { Err("gone".into()) }
         }
     }
@@ -390,6 +428,31 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(kept.get(b"none"), Ok(Some("x".into())), "what was missing may be there now");
+    }
+
+    /// A cable that is plugged in again brings no question back that was lost.
+    #[test]
+    fn a_store_is_found_while_a_question_that_was_lost_is_waited_for() {
+        let (made, kept) = cache(Times::default());
+        made.is_there.store(false, Ordering::SeqCst);
+        assert_eq!(kept.get(b"a"), Err(Away));
+        made.loses_one.store(true, Ordering::SeqCst);
+        let since = Instant::now();
+        let wait_for = |seen: &dyn Fn() -> bool| {
+            while !seen() {
+                assert!(since.elapsed() < Duration::from_secs(20), "it is not found again");
+                thread::sleep(Duration::from_millis(5));
+            }
+        };
+        wait_for(&|| !made.loses_one.load(Ordering::SeqCst));
+        made.is_there.store(true, Ordering::SeqCst);
+        wait_for(&|| kept.get(b"a") == Ok(Some("x".into())));
+        assert!(!*made.given_up.lock().unwrap(), "which is when others would have been asked");
+        *made.given_up.lock().unwrap() = true;
+        made.gives_up.notify_all();
+        // It changes nothing any more.
+        wait_for(&|| Arc::strong_count(&kept.0) == 1);
+        assert_eq!(kept.get(b"b"), Ok(Some("x".into())));
     }
 
     #[test]
