@@ -195,6 +195,34 @@ mod tests {
     }
 
     #[test]
+    fn a_ping_that_was_taken_has_one_interval() {
+        let start = Instant::now();
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+        let mut connection = bridged(&slab, &mut scratch);
+        connection.wrote(Side::Client, scratch.to_client.len(), start); // the 101
+        scratch.to_client.clear();
+        scratch.now = start + SECOND;
+        connection.expired(&mut scratch);
+        connection.wrote(Side::Client, scratch.to_client.len(), scratch.now);
+        connection.looked(Side::Client, 0, scratch.now);
+        // It has to read the 101 first, which takes it milliseconds at worst.
+        scratch.now = start + SECOND * 21 / 10;
+        connection.expired(&mut scratch);
+        assert!(matches!(connection.ending(), Some(Ending::Silent)));
+    }
+
+    #[test]
+    fn nobody_is_judged_by_a_ping_that_went_while_it_was_not_heard() {
+        let start = Instant::now();
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+        let mut connection = bridged(&slab, &mut scratch);
+        connection.queue(Side::Peer, [&b"late"[..]].into_iter(), start);
+        scratch.now = start + SECOND;
+        connection.expired(&mut scratch);
+        assert!(!connection.liveness.is_pinged());
+    }
+
+    #[test]
     fn nothing_is_overdue_before_its_time() {
         let start = Instant::now();
         let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));

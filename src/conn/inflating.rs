@@ -1,6 +1,6 @@
 //! A session that compresses: what it keeps, and how a turn decompresses no more than it may.
 
-use crate::deflate::{BEGINNING, Corrupt, Decoder, Encoder, Engines, Progress, Step};
+use crate::deflate::{BEGINNING, Corrupt, Decoder, Encoder, Engines, Step};
 use crate::proto::extensions::Agreed;
 
 /// What is kept of a session that agreed on compression.
@@ -76,8 +76,7 @@ impl<'a> Inflating<'a> {
     pub(super) fn step(&mut self, input: &[u8], last: bool) -> Result<Step, Corrupt> {
         let room = self.budget.clamp(1, self.output.len());
         let step = self.decoder.step(input, last, &mut self.output[..room])?;
-        // Where it is full without a byte made, something was done.
-        self.spend(step.cost + usize::from(step.progress == Progress::Full && step.cost == 0));
+        self.spend(step.cost);
         Ok(step)
     }
 

@@ -146,3 +146,25 @@ impl PeerFrames {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conn::batch::Batch;
+
+    #[test]
+    fn a_stream_may_end_between_messages_only() {
+        for (bytes, rest, expected) in [
+            (&b"\x82\x01a"[..], &b""[..], Ok(())),
+            (b"", b"\x82", Err(PeerFrameFault::Cut)),
+            (b"\x02\x01a", b"", Err(PeerFrameFault::Cut)),
+            (b"\x82\x7e\xff\xffabc", b"", Err(PeerFrameFault::Cut)),
+        ] {
+            let (mut frames, mut batch) = (PeerFrames::new(), Batch::default());
+            let mut requests = ControlRequests::default();
+            let n = frames.feed(bytes, &mut batch, &mut requests).unwrap();
+            assert_eq!(n, bytes.len());
+            assert_eq!(frames.end(rest), expected, "{} and {rest:?}", bytes.escape_ascii());
+        }
+    }
+}

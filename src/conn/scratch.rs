@@ -77,3 +77,16 @@ impl Scratch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_a_clock_knows_the_time_of_day() {
+        let scratch = Scratch::new(Instant::now());
+        assert_eq!(scratch.date(), None);
+        let clock = || SystemTime::UNIX_EPOCH;
+        assert_eq!(scratch.with_clock(clock).date(), Some(SystemTime::UNIX_EPOCH));
+    }
+}

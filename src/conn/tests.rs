@@ -150,3 +150,80 @@ fn what_the_kernel_says_of_a_socket_that_was_reset_counts_for_nothing() {
         assert_eq!(connection.look_at(Side::Peer).is_none(), failed);
     }
 }
+
+/// A frame of a client, masked with zeros.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0][..], payload].concat()
+}
+
+#[test]
+fn whole_messages_are_counted() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let mut connection = bridged(&slab, &mut scratch);
+    for message in [&b"one"[..], b"two"] {
+        gives(&mut connection, Side::Client, &frame(2, message), &mut scratch);
+    }
+    gives(&mut connection, Side::Client, &frame(2, b"half")[..8], &mut scratch);
+    assert_eq!((connection.messages(Side::Client), connection.messages(Side::Peer)), (2, 0));
+}
+
+#[test]
+fn the_request_is_summed_up() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    assert!(accepted(Config::default(), &slab, &scratch).summary().is_none());
+    let connection = bridged(&slab, &mut scratch);
+    assert!(connection.summary().is_some());
+}
+
+#[test]
+fn one_that_others_wait_for_gives_way() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let mut connection = bridged(&slab, &mut scratch);
+    scratch.to_client.clear();
+    connection.give_way(&mut scratch);
+    assert!(matches!(connection.ending(), Some(Ending::Dawdled)));
+    assert_eq!(to_client(&scratch)[0], 0x88, "a close frame");
+}
+
+#[test]
+fn a_session_outlives_what_served_its_request() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let mut connection = bridged(&slab, &mut scratch);
+    assert!(!connection.outdated() && connection.is_open());
+    drop(connection);
+    let mut connection = accepted(Config::default(), &slab, &scratch);
+    gives(&mut connection, Side::Client, &HEAD[..20], &mut scratch);
+    assert!(!connection.outdated() && connection.ending().is_none(), "its request has begun");
+}
+
+#[test]
+fn the_next_peer_is_told_why_it_is_asked() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let mut connection = accepted(Config::default(), &slab, &scratch);
+    gives(&mut connection, Side::Client, HEAD, &mut scratch);
+    let Some(Action::Ask(upgrade, slot)) = connection.take_action() else { panic!("no query") };
+    let target = |port| Target::Tcp { host: "peer.test".into(), port };
+    let mut answer = Answer::new(target(1), framing::by_name("binary").unwrap(), None);
+    answer.further.push_back(target(2));
+    connection.answered(upgrade, slot, Ok(answer), &mut scratch);
+    assert_eq!(connection.unreached(), None, "it is the first");
+    connection.not_connected("it is away".into(), &mut scratch);
+    let why = connection.unreached().unwrap();
+    assert!(why.contains("it is away"), "{why}");
+    assert!(Ending::Dial(String::new()).is_of_unreached_peer());
+    assert!(!Ending::Operator.is_of_unreached_peer());
+}
+
+#[test]
+fn a_peer_that_takes_nothing_more_may_speak_until_the_close_time_out() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let mut connection = bridged(&slab, &mut scratch);
+    connection.write_failed(Side::Peer, ErrorKind::BrokenPipe, &mut scratch);
+    scratch.to_client.clear();
+    gives(&mut connection, Side::Peer, b"last words", &mut scratch);
+    assert_eq!(to_client(&scratch), b"\x82\x0alast words");
+    scratch.to_client.clear();
+    scratch.now += Deadlines::default().close;
+    connection.expired(&mut scratch);
+    assert_eq!(to_client(&scratch)[0], 0x88, "the client is told");
+}

@@ -159,3 +159,30 @@ impl ToPeer<'_> {
 fn kind(opcode: Opcode) -> Kind {
     if opcode == Opcode::Text { Kind::Text } else { Kind::Binary }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::framing;
+
+    #[test]
+    fn a_datagram_may_be_as_long_as_one_can_be() {
+        let framer = Framer::new(&framing::by_name("binary").unwrap());
+        for (collected, length, expected) in [
+            (0, MAX_DATAGRAM, Ok(())),
+            (0, MAX_DATAGRAM + 1, Err(ClientFault::TooBig)),
+            (7, MAX_DATAGRAM - 7, Ok(())),
+            (7, MAX_DATAGRAM - 6, Err(ClientFault::TooBig)),
+        ] {
+            let (mut batch, mut collected) = (Batch::default(), vec![0; collected]);
+            let mut to_peer = ToPeer {
+                framer: &framer,
+                encoding: PeerEncoding::Datagram,
+                batch: &mut batch,
+                collected: &mut collected,
+            };
+            let header = Header::whole(Opcode::Binary, length as u64);
+            assert_eq!(to_peer.begin(&header, Opcode::Binary, true), expected, "{length}");
+        }
+    }
+}

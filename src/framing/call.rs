@@ -147,3 +147,35 @@ fn mode(returned: c_int) -> Result<EnvelopeMode, Cause> {
         other => Err(Cause::Mode(other)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn envelope(
+        length: u64,
+        _: ws_operation,
+        _: *const c_char,
+        out: *mut ws_envelope,
+    ) -> c_int {
+        // SAFETY: null, or the caller's.
+        if let Some(out) = unsafe { out.as_mut() } {
+            (out.prefix_length, out.suffix_length) = (length as usize >> 8, length as usize & 0xff);
+        }
+        WS_ENVELOPE_STREAM
+    }
+
+    #[test]
+    fn an_envelope_may_be_as_long_as_there_is_room() {
+        let call = Call::new(&Selection::default());
+        for (prefix, suffix, fits) in [
+            (WS_ENVELOPE_PREFIX, WS_ENVELOPE_SUFFIX, true),
+            (WS_ENVELOPE_PREFIX + 1, 0, false),
+            (0, WS_ENVELOPE_SUFFIX + 1, false),
+        ] {
+            let made = call.envelope(envelope, (prefix << 8 | suffix) as u64, Kind::Binary);
+            let lengths = made.ok().map(|made| (made.prefix().len(), made.suffix().len()));
+            assert_eq!(lengths, fits.then_some((prefix, suffix)));
+        }
+    }
+}

@@ -332,7 +332,87 @@ pub unsafe extern "C" fn xstr_lower(text: *mut c_char) -> *mut c_char {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Framer, Kind, Verdict, by_name};
     use super::*;
+    use websocksy_abi::{WS_ENVELOPE_STREAM, ws_envelope, ws_operation};
+
+    unsafe extern "C" fn nothing(
+        _: *mut u8,
+        _: usize,
+        _: usize,
+        opcode: *mut ws_operation,
+        _: *mut *mut libc::c_void,
+        _: *const c_char,
+    ) -> i64 {
+        // SAFETY: the caller's.
+        unsafe { *opcode = websocksy_abi::WS_FRAME_TEXT };
+        0
+    }
+
+    unsafe extern "C" fn stream(
+        _: u64,
+        _: ws_operation,
+        _: *const c_char,
+        _: *mut ws_envelope,
+    ) -> c_int {
+        WS_ENVELOPE_STREAM
+    }
+
+    fn ask(name: &CStr) -> ws_framing {
+        // SAFETY: a C string, which is not written to.
+        unsafe { core_framing(name.as_ptr().cast_mut()) }
+    }
+
+    #[test]
+    fn of_two_names_the_one_that_was_asked_for_counts() {
+        Registry::default().within(|| {
+            register("one", nothing).unwrap();
+            register("two", nothing).unwrap();
+            assert_eq!(register("two", nothing), Err("the name is taken"));
+            assert_eq!(Known::by_function(nothing).name(), "one", "the first, if none was");
+            for name in [c"two", c"one", c"two"] {
+                let function = ask(name);
+                assert_eq!(Known::by_function(function).name(), name.to_str().unwrap());
+                ask(c"auto"); // which is another function
+                assert_eq!(Known::by_function(function).name(), name.to_str().unwrap());
+            }
+        });
+    }
+
+    #[test]
+    fn an_encoder_is_of_the_framing_that_it_was_registered_for() {
+        Registry::default().within(|| {
+            register("one", nothing).unwrap();
+            register("two", nothing).unwrap();
+            add_encoder("two", stream).unwrap();
+            assert!(add_encoder("two", stream).is_err() && add_encoder("three", stream).is_err());
+            for (name, encodes) in [("one", false), ("two", true)] {
+                let known = Known::by_name(name).unwrap();
+                assert_eq!(known.traits().encoder.is_some(), encodes, "{name}");
+            }
+        });
+    }
+
+    #[test]
+    fn what_waits_is_of_the_kind_that_its_function_says() {
+        Registry::default().within(|| {
+            register("one", nothing).unwrap();
+            let mut framer = Framer::new(&by_name("one").unwrap());
+            assert_eq!(framer.tail_kind(b"ab"), Kind::Binary, "it was not asked");
+            assert_eq!(framer.cut(&mut b"ab.".to_owned(), 2, 2), Ok(Verdict::More));
+            assert_eq!(framer.tail_kind(b"ab"), Kind::Text);
+        });
+    }
+
+    #[test]
+    fn what_was_registered_elsewhere_is_adopted() {
+        let (old, new) = (Registry::default(), Registry::default());
+        let ((), registered) = old.record(|| register("ours", nothing).unwrap());
+        assert!(new.within(|| Known::by_name("ours")).is_none());
+        new.adopt(&registered);
+        assert!(new.within(|| Known::by_name("ours")).is_some());
+        assert!(Known::by_name("ours").is_none());
+    }
 
     #[test]
     fn a_plug_in_is_told_that_it_registered_nothing() {

@@ -159,6 +159,17 @@ fn unknown(name: &str) -> ConfigFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::CStr;
+
+    #[test]
+    #[allow(unsafe_code)] // a C string
+    fn a_function_is_told_what_it_is_configured_with() {
+        let newline = by_name("newline").unwrap().configured(Some(c"lf".into()));
+        // SAFETY: text that the selection holds.
+        assert_eq!(unsafe { CStr::from_ptr(newline.config()) }, c"lf");
+        assert_eq!(newline.known().name(), "newline");
+        assert!(newline.configured(None).config().is_null());
+    }
 
     /// Bytes of address space that this process has.
     fn address_space() -> usize {

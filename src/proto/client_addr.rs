@@ -100,4 +100,11 @@ mod tests {
         }
         assert_eq!(ClientAddr::new(Address::Unix).to_string(), "unix");
     }
+
+    #[test]
+    fn a_port_of_zero_is_not_known() {
+        let address = |port| Address::from(SocketAddr::from(([192, 0, 2, 1], port)));
+        assert_eq!((address(443).port(), address(0).port()), (Some(443), None));
+        assert_eq!(Address::Unix.port(), None);
+    }
 }

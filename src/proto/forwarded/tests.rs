@@ -20,6 +20,19 @@ fn check(header: ForwardedHeader, lines: &[&str], address: &str, unreadable: Opt
 }
 
 #[test]
+fn a_comma_behind_an_escaped_quote_is_quoted_still() {
+    type Split = (Option<&'static [u8]>, &'static [u8]);
+    let cases: [(&[u8], Split); 3] = [
+        (br#"a="x,\",b"#, (Some(br#"a="x,\""#), b"b")),
+        (br#"a="x,\",b""#, (None, br#"a="x,\",b""#)),
+        (br#"a="x,\\",b"#, (Some(br#"a="x,\\""#), b"b")),
+    ];
+    for (list, split) in cases {
+        assert_eq!(split_last_unquoted(list), split, "{}", list.escape_ascii());
+    }
+}
+
+#[test]
 fn x_forwarded_for_is_read_from_the_right_up_to_the_first_that_is_no_proxy() {
     for (lines, address, unreadable) in [
         (&[][..], "10.0.0.1:7", None),

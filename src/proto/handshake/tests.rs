@@ -350,6 +350,12 @@ fn the_answer_to_a_protocol() {
     }
 }
 
+#[test]
+fn a_subprotocol_is_a_token() {
+    assert!(is_subprotocol("mqtt") && is_subprotocol("v12.stomp"));
+    assert!(!is_subprotocol("") && !is_subprotocol("a b") && !is_subprotocol("a,b"));
+}
+
 /// H56: nothing is negotiated, whatever is offered (RFC 6455 §9.1).
 #[test]
 fn extensions() {
