@@ -43,6 +43,10 @@ impl Connection {
             (Side::Client, Phase::Head(..)) if self.is_between_requests() => {
                 self.lifecycle.finish(|| Ending::Answered);
             }
+            // No other transport finds what it reads wrong.
+            (Side::Client, Phase::Head(..)) if error == Some(ErrorKind::InvalidData) => {
+                self.lifecycle.finish(|| Ending::ClientTls);
+            }
             (Side::Client, Phase::Head(..) | Phase::Verifying(_) | Phase::Asking)
             | (Side::Client, Phase::Dialling(_) | Phase::Responding(_)) => {
                 self.lifecycle.finish(|| Ending::Left);

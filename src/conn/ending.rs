@@ -25,6 +25,8 @@ pub enum Ending {
     Handshake(Refused),
     /// The request head did not come in time.
     HeadTimeout,
+    /// Its TLS handshake failed, or TLS did before there was a request.
+    ClientTls,
     /// The back end named no peer.
     Query(QueryError),
     /// What it takes to let the client in is used up; in words.
@@ -95,6 +97,7 @@ impl Ending {
             Self::Head(_) => "bad-request",
             Self::Handshake(_) => "bad-handshake",
             Self::HeadTimeout => "request-timeout",
+            Self::ClientTls => "client-tls-failed",
             Self::Query(QueryError::NoPeer) => "no-peer",
             Self::Query(QueryError::Refused(why)) => why.status.name(),
             Self::Query(QueryError::Bad(_)) => "backend-invalid-answer",
@@ -146,6 +149,7 @@ impl Ending {
             Self::Head(_)
             | Self::Handshake(_)
             | Self::HeadTimeout
+            | Self::ClientTls
             | Self::Query(_)
             | Self::Exhausted(_)
             | Self::Framing(_)
@@ -182,6 +186,7 @@ impl Ending {
         match self {
             Self::Head(error) => Some(error.status()),
             Self::Handshake(refused) => Some(refused.status),
+            Self::ClientTls => Some(Status::BadRequest),
             Self::HeadTimeout => Some(Status::RequestTimeout),
             Self::Query(QueryError::NoPeer) => Some(Status::NotFound),
             Self::Query(QueryError::Refused(why)) => Some(match why.status {
@@ -275,7 +280,7 @@ impl Ending {
             Self::Operator => Some((CloseCode::GOING_AWAY, "closed by the operator")),
             Self::ClientVanished | Self::ClientFailed(_) | Self::Silent | Self::Left => None,
             Self::Stalled(Side::Client) => None,
-            Self::Head(_) | Self::Handshake(_) | Self::HeadTimeout => None,
+            Self::Head(_) | Self::Handshake(_) | Self::HeadTimeout | Self::ClientTls => None,
             Self::NotVerified(_) | Self::NotAdmitted(_) => None,
             Self::Query(_) | Self::QueryTimeout | Self::Framing(_) | Self::Exhausted(_) => None,
             Self::Dial(_) | Self::PeerBarred(_) | Self::DialTimeout => None,
@@ -303,6 +308,7 @@ impl fmt::Display for Ending {
             Self::Head(error) => write!(f, "bad request: {error}"),
             Self::Handshake(refused) => write!(f, "bad handshake: {}", refused.why),
             Self::HeadTimeout => f.write_str("no complete request in time"),
+            Self::ClientTls => f.write_str("its TLS failed"),
             Self::Query(error) => write!(f, "back end: {error}"),
             Self::Exhausted(why) => write!(f, "out of resources: {why}"),
             Self::Framing(fault) => write!(f, "framing fault: {fault}"),

@@ -165,7 +165,7 @@ pub const ENDINGS: [&str; 64] = [
     "restart",
     "session-lapsed",
     "client-dawdled",
-    "",
+    "client-tls-failed",
     "",
     "",
     "other",

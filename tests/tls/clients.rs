@@ -138,7 +138,8 @@ fn what_is_not_tls_is_answered_and_named() {
     stream.write_all(BASE.as_bytes()).unwrap();
     let (answer, _) = read_to_end(&mut stream);
     assert_eq!((answer.first(), answer.get(5)), (Some(&21), Some(&2)), "a fatal alert");
-    daemon.wait_for_log("client: it speaks plain HTTP, on a port for TLS");
+    let line = daemon.wait_for_log("client: it speaks plain HTTP, on a port for TLS");
+    assert!(line.contains("hung up on: its TLS failed; "), "{line}");
 
     let mut stream = open(port);
     stream.write_all(b"\x00\x00\x00\x05hello").unwrap();
