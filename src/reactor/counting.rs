@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 use super::context::Context;
 use super::listen::Listener;
 use super::refusals::Refused;
+use super::report::Behind;
 use super::session::{Next, Session};
 use super::system::System;
 use crate::logging::Escaped;
@@ -68,7 +69,9 @@ impl<S: System> Session<S> {
         } else if let Some(status) = ending.status() {
             let status = Some(status.code()).filter(|_| self.client.understands());
             status.into_iter().for_each(|status| context.metrics.answered(status));
-            self.keep_refusal(status, ending.name(), ending, context);
+            let remarks = self.remarks();
+            let why = format_args!("{ending}{}", Behind(&remarks));
+            self.keep_refusal(status, ending.name(), &why, context);
         }
     }
 

@@ -97,7 +97,7 @@ impl<S: System> Session<S> {
     }
 
     /// What was remarkable about its sockets; empty as a rule.
-    fn remarks(&self) -> String {
+    pub(super) fn remarks(&self) -> String {
         let peer = match &self.peer {
             PeerState::Connected(peer, _) => peer.remark(),
             _ => None,
@@ -125,7 +125,7 @@ impl<S: System> Session<S> {
 }
 
 /// What stands behind a line, if anything does.
-struct Behind<'a>(&'a str);
+pub(super) struct Behind<'a>(pub(super) &'a str);
 
 impl fmt::Display for Behind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -414,12 +414,23 @@ fn certificates_and_handshakes_are_shown() {
     let (daemon, port) = daemon(&peer, &["--tls-cert", &pair, "--admin", "127.0.0.1:0"]);
     let mut client = Wss::connect(port, "localhost", &authority.client(BOTH, None));
     client.echoes(b"over TLS");
+    let mut stream = open(port);
+    stream.write_all(BASE.as_bytes()).unwrap();
+    read_to_end(&mut stream);
+    daemon.wait_for_log("it speaks plain HTTP");
     let line = daemon.wait_for_log("admin pages on 127.0.0.1:");
-    let mut page = open(line.rsplit_once(':').unwrap().1.parse().unwrap());
-    page.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .unwrap();
-    let (text, _) = read_to_end(&mut page);
-    let text = String::from_utf8(text).unwrap();
+    let admin = line.rsplit_once(':').unwrap().1.parse().unwrap();
+    let page = |path: &str| {
+        let mut stream = open(admin);
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        String::from_utf8(read_to_end(&mut stream).0).unwrap()
+    };
+    let refusals = page("/refusals");
+    let reason = "its TLS failed; client: it speaks plain HTTP, on a port for TLS";
+    assert!(refusals.contains("client-tls-failed") && refusals.contains(reason), "{refusals}");
+    let text = page("/metrics");
     let end = format!("websocksy_certificate_expiry_seconds{{certificate=\"{pair}\"}} 2840140800");
     for expected in [&*end, "websocksy_tls_handshake_seconds_count 1"] {
         assert!(text.lines().any(|line| line == expected), "{expected} in {text}");
