@@ -162,9 +162,9 @@ mod tests {
     use std::time::Duration;
 
     use super::super::SocketEnd;
-    use super::super::tests::bridged;
+    use super::super::tests::{bridged, opened};
     use super::*;
-    use crate::config::Deadlines;
+    use crate::config::{Config, Deadlines};
     use crate::slab::Slab;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -220,6 +220,21 @@ mod tests {
         scratch.now = start + SECOND;
         connection.expired(&mut scratch);
         assert!(!connection.liveness.is_pinged());
+    }
+
+    #[test]
+    fn a_session_without_data_ends_when_the_operator_wants() {
+        let start = Instant::now();
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+        let deadlines = Deadlines { idle: SECOND, ping: Duration::ZERO, ..Deadlines::default() };
+        let config = Config { deadlines, ..Config::default() };
+        let mut connection = opened(config, "binary", &slab, &mut scratch);
+        connection.wrote(Side::Client, scratch.to_client.len(), start);
+        connection.looked(Side::Client, 0, start);
+        assert_eq!(connection.deadline(), Some(start + SECOND));
+        scratch.now = start + SECOND;
+        connection.expired(&mut scratch);
+        assert!(matches!(connection.ending(), Some(Ending::Idle)));
     }
 
     #[test]

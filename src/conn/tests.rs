@@ -34,9 +34,24 @@ fn accepted(config: Config, slab: &Slab, scratch: &Scratch) -> Connection {
 }
 
 /// A session of a client and a TCP peer.
-fn opened(config: Config, framing: &str, slab: &Slab, scratch: &mut Scratch) -> Connection {
+pub(super) fn opened(
+    config: Config,
+    framing: &str,
+    slab: &Slab,
+    scratch: &mut Scratch,
+) -> Connection {
+    opened_by(HEAD, config, framing, slab, scratch)
+}
+
+fn opened_by(
+    head: &[u8],
+    config: Config,
+    framing: &str,
+    slab: &Slab,
+    scratch: &mut Scratch,
+) -> Connection {
     let mut connection = accepted(config, slab, scratch);
-    gives(&mut connection, Side::Client, HEAD, scratch);
+    gives(&mut connection, Side::Client, head, scratch);
     let Some(Action::Ask(upgrade, slot)) = connection.take_action() else { panic!("no query") };
     let target = Target::Tcp { host: "peer.test".into(), port: 1 };
     let answer = Answer::new(target, framing::by_name(framing).unwrap(), None);
@@ -226,4 +241,34 @@ fn a_peer_that_takes_nothing_more_may_speak_until_the_close_time_out() {
     scratch.now += Deadlines::default().close;
     connection.expired(&mut scratch);
     assert_eq!(to_client(&scratch)[0], 0x88, "the client is told");
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn a_client_waits_while_too_many_are_inside_a_compressed_message() {
+    use crate::deflate::Decoder;
+    use crate::proto::extensions::Window;
+
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let config = Config { deflate: Some(1), ..Config::default() };
+    let offer = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let head = [&HEAD[..HEAD.len() - 2], offer].concat();
+    let mut connection = opened_by(&head, config, "binary", &slab, &mut scratch);
+    assert!(!connection.awaits_inflater() && !connection.has_inflater());
+    let mut others = Vec::new();
+    loop {
+        let pool = scratch.engines.inflaters.clone();
+        let mut other = Decoder::new(Window { bits: 15, takeover: false }, pool);
+        if !other.begin() {
+            break;
+        }
+        others.push(other);
+    }
+    assert!(connection.awaits_inflater() && connection.room(Side::Client) == 0);
+    others.pop();
+    assert!(!connection.awaits_inflater() && connection.room(Side::Client) > 0);
+    // The first part of RFC 7692 §7.2.3.1's message.
+    let part = b"\x42\x83\0\0\0\0\xf2\x48\xcd";
+    gives(&mut connection, Side::Client, part, &mut scratch);
+    assert!(connection.has_inflater() && !connection.awaits_inflater(), "it has the last one");
 }

@@ -240,13 +240,18 @@ fn datagram(
 }
 
 #[cfg(test)]
+#[allow(unsafe_code)] // a framing function as of a plug-in
 mod tests {
     use super::super::batch::Batch;
     use super::*;
     use crate::framing;
+    use crate::framing::core_register_framing;
     use crate::proto::close::CloseCode;
     use crate::proto::frame::{MAX_HEADER, Masking, decode};
     use crate::slab::Slab;
+    use libc::{c_char, c_void};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use websocksy_abi::{WS_FRAME_BINARY, WS_FRAME_MORE, ws_operation};
 
     fn to_client(two_way_frames: bool) -> ToClient {
         ToClient::new(two_way_frames, false, Slab::new(1).unwrap().claim(0).unwrap())
@@ -333,8 +338,56 @@ mod tests {
         let got = rendered(("auto", ""), 125, text.as_bytes(), 300);
         let frame = |n: usize| [&[0x81, n as u8][..], &text.as_bytes()[..n]].concat();
         assert_eq!(got, [frame(123), frame(123), frame(54)].concat());
+        // What a read brought last goes out whole, be it text or not.
+        let cut = [text.as_bytes(), b"\xc3"].concat();
+        let got = rendered(("auto", ""), 125, &cut, 301);
+        let last = [&b"\x82\x37"[..], &cut[246..]].concat();
+        assert_eq!(got, [frame(123), frame(123), last].concat());
         let got = rendered(("binary", ""), 125, &[7; 130], 130);
         assert_eq!(got.len(), 2 + 125 + 2 + 5);
+    }
+
+    /// Every two bytes are a part of a message that goes on.
+    unsafe extern "C" fn pairs(
+        _: *mut u8,
+        length: usize,
+        _: usize,
+        opcode: *mut ws_operation,
+        _: *mut *mut c_void,
+        _: *const c_char,
+    ) -> i64 {
+        // The call that ends a session has no length, and no data either.
+        if length == 0 {
+            EMPTY.fetch_add(1, Ordering::Relaxed);
+        }
+        if length < 2 {
+            return 0;
+        }
+        // SAFETY: the caller's.
+        unsafe { *opcode = WS_FRAME_BINARY | WS_FRAME_MORE };
+        2
+    }
+
+    /// How often it was shown nothing.
+    static EMPTY: AtomicUsize = AtomicUsize::new(0);
+
+    #[test]
+    fn a_framing_function_is_shown_something_and_a_datagrams_last_part_ends_it() {
+        framing::Registry::default().within(|| {
+            // SAFETY: a C string that is not written to, and a function that keeps the contract.
+            let registered =
+                unsafe { core_register_framing(c"pairs".as_ptr().cast_mut(), Some(pairs)) };
+            assert_eq!(registered, 0);
+            let mut framer = Framer::new(&framing::by_name("pairs").unwrap());
+            let (mut to_client, mut batch) = (to_client(false), Batch::default());
+            let mut buffer = *b"abcdefx";
+            to_client.feed(&mut framer, &mut buffer, 6, false, &mut batch).unwrap();
+            assert_eq!(EMPTY.load(Ordering::Relaxed), 0);
+            let mut batch = Batch::default();
+            datagram(&mut framer, &mut buffer, 6, &mut batch).unwrap();
+            let sent: Vec<u8> = batch.parts(&buffer).flatten().copied().collect();
+            assert_eq!(sent, b"\x02\x02ab\x00\x02cd\x80\x02ef");
+        });
     }
 
     #[test]

@@ -186,6 +186,7 @@ fn requests_on_one_connection_whole_in_bytes_and_cut_anywhere() {
             let mut world = World::new(&[&bytes[..at], &bytes[at..]]);
             world.client.takes = takes;
             assert_eq!(world.run(), expected, "cut at {at}");
+            assert_eq!(world.connection.answers(), 4);
             assert!(matches!(world.connection.ending(), Some(Ending::Answered)));
         }
     }
