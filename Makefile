@@ -13,8 +13,12 @@ CARGO_DENY := 0.20.2
 # Recipes and tests name files under target/, wherever the user's Cargo would build.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
+# A crate whose build script writes a source has its place in what is compiled of it, and what stands on it
+# is put together otherwise in another directory: so the checkout is called `.`. Who sets RUSTFLAGS has theirs.
+RELEASE := cargo --config 'build.rustflags = ["--remap-path-prefix=$(CURDIR)=."]' build
+
 build:
-	PLUGINPATH=$(PLUGINPATH) cargo build --release --bin websocksy
+	PLUGINPATH=$(PLUGINPATH) $(RELEASE) --release --bin websocksy
 
 # Unit, table and property tests, and the tests that drive the real binary.
 test:
@@ -134,7 +138,7 @@ check-conformance: build
 BACKENDS := file token jwt redis http srv
 FRAMINGS := fixedlength dynamic32 json
 backends:
-	cargo build --profile plugin $(BACKENDS:%=-p websocksy-backend-%) $(FRAMINGS:%=-p websocksy-%)
+	$(RELEASE) --profile plugin $(BACKENDS:%=-p websocksy-backend-%) $(FRAMINGS:%=-p websocksy-%)
 	install -d -m 755 target/plugins
 	for name in $(BACKENDS:%=backend_%) $(FRAMINGS); do \
 		install -m 755 target/plugin/lib$$name.so target/plugins/$$name.so || exit 1; \
@@ -162,7 +166,7 @@ check-plugins: backends
 # websocksy beside other bridges, some fifteen minutes; docs/performance.md says how to read it.
 # 5,000 idle connections need 10,000 descriptors in one process.
 bench-bridges:
-	cargo build --release --bins --example bench-bridges
+	$(RELEASE) --release --bins --example bench-bridges
 	ulimit -n $$(ulimit -Hn) && target/release/examples/bench-bridges
 
 # Instructions and system calls of a unit of work, beside benches/guard/baseline.txt; fails where there
