@@ -397,3 +397,34 @@ fn write_error(ready: &mut Ready, kind: ErrorKind) -> Option<ErrorKind> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Stuck, bridged};
+    use super::*;
+    use crate::slab::Slab;
+    use std::time::Instant;
+
+    #[test]
+    fn what_waits_here_or_in_the_transport_needs_no_event_to_be_written() {
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+        for (waits, unflushed) in [(false, 0), (true, 0), (false, 1)] {
+            let mut connection = bridged(&slab, &mut scratch);
+            if waits {
+                connection.queue(Side::Client, [&b"late"[..]].into_iter(), scratch.now);
+            }
+            for writable in [false, true] {
+                let way = Way {
+                    side: Side::Client,
+                    connection: &mut connection,
+                    socket: &mut Stuck { unflushed },
+                    ready: &mut Ready { writable, ..Ready::default() },
+                    scratch: &mut scratch,
+                };
+                assert_eq!(way.has_more(), writable && (waits || unflushed > 0));
+                way.ready.readable = true;
+                assert!(way.has_more());
+            }
+        }
+    }
+}

@@ -126,7 +126,10 @@ fn a_client_without_a_place_is_told_after_its_handshake() {
 }
 
 /// A socket on which nothing happens, with ten bytes that nobody acknowledges.
-struct Stuck;
+#[derive(Default)]
+pub(super) struct Stuck {
+    pub(super) unflushed: usize,
+}
 
 impl Socket for Stuck {
     fn read(&mut self, _buffer: &mut [u8]) -> Result<usize> {
@@ -142,6 +145,9 @@ impl Socket for Stuck {
         Ok(())
     }
     fn close(&mut self) {}
+    fn unflushed(&self) -> usize {
+        self.unflushed
+    }
     fn unacknowledged(&self) -> usize {
         10
     }
@@ -159,8 +165,8 @@ fn what_the_kernel_says_of_a_socket_that_was_reset_counts_for_nothing() {
         connection.wrote(Side::Peer, 10, scratch.now);
         scratch.now += SECOND / 2;
         let (mut ready, mut reset) = (Ready::default(), Ready { failed, ..Ready::default() });
-        let client = Endpoint { socket: &mut Stuck, ready: &mut ready };
-        let peer = Some(Endpoint { socket: &mut Stuck, ready: &mut reset });
+        let client = Endpoint { socket: &mut Stuck::default(), ready: &mut ready };
+        let peer = Some(Endpoint { socket: &mut Stuck::default(), ready: &mut reset });
         Pump { connection: &mut connection, client, peer, scratch: &mut scratch }.deadline();
         assert_eq!(connection.look_at(Side::Peer).is_none(), failed);
     }

@@ -80,3 +80,23 @@ impl Registry {
 fn current() -> MutexGuard<'static, Option<Registry>> {
     CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_without_a_registry_have_the_current_one() {
+        let before = Registry::current();
+        let registry = Registry::default();
+        let is_theirs = || {
+            let current = std::thread::spawn(Registry::current).join().unwrap();
+            Arc::ptr_eq(&current.0, &registry.0)
+        };
+        assert!(!is_theirs());
+        registry.make_current();
+        assert!(is_theirs());
+        before.make_current();
+        assert!(!is_theirs());
+    }
+}
