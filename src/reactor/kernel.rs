@@ -114,6 +114,11 @@ impl Kernel {
         self.turn_at = at;
     }
 
+    /// Whether a supervisor handed anything over.
+    pub(super) fn has_handed(&self) -> bool {
+        !self.handed.is_empty()
+    }
+
     /// What the supervisor sent with the last order that it gave.
     pub(super) fn take_handed(&mut self) -> Vec<(Item, OwnedFd)> {
         std::mem::take(&mut self.handed)

@@ -12,6 +12,10 @@ use crate::worker::{Item, Message, Said};
 impl Reload {
     /// Does what the supervisor said since it was asked last.
     pub(super) fn obey(&mut self, reactor: &mut Reactor<Kernel>) {
+        // It is asked in every turn, and nearly always there is nothing.
+        if reactor.context.desk.orders.is_empty() && !reactor.context.system.has_handed() {
+            return;
+        }
         // With an order that came before the last, something else may have come.
         let mut handed = reactor.context.system.take_handed();
         for (number, order) in std::mem::take(&mut reactor.context.desk.orders) {
