@@ -5,6 +5,8 @@
 #[path = "fleet/bridges.rs"]
 mod bridges;
 mod common;
+#[path = "fleet/hosts.rs"]
+mod hosts;
 #[path = "fleet/http.rs"]
 mod http;
 #[path = "fleet/jwt.rs"]

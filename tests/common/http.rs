@@ -70,7 +70,12 @@ impl Answer {
 
 /// A TCP connection to the daemon that never waits for ever and never for Nagle.
 pub(crate) fn open(port: u16) -> TcpStream {
-    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    open_at(&format!("127.0.0.1:{port}"))
+}
+
+/// The same to another host.
+pub(crate) fn open_at(place: &str) -> TcpStream {
+    let stream = TcpStream::connect(place).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();

@@ -22,8 +22,8 @@ pub(crate) use client::{Client, Event, frame, frame_masked, header};
 pub(crate) use daemon::{Daemon, binary, in_shell};
 pub(crate) use digest::{Digest, noise};
 pub(crate) use http::{
-    Answer, BASE, End, answer, assert_base_accept, open, read_101, read_answer, read_to_end,
-    read_upgrade, upgrade,
+    Answer, BASE, End, answer, assert_base_accept, open, open_at, read_101, read_answer,
+    read_to_end, read_upgrade, upgrade,
 };
 pub(crate) use left_out::left_out;
 pub(crate) use manager::Manager;

@@ -22,7 +22,12 @@ pub(crate) struct Peer {
 impl Peer {
     /// Runs `script` with every connection, each in a thread of its own.
     pub(crate) fn serve(script: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::serve_on("127.0.0.1", script)
+    }
+
+    /// The same on another address of this machine.
+    fn serve_on(address: &str, script: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (dials, stopped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let peer = Self { address, dials: Arc::clone(&dials), stopped: Arc::clone(&stopped) };
@@ -43,7 +48,12 @@ impl Peer {
 
     /// Sends back what it gets, then FIN after FIN.
     pub(crate) fn echo() -> Self {
-        Self::serve(|mut stream| {
+        Self::echo_on("127.0.0.1")
+    }
+
+    /// The same on another address of this machine.
+    pub(crate) fn echo_on(address: &str) -> Self {
+        Self::serve_on(address, |mut stream| {
             let mut buffer = [0; 16 * 1024];
             while let Ok(read @ 1..) = stream.read(&mut buffer) {
                 if stream.write_all(&buffer[..read]).is_err() {

@@ -1,17 +1,18 @@
 //! Three bridges of two workers each, behind the HAProxy that `examples/fleet` has, with their routes in
-//! Redis: one is upgraded, a worker and a bridge are killed, one ends. All the while Redis counts the
+//! Redis, each on a host of its own: one is upgraded, a worker and a bridge are killed, one ends. All the while Redis counts the
 //! sessions, by leases.
 //!
 //! FLEET_SESSIONS says how many sessions there are; from [`MANY`] on the rate at which they come back is
 //! judged, too.
 
+use super::hosts::{Host, Network};
 use super::lease::members;
 use super::redis::Redis;
-use super::{Server, host, request};
+use super::{Server, request};
 use crate::common::plugins::{bundled, scratch};
 use crate::common::{
     Client, Daemon, End, Event, Peer, allow_many_descriptors, eventually, free_port, kill,
-    left_out, open, read_answer,
+    left_out, open_at, read_answer, upgrade,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,7 +52,7 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn begin(port: u16, count: usize) -> Self {
+    fn begin(front: &str, count: usize) -> Self {
         let (sender, ends) = channel();
         let over = Arc::new(AtomicBool::new(false));
         let (back, streams) = (Arc::default(), Arc::default());
@@ -59,7 +60,8 @@ impl Crowd {
         for _ in 0..count {
             let (over, back) = (Arc::clone(&crowd.over), Arc::clone(&crowd.back));
             let (sender, streams) = (sender.clone(), Arc::clone(&crowd.streams));
-            let run = move || stay(port, &over, &sender, &back, &streams);
+            let front = front.to_owned();
+            let run = move || stay(&front, &over, &sender, &back, &streams);
             crowd.clients.push(thread::Builder::new().stack_size(256 << 10).spawn(run).unwrap());
         }
         crowd
@@ -86,7 +88,7 @@ impl Crowd {
 
 /// One client: a session after the other, each of which echoes at first.
 fn stay(
-    port: u16,
+    front: &str,
     over: &AtomicBool,
     ends: &Sender<(Instant, Ended)>,
     back: &Mutex<Vec<Instant>>,
@@ -94,7 +96,9 @@ fn stay(
 ) {
     let head = request("/desk", "");
     while !over.load(Ordering::SeqCst) {
-        let mut client = Client::connect_with(port, head.as_bytes());
+        let mut stream = open_at(front);
+        upgrade(&mut stream, head.as_bytes());
+        let mut client = Client::over(stream);
         client.frame(0x82, b"you?");
         assert_eq!(client.message().1, b"you?");
         client.patience(LONG);
@@ -114,12 +118,17 @@ fn stay(
     }
 }
 
+/// The port of a bridge on a host of its own, as the example for HAProxy has it.
+const PORT: u16 = 8001;
+
 /// A bridge with two workers, by which a token has so many sessions at most.
-fn bridge(redis: &Redis, spread: u64, most: usize) -> Daemon {
+fn bridge(network: &Network, host: &Host, redis: &Redis, spread: u64, most: usize) -> Daemon {
     let (url, lease) = (redis.url(), format!("lease={most}"));
     let ttl = format!("lease-ttl={}", LEASE.as_secs());
-    let spread = spread.to_string();
-    Daemon::start(&[
+    let (spread, all) = (spread.to_string(), network.all());
+    let place = format!("{}:{PORT}", host.address);
+    let listen = if network.is_apart() { &["-l", &place][..] } else { &[] };
+    let arguments = [
         "--plugins",
         bundled(),
         "-b",
@@ -137,35 +146,44 @@ fn bridge(redis: &Redis, spread: u64, most: usize) -> Daemon {
         "--health",
         "/readyz",
         "--trusted-proxy",
-        "127.0.0.1",
+        &all,
         "--peer-allow",
-        "127.0.0.0/8",
+        &all,
         "--ping",
         "0",
         "--drain-grace",
         "2",
         "--drain-spread",
         &spread,
-    ])
+    ];
+    let arguments = [listen, &arguments].concat();
+    let enter = host.enter();
+    match enter.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Daemon::start(&arguments),
+        ref enter => Daemon::under(enter, &arguments),
+    }
 }
 
-/// The example's HAProxy, on free ports and in haste.
-fn haproxy(bridges: &[Daemon]) -> (Server, u16) {
-    let port = free_port();
+/// The example's HAProxy, in haste, and where it listens. On one host with the bridges it has other ports.
+fn haproxy(host: &Host, bridges: &[Daemon]) -> (Server, String) {
     let mut text = fs::read_to_string("examples/fleet/haproxy.cfg").unwrap();
-    let places = [11, 12, 13].map(|number| format!("10.0.0.{number}:8001"));
-    for (place, bridge) in places.iter().zip(bridges) {
-        assert!(text.contains(place.as_str()), "{text}");
-        text = text.replace(place, &format!("127.0.0.1:{}", bridge.port()));
+    let mut port = 8080;
+    if host.enter().is_empty() {
+        port = free_port();
+        let places = [11, 12, 13].map(|number| format!("10.0.0.{number}:{PORT}"));
+        for (place, bridge) in places.iter().zip(bridges) {
+            assert!(text.contains(place.as_str()), "{text}");
+            text = text.replace(place, &format!("127.0.0.1:{}", bridge.port()));
+        }
+        text = text.replace("bind :8080", &format!("bind 127.0.0.1:{port}"));
     }
-    text = text.replace("bind :8080", &format!("bind 127.0.0.1:{port}"));
     text = text.replace("inter 2s", "inter 300ms").replace("maxconn 50000", "maxconn 8000");
     let file = scratch("haproxy").join("haproxy.cfg");
     fs::write(&file, text).unwrap();
-    let mut command = Command::new("haproxy");
-    let server = Server::start(command.arg("-db").arg("-f").arg(file));
-    eventually("HAProxy listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-    (server, port)
+    let server = host.start("haproxy", &["-db", "-f", file.to_str().unwrap()]);
+    let front = format!("{}:{port}", host.address);
+    eventually("HAProxy listens", || std::net::TcpStream::connect(&front).is_ok());
+    (server, front)
 }
 
 fn workers(bridge: &Daemon) -> Vec<u32> {
@@ -227,10 +245,10 @@ impl Count<'_> {
 }
 
 /// A token has as many sessions as it may, over six workers, and not one more.
-fn fill(redis: &Redis, port: u16, most: usize) {
+fn fill(redis: &Redis, front: &str, most: usize) {
     let head = request("/few", "");
     let enter = || {
-        let mut stream = open(port);
+        let mut stream = open_at(front);
         stream.write_all(head.as_bytes()).unwrap();
         (read_answer(&mut stream, false), stream)
     };
@@ -253,24 +271,33 @@ fn a_fleet_is_upgraded_and_loses_a_worker_and_a_bridge() {
     if Command::new("haproxy").arg("-v").output().is_err() {
         return left_out("a fleet behind HAProxy", "no haproxy");
     }
-    let Some(redis) = Redis::start() else { return };
     allow_many_descriptors();
-    let echo = Peer::echo();
+    Network::with(goes_through_a_day);
+}
+
+fn goes_through_a_day(network: &Network) {
+    let store = network.host(5);
+    let Some(redis) = Redis::start_on(&store) else { return };
+    let echo = Peer::echo_on(&network.own());
+    let place = format!("{}:{}", network.own(), echo.port());
     for token in ["desk", "few"] {
-        redis.set(&["-n", "1", "SET", token, &host(&echo)]);
+        redis.set(&["-n", "1", "SET", token, &place]);
     }
     let count = number("FLEET_SESSIONS", 45) as usize;
     let spread = if count >= MANY { 30 } else { 1 };
     // Those that were lost count for a while, beside those that have come back.
-    let mut bridges: Vec<Daemon> = (0..3).map(|_| bridge(&redis, spread, 2 * count)).collect();
-    let (_haproxy, port) = haproxy(&bridges);
-    let crowd = Crowd::begin(port, count);
+    let hosts = [11, 12, 13].map(|number| network.host(number));
+    let begin = |host: &Host| bridge(network, host, &redis, spread, 2 * count);
+    let mut bridges: Vec<Daemon> = hosts.iter().map(begin).collect();
+    let balancer = network.host(10);
+    let (_haproxy, front) = haproxy(&balancer, &bridges);
+    let crowd = Crowd::begin(&front, count);
     let all_back = |begun: usize| eventually("all are back", || crowd.begun() == begun);
     all_back(count);
     let counted = Count { redis: &redis, sessions: count };
     let members = counted.agrees();
     if count < MANY {
-        fill(&redis, port, 2 * count);
+        fill(&redis, &front, 2 * count);
     }
 
     let begin = Instant::now();

@@ -1,5 +1,6 @@
 //! Routes in Redis, and Redis away.
 
+use super::hosts::Host;
 use super::{
     Server, away, back_in_a_second, daemon, host, is_there, reply, request, session, status,
 };
@@ -15,6 +16,8 @@ pub(super) const PASSWORD: &str = "correct horse battery staple";
 /// A Redis of its own.
 pub(super) struct Redis {
     server: Server,
+    /// What starts it.
+    program: Vec<String>,
     port: String,
     /// What it is started with beside its port.
     own: Vec<String>,
@@ -26,6 +29,14 @@ impl Redis {
     pub(super) fn start() -> Option<Self> {
         let port = free_port().to_string();
         Self::start_at(port.clone(), &["--port", &port], &[])
+    }
+
+    /// On a host of its own.
+    pub(super) fn start_on(host: &Host) -> Option<Self> {
+        let port = free_port().to_string();
+        let own = ["--port", &port, "--bind", &host.address];
+        let program = [host.enter(), vec!["redis-server".into()]].concat();
+        Self::start_as(program, port.clone(), &own, &["-h", &host.address])
     }
 
     /// Follows another, of which it becomes a copy.
@@ -47,20 +58,32 @@ impl Redis {
     }
 
     fn start_at(port: String, own: &[&str], way: &[&str]) -> Option<Self> {
+        Self::start_as(vec!["redis-server".into()], port, own, way)
+    }
+
+    fn start_as(program: Vec<String>, port: String, own: &[&str], way: &[&str]) -> Option<Self> {
         if !["redis-server", "redis-cli"].iter().all(|name| is_there(name, "--version")) {
             left_out("routes in Redis", "no redis-server");
             return None;
         }
-        let [own, way] = [own, way].map(|words| words.iter().map(ToString::to_string).collect());
-        Some(Self { server: Self::serve(&port, &own, &way), port, own, way })
+        let [own, way]: [Vec<String>; 2] =
+            [own, way].map(|words| words.iter().map(ToString::to_string).collect());
+        let server = Self::serve(&program, &port, &own, &way);
+        Some(Self { server, program, port, own, way })
     }
 
-    fn serve(port: &str, own: &Vec<String>, way: &[String]) -> Server {
+    fn serve(program: &[String], port: &str, own: &[String], way: &[String]) -> Server {
         let arguments = ["--bind", "127.0.0.1", "--save", "", "--requirepass", PASSWORD];
         let follow = ["--masterauth", PASSWORD, "--repl-diskless-sync-delay", "0"];
         let directory = scratch(&format!("redis-{port}"));
-        let mut command = Command::new("redis-server");
-        command.args(arguments).args(follow).args(own).arg("--dir").arg(directory);
+        let mut command = Command::new(&program[0]);
+        command
+            .args(&program[1..])
+            .args(arguments)
+            .args(follow)
+            .args(own)
+            .arg("--dir")
+            .arg(directory);
         let server = Server::start(&mut command);
         eventually("Redis answers", || Self::ask(port, way, &["PING"]).trim_end() == "PONG");
         server
@@ -86,7 +109,7 @@ impl Redis {
 
     /// It is back, and knows nothing.
     pub(super) fn restart(&mut self) {
-        self.server = Self::serve(&self.port, &self.own, &self.way);
+        self.server = Self::serve(&self.program, &self.port, &self.own, &self.way);
     }
 
     pub(super) fn set(&self, arguments: &[&str]) {
@@ -102,7 +125,9 @@ impl Redis {
     }
 
     pub(super) fn url(&self) -> String {
-        Self::url_of("redis", &format!("127.0.0.1:{}", self.port))
+        let is_elsewhere = self.way.first().is_some_and(|word| word == "-h");
+        let address = if is_elsewhere { &*self.way[1] } else { "127.0.0.1" };
+        Self::url_of("redis", &format!("{address}:{}", self.port))
     }
 
     pub(super) fn url_of(scheme: &str, place: &str) -> String {
