@@ -2,7 +2,7 @@
 .PHONY: build test check check-long check-style check-licences check-demo check-exports check-contract \
 	check-plugins conformance check-conformance fresh mutants sweep bench fuzz e2e e2e-fleet cables \
 	cables-long workers-long flood backends demo demo-vnc bench-bridges bench-rivals rootfs image deb sbom packages \
-	reproducible install clean bench-guard bench-guard-baseline
+	reproducible dockerfile install clean bench-guard bench-guard-baseline
 
 PREFIX ?= /usr/local
 # Where the installed daemon looks for plug-ins unless it is told.
@@ -214,6 +214,11 @@ sbom:
 # Needs root; installs what is missing.
 packages:
 	tests/packaging/run
+
+# The Dockerfile's images and the compose file, by buildah over bases that are made here. Needs root;
+# installs what is missing.
+dockerfile:
+	tests/packaging/dockerfile
 
 # Two builds in two directories, and the same bytes.
 reproducible:
