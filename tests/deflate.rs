@@ -3,6 +3,8 @@
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
 
+#[path = "deflate/clients.rs"]
+mod clients;
 mod common;
 
 use common::{
