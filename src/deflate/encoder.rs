@@ -11,6 +11,11 @@ const EMPTY: [u8; 1] = [0];
 /// The most that a block holds that is not compressed (RFC 1951 §3.2.4).
 const MOST_STORED: usize = 0xffff;
 
+/// How much of the end of a session's history a state begins anew behind. Each KiB takes a microsecond to
+/// enter, and the older half of 4 KiB made what was measured 2 % shorter at most. A session that sends
+/// several messages in a row has all of it.
+const PRIMED: usize = 2048;
+
 /// Whole messages below this go as they are: what they would save is less than the headers of the
 /// packet that they travel in.
 const SHORTEST: usize = 64;
@@ -137,7 +142,7 @@ impl Deflaters {
         }
         let (_, deflater) = state.as_mut()?;
         let owner = std::mem::replace(&mut self.owners[at], encoder.number);
-        if owner != encoder.number && !deflater.begin(encoder.history.bytes()) {
+        if owner != encoder.number && !deflater.begin(encoder.history.end(PRIMED)) {
             return None;
         }
         let (mut read, mut written) = (0, 0);

@@ -16,6 +16,11 @@ impl History {
         &self.bytes
     }
 
+    /// The last `most` bytes of it, or all.
+    pub(super) fn end(&self, most: usize) -> &[u8] {
+        &self.bytes[self.bytes.len().saturating_sub(most)..]
+    }
+
     /// Adds what was compressed or decompressed.
     pub(super) fn push(&mut self, fresh: &[u8]) {
         let fresh = &fresh[fresh.len().saturating_sub(self.window)..];
@@ -51,6 +56,7 @@ mod tests {
                 all.extend_from_slice(&fresh);
                 assert_eq!(history.bytes(), &all[all.len().saturating_sub(256)..]);
                 assert!(history.bytes.capacity() <= 256);
+                assert_eq!(history.end(20), &all[all.len().saturating_sub(20)..]);
             }
             history.clear();
             assert_eq!((history.bytes().len(), history.bytes.capacity()), (0, 0));
