@@ -1,5 +1,6 @@
 //! Compression: what is agreed on, and both directions against an inflater that is never reset.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::script::{Script, pieces};
@@ -16,6 +17,19 @@ const NAMES: [&str; 4] = [
     "server_max_window_bits",
     "client_max_window_bits",
 ];
+
+/// More than a block holds that is not compressed; what is longer says nothing new.
+const LONGEST: usize = 70_000;
+/// After how much of a message there is room for more of it at once.
+const TRICKLE: usize = 4096;
+const WIDE: usize = 16_384;
+
+thread_local! {
+    /// What compresses, one for each level. A state of 200 KB takes longer to make than most inputs to
+    /// run, so they are kept for the next input, as a loop keeps them for the next session.
+    static DEFLATERS: RefCell<[Deflaters; 9]> = RefCell::default();
+    static INFLATERS: Rc<Pool> = Rc::default();
+}
 
 /// Input: a field's value. What is agreed on is what the first good offer asked for, as a simple
 /// reader of fields without quotes has it.
@@ -77,6 +91,12 @@ fn simple_offer(offer: &str) -> Option<(u8, bool)> {
 struct Oracle(Inflate);
 
 impl Oracle {
+    /// It keeps 32 KiB whatever its window, so that references that reach too far pass: the tests of
+    /// `src/deflate` look for those.
+    fn new() -> Self {
+        Self(Inflate::new(false, 15))
+    }
+
     /// What it makes of a message, or a fragment that is not the last; whether it came to a last block,
     /// and none if the payload is wrong.
     fn inflate(&mut self, payload: &[u8], whole: bool) -> Option<(Vec<u8>, bool)> {
@@ -107,37 +127,37 @@ pub fn deflate(input: &[u8]) {
     let takeover = choice & 1 == 0;
     let window = Window { bits, takeover };
     if choice & 2 == 0 {
-        to_client(window, 1 + choice / 4 % 9, &mut script);
+        let level = choice / 4 % 9;
+        DEFLATERS.with_borrow_mut(|deflaters| {
+            to_client(window, level + 1, &mut deflaters[usize::from(level)], &mut script);
+        });
     } else {
         from_client(Window { bits: CLIENT_BITS, takeover }, &mut script);
     }
 }
 
-fn to_client(window: Window, level: u8, script: &mut Script<'_>) {
-    let mut deflaters = Deflaters::default();
-    let mut sessions: Vec<_> = (0..2)
-        .map(|_| {
-            let oracle = Oracle(Inflate::new(false, window.bits));
-            (Encoder::new(window, level, &mut deflaters), oracle)
-        })
-        .collect();
+fn to_client(window: Window, level: u8, deflaters: &mut Deflaters, script: &mut Script<'_>) {
+    let mut sessions: Vec<_> =
+        (0..2).map(|_| (Encoder::new(window, level, deflaters), Oracle::new())).collect();
     while !script.is_over() {
         let (kind, pattern) = (script.byte(), script.byte());
         let (length, _) = script.length();
         let message = match kind & 6 {
             0 => script.take(length).repeat(usize::from(kind / 8) + 1),
-            2 => vec![kind; length * 8],
+            2 => vec![kind; (length * 8).min(LONGEST)],
             _ => script.take(length).to_vec(),
         };
         let (encoder, oracle) = &mut sessions[usize::from(kind & 1)];
         if !window.takeover {
             oracle.0.reset(false);
         }
+        // What is long is cut into long pieces.
+        let pattern = if message.len() < TRICKLE { pattern } else { pattern | 0xcc };
         let parts: Vec<_> = pieces(&message, pattern).collect();
         let mut got = Vec::new();
         for (at, part) in parts.iter().enumerate() {
             let (first, last) = (at == 0, at + 1 == parts.len());
-            match encoder.frame((first, last), part, &mut deflaters) {
+            match encoder.frame((first, last), part, deflaters) {
                 None => got.extend_from_slice(part),
                 Some(packed) => {
                     assert!(!(first && last) || packed.len() < part.len(), "it grows");
@@ -152,8 +172,8 @@ fn to_client(window: Window, level: u8, script: &mut Script<'_>) {
 }
 
 fn from_client(window: Window, script: &mut Script<'_>) {
-    let mut decoder = Decoder::new(window, Rc::<Pool>::default());
-    let mut oracle = Oracle(Inflate::new(false, 15));
+    let mut decoder = Decoder::new(window, INFLATERS.with(Rc::clone));
+    let mut oracle = Oracle::new();
     while !script.is_over() {
         let (pattern, room) = (script.byte(), usize::from(script.byte()) + 1);
         let length = usize::from(script.byte());
@@ -178,12 +198,14 @@ fn from_client(window: Window, script: &mut Script<'_>) {
 
 /// A message, in parts and with room for so much at once; none if it is wrong.
 fn decode(decoder: &mut Decoder, parts: &[&[u8]], room: usize) -> Option<Vec<u8>> {
-    let (mut out, mut output) = (Vec::new(), vec![0; room]);
+    let (mut out, mut output) = (Vec::new(), [0; WIDE]);
     for (at, part) in parts.iter().enumerate() {
         let (last, mut read) = (at + 1 == parts.len(), 0);
         loop {
             assert!(decoder.begin(), "nobody else has any");
-            let step = decoder.step(&part[read..], last, &mut output).ok()?;
+            // A quarter of a megabyte a byte at a time would only take long.
+            let room = if out.len() < TRICKLE { room } else { WIDE };
+            let step = decoder.step(&part[read..], last, &mut output[..room]).ok()?;
             read += step.read;
             assert!(step.cost >= step.written && step.written <= room);
             out.extend_from_slice(&output[..step.written]);
