@@ -651,6 +651,33 @@ fn a_new_binary_that_does_not_come_up_changes_nothing() {
     assert_eq!(client.close_now(), Some(1000));
 }
 
+/// Who signals all processes of a unit upgrades once, by the supervisor, and workers alone not at all.
+#[test]
+fn workers_let_nobody_but_their_supervisor_replace_them() {
+    let peer = Peer::echo();
+    let path = install("upgrade-all");
+    let host = format!("host=tcp://127.0.0.1:{}", peer.port());
+    let daemon = Daemon::copied(&path, &["--workers", "2", "-c", &host]);
+    let before = workers(&daemon);
+    let serves = || {
+        for mut client in (0..20).map(|_| Client::connect(daemon.port())).collect::<Vec<_>>() {
+            assert!(echoes(&mut client));
+            assert_eq!(client.close_now(), Some(1000));
+        }
+    };
+    before.iter().for_each(|worker| kill("USR2", *worker));
+    serves();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "#!/bin/sh\nexit 3\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    before.iter().for_each(|worker| kill("USR2", *worker));
+    daemon.signal("USR2");
+    daemon.wait_for_log("the upgrade failed, and all stays as it was");
+    serves();
+    eventually("nothing has changed", || workers(&daemon) == before);
+    assert!(!daemon.log().iter().any(|line| line.contains("others take new clients")));
+}
+
 #[test]
 fn sessions_of_old_workers_end_when_the_operator_says() {
     let peer = Peer::echo();

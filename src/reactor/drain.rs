@@ -24,9 +24,12 @@ impl<S: System> Reactor<S> {
 
     /// Takes no more clients, which go to another process, and keeps those that are there.
     pub(super) fn retire(&mut self) {
+        if !self.drain.is_far() {
+            return; // it is told twice where a supervisor cannot know whether it was told
+        }
         let (now, limit) = (self.context.scratch.now, self.service.config.workers.upgrade_drain);
         let left = self.sessions.guests(&self.context);
-        info!("SIGUSR2: others take new clients; sessions that go on here: {left}");
+        info!("an upgrade: others take new clients; sessions that go on here: {left}");
         for listener in self.listeners.drain(..) {
             listener.close(&mut self.context.system); // others hold the socket, and its queue
         }

@@ -356,7 +356,6 @@ impl<S: System> Reactor<S> {
                         "SIGUSR2 is ignored: one process alone cannot be upgraded, see --workers"
                     );
                 }
-                Signal::Retire => self.retire(),
                 Signal::Terminate | Signal::Interrupt if self.drain.has_begun() => {
                     self.over = true;
                 }

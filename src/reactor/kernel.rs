@@ -194,9 +194,13 @@ impl System for Kernel {
             if is_order && self.is_worker && std::mem::replace(&mut self.ends, true) {
                 continue;
             }
+            // Its supervisor has others take its place, and says so: whoever signals all processes
+            // speaks to that one.
+            if signal == SIGUSR2 && self.is_worker {
+                continue;
+            }
             return Some(match signal {
                 SIGHUP => Signal::Hangup,
-                SIGUSR2 if self.is_worker => Signal::Retire,
                 SIGUSR2 => Signal::Upgrade,
                 SIGINT => Signal::Interrupt,
                 _ => Signal::Terminate,

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
 use log::{error, info, warn};
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGUSR2};
 
 use super::behind::{Behind, MOST, Patience};
 use super::event_loop::Reactor;
@@ -48,13 +48,14 @@ pub struct Source {
 
 impl Source {
     /// It is read by `read`. From now on SIGHUP does not end the process: what comes before the daemon
-    /// is ready is heeded then.
+    /// is ready is heeded then. Nor does SIGUSR2, which has nothing to say to one that starts.
     ///
     /// # Errors
     /// The system refuses.
     pub fn new(read: fn() -> Result<Config, ConfigError>) -> io::Result<Self> {
         let came = Arc::default();
         signal_hook::flag::register(SIGHUP, Arc::clone(&came))?;
+        signal_hook::flag::register(SIGUSR2, Arc::default())?;
         Ok(Self { read, came })
     }
 

@@ -45,8 +45,6 @@ pub enum Signal {
     Terminate,
     /// SIGUSR2
     Upgrade,
-    /// The same to a worker, whose supervisor has others take new clients.
-    Retire,
 }
 
 /// The operating system, or one that a test made up. Nothing here blocks but [`System::wait`].

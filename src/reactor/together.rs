@@ -58,6 +58,9 @@ impl<S: System> Reactor<S> {
         if let (0, Said::Prepare(_) | Said::Change | Said::Stay) = (peer, &message.said) {
             return self.context.desk.orders.push((number, message.said));
         }
+        if let (0, Said::Retire) = (peer, &message.said) {
+            return self.retire();
+        }
         let inquiries = &mut self.context.desk.inquiries;
         let Some(at) = inquiries.iter().position(|own| own.is_answer(&message)) else { return };
         let mut inquiry = inquiries.swap_remove(at);

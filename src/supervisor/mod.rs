@@ -180,6 +180,9 @@ impl Supervisor {
                 None => own.retired.push(process),
             }
         }
+        for process in &mut own.retired {
+            process.retire(); // the program before this one may not have got through to it
+        }
         own.phase = Phase::Filling;
         info!("version {} goes on, workers: {count}", env!("CARGO_PKG_VERSION"));
         own.is_up();

@@ -20,7 +20,7 @@ use nix::unistd::{Pid, dup};
 use super::state::{self, WorkerState};
 use super::words::Words;
 use crate::reactor::WorkerSockets;
-use crate::worker::{FILES, Handoff, LONGEST, Message, Snapshot, VARIABLE, adopt, send};
+use crate::worker::{FILES, Handoff, LONGEST, Message, Said, Snapshot, VARIABLE, adopt, send};
 
 /// What a service manager tells a process of ours is for the supervisor.
 pub(super) const MANAGERS: [&str; 7] = [
@@ -82,6 +82,8 @@ pub(super) struct Process {
     stderr: Receiver,
     /// There is more to read, and no event will say so again.
     more: bool,
+    /// It was to be told that others take its place, and there was no room for the message.
+    pub(super) untold: bool,
 }
 
 impl Process {
@@ -132,6 +134,7 @@ impl Process {
             control: ours,
             stderr: Receiver::from(OwnedFd::from(stderr)),
             more: false,
+            untold: false,
         };
         own.watch(registry).inspect_err(|_| own.signal(Signal::SIGKILL))?;
         Ok(own)
@@ -156,6 +159,7 @@ impl Process {
             control: UnixDatagram::from(adopt(state.control)?),
             stderr: Receiver::from(adopt(state.stderr)?),
             more: false,
+            untold: false,
         };
         own.watch(registry)?;
         Ok(own)
@@ -211,6 +215,12 @@ impl Process {
         if let Some(bytes) = message.encode() {
             let _ = send(self.control.as_fd(), &bytes, handed);
         }
+    }
+
+    /// Tells it that others take its place.
+    pub(super) fn retire(&mut self) {
+        let bytes = Message { peer: 0, number: 0, said: Said::Retire }.encode();
+        self.untold = bytes.is_some_and(|bytes| self.control.send(&bytes).is_err());
     }
 
     /// Takes what it told us, and not for ever what it tells us meanwhile; says whether it has just

@@ -228,7 +228,7 @@ impl Supervisor {
         let mut next: Vec<Instant> = self.slots.iter().filter_map(|slot| slot.due).collect();
         let current = self.slots.iter().filter_map(|slot| slot.process.as_ref());
         next.extend(current.filter_map(|process| self.stuck_at(process)));
-        next.extend(self.upgrade_due());
+        next.extend(self.upgrade_due(now));
         next.extend(self.reload.due());
         if let Phase::Draining(until) = self.phase {
             if until <= now {

@@ -19,6 +19,8 @@ use crate::worker::{FILES, Kept, Snapshot};
 
 /// How long the new workers may take to be ready.
 const COMING_UP: Duration = Duration::from_secs(60);
+/// When an old worker is told again for whom there was no room for a message.
+const AGAIN: Duration = Duration::from_millis(500);
 
 impl Supervisor {
     /// Begins to replace all workers, and this program, by what now lies where it was started from.
@@ -86,7 +88,12 @@ impl Supervisor {
         let mut gone = Vec::new();
         let poll = &self.poll;
         self.retired.retain_mut(|process| {
-            let Some(status) = process.ended() else { return true };
+            let Some(status) = process.ended() else {
+                if process.untold {
+                    process.retire();
+                }
+                return true;
+            };
             let worker = process.number;
             match process.last_words(poll.registry()) {
                 "" => info!(worker = worker; "old worker {}", ended(status)),
@@ -105,24 +112,30 @@ impl Supervisor {
     pub(super) fn give_up(&mut self, why: &str) {
         let Some(upgrade) = self.upgrade.take() else { return };
         error!("the upgrade failed, and all stays as it was: {why}");
-        for process in upgrade.workers {
+        for mut process in upgrade.workers {
             // Those that are ready may have clients by now, whom they keep.
-            process.signal(if process.ready { Signal::SIGUSR2 } else { Signal::SIGKILL });
+            if process.ready {
+                process.retire();
+            } else {
+                process.signal(Signal::SIGKILL);
+            }
             self.retired.push(process);
         }
     }
 
     /// When there is something to do for an upgrade.
-    pub(super) fn upgrade_due(&self) -> Option<Instant> {
-        self.upgrade.as_ref().map(|upgrade| upgrade.until)
+    pub(super) fn upgrade_due(&self, now: Instant) -> Option<Instant> {
+        let until = self.upgrade.as_ref().map(|upgrade| upgrade.until);
+        let untold = self.retired.iter().any(|process| process.untold);
+        until.into_iter().chain(untold.then(|| now + AGAIN)).min()
     }
 
     /// The new workers take the place of the old ones, and the new program that of this one.
     fn change_over(&mut self) {
         let Some(Upgrade { program, workers, files, .. }) = self.upgrade.take() else { return };
         for (slot, process) in self.slots.iter_mut().zip(workers) {
-            if let Some(old) = slot.process.replace(process) {
-                old.signal(Signal::SIGUSR2);
+            if let Some(mut old) = slot.process.replace(process) {
+                old.retire();
                 self.retired.push(old);
             }
             (slot.due, slot.restarts) = (None, Restarts::default());

@@ -46,6 +46,8 @@ pub enum Said {
     Changed(Result<String, String>),
     /// By the supervisor: forget it, all stays as it was.
     Stay,
+    /// By the supervisor: take no more clients, which others do, and keep those that are there.
+    Retire,
 }
 
 /// What a descriptor is.
@@ -78,7 +80,7 @@ impl Message {
         let mut out = format!("MESSAGE={} peer={peer} number={number}", said.name());
         // Into a String: it cannot fail.
         let _ = match said {
-            Said::Who | Said::Gone | Said::Change | Said::Stay => Ok(()),
+            Said::Who | Said::Gone | Said::Change | Said::Stay | Said::Retire => Ok(()),
             Said::Prepare(items) => items.iter().try_for_each(|item| match item {
                 Item::Files => write!(out, "\nfiles "),
                 Item::Socket(place) => write!(out, "\nsocket {place}"),
@@ -148,6 +150,7 @@ impl Message {
             "change" => Said::Change,
             "changed" => Said::Changed(outcome()?),
             "stay" => Said::Stay,
+            "retire" => Said::Retire,
             _ => return None,
         };
         Some(Self { peer: peer?, number: number?, said })
@@ -167,6 +170,7 @@ impl Said {
             Self::Change => "change",
             Self::Changed(_) => "changed",
             Self::Stay => "stay",
+            Self::Retire => "retire",
         }
     }
 }
@@ -201,6 +205,7 @@ mod tests {
             Said::Changed(Ok("listening on [::]:8001".into())),
             Said::Changed(Err("no".into())),
             Said::Stay,
+            Said::Retire,
         ] {
             let message = Message { peer: 12, number: 34, said };
             let bytes = message.encode().unwrap();
