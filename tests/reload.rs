@@ -508,6 +508,44 @@ fn a_back_end_that_hangs_is_given_up() {
     assert!(all_answer(&daemon, "/up"));
 }
 
+/// A port that came with a reload goes with it, though a thread of each worker hangs for ever.
+#[test]
+fn workers_leave_no_port_open_behind_a_thread_that_hangs() {
+    let peer = Peer::echo();
+    let file = File::new("hangs-and-listens", "");
+    let directory = file.directory.join("plugins");
+    fs::create_dir(&directory).unwrap();
+    put(&directory, 1);
+    let gate = file.directory.join("gate");
+    let text = |core: &str, backend: &str| {
+        format!(
+            "[core]\nplugins = {}\nbackend = it\nreload-timeout = 1\nworkers = 2\n{core}\n[backend]\n\
+             port = {}\n{backend}\n",
+            directory.display(),
+            peer.port()
+        )
+    };
+    file.write(&text("", ""));
+    let (port, more) = (free_port(), free_port());
+    let one = format!("listen = 127.0.0.1:{port}");
+    let daemon = Daemon::of_file(&[file.path()], &one);
+    let both = format!("{one}\nlisten = 127.0.0.1:{more}");
+    file.write(&text(&both, &format!("hang-worker = {}", gate.display())));
+    let line = refused(&daemon);
+    assert!(line.contains("its thread is left behind"), "{line}");
+    let closed = || TcpStream::connect(("127.0.0.1", more)).is_err();
+    eventually("nobody listens there", closed);
+    file.write(&text(&both, ""));
+    reload(&daemon, 2);
+    Client::connect(more).close_now();
+    // What comes back late opens nothing.
+    fs::write(&gate, "").unwrap();
+    eventually("it is cleaned up", || count(&daemon, "version 1: cleanup") >= 2);
+    assert_eq!(listening(&daemon, more), 2);
+    file.write(&text(&one, ""));
+    reload(&daemon, 3);
+}
+
 /// Two hundred reloads, half of them with another listener and peer, while sessions echo.
 #[test]
 fn reloads_under_load_lose_nobody_and_keep_nothing() {

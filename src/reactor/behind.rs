@@ -86,6 +86,27 @@ impl Patience {
     }
 }
 
+/// What a thread is to have once it comes so far. One that is left behind does not get it, and leaves
+/// nothing of it open.
+pub(super) struct Lent<T>(Arc<Mutex<Option<T>>>);
+
+impl<T> Lent<T> {
+    pub(super) fn new(what: Option<T>) -> Self {
+        Self(Arc::new(Mutex::new(what)))
+    }
+
+    /// Whoever comes first has it.
+    pub(super) fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<T> Clone for Lent<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use std::thread;
 use log::{error, info, warn};
 use signal_hook::consts::{SIGHUP, SIGUSR2};
 
-use super::behind::{Behind, MOST, Patience};
+use super::behind::{Behind, Lent, MOST, Patience};
 use super::event_loop::Reactor;
 use super::fixed::check_fixed;
 use super::kernel::Kernel;
@@ -33,7 +33,7 @@ use crate::backend::Backend;
 use crate::config::{Config, ConfigError};
 use crate::logging;
 use crate::offload::{Instance, Pools, Workers};
-use crate::worker::{Item, Snapshot, hand};
+use crate::worker::{Item, Said, Snapshot, hand};
 
 /// Reads a configuration.
 type Read = fn() -> Result<Config, ConfigError>;
@@ -97,11 +97,15 @@ pub(super) struct Orders {
     pub(super) last: Option<(u64, String)>,
 }
 
+/// A thread that is at a reload: where what it finds comes, how long it is waited for, and what it is to
+/// listen on.
+type UnderWay = (Receiver<Result<Found, StartError>>, Patience, Lent<Sockets>);
+
 /// Reloads, one at a time.
 pub(super) struct Reload {
     source: Source,
     running: Running,
-    under_way: Option<(Receiver<Result<Found, StartError>>, Patience)>,
+    under_way: Option<UnderWay>,
     /// Threads of reloads that were given up.
     behind: Behind,
     /// One more came meanwhile.
@@ -149,13 +153,20 @@ impl Reload {
             info!("SIGHUP: once more when what is being read has been read");
         }
         self.again |= hung_up;
-        if let Some((found, patience)) = &self.under_way {
+        if let Some((found, patience, sockets)) = &self.under_way {
             let outcome = match found.try_recv() {
                 Ok(outcome) => outcome,
-                Err(TryRecvError::Empty) => match patience.ends(reactor.context.scratch.now) {
-                    Some(words) => Err(StartError::Configuration(words)),
-                    None => return,
-                },
+                Err(TryRecvError::Empty) => {
+                    let words = patience.ends(reactor.context.scratch.now);
+                    let orders = &reactor.context.desk.orders;
+                    if words.is_some() || orders.iter().any(|(_, order)| *order == Said::Stay) {
+                        sockets.take(); // nobody is to wait where nobody will accept
+                    }
+                    match words {
+                        Some(words) => Err(StartError::Configuration(words)),
+                        None => return,
+                    }
+                }
                 Err(TryRecvError::Disconnected) => Err(gone()),
             };
             self.under_way = None;
@@ -189,13 +200,23 @@ impl Reload {
         patience.doing().begins(&"reading the configuration");
         reactor.context.system.turn_at(Some(patience.until));
         let waited = patience.clone();
+        let (files, sockets) = match handed {
+            Some(Handed { files, sockets }) => (files, Some(sockets)),
+            None => (None, None),
+        };
+        let (is_handed, lent) = (sockets.is_some(), Lent::new(sockets));
+        let theirs = lent.clone();
         let (read, present) = (self.source.read, reactor.present());
         let running = Running { doing: patience.doing(), ..self.running.clone() };
         let (room, workers) = (reactor.room(), reactor.context.offload.workers());
         let (starter, have) = (workers.starter(), workers.have());
         let spawned = thread::Builder::new().name("reload".into()).spawn(move || {
-            let found = find((read, handed), &running, room).and_then(|(prepared, sockets)| {
+            let found = find((read, files), &running, room).and_then(|prepared| {
                 running.doing.begins(&"listening");
+                let sockets = theirs.take();
+                if is_handed && sockets.is_none() {
+                    return Err(gone());
+                }
                 let openings = listen_on(&prepared.config, present, sockets)?;
                 let pools = starter.start(prepared.needs().without(have));
                 let pools = pools.map_err(|error| StartError::System("threads".into(), error))?;
@@ -211,7 +232,7 @@ impl Reload {
             }
         });
         match spawned {
-            Ok(_) => self.under_way = Some((found, patience)),
+            Ok(_) => self.under_way = Some((found, patience, lent)),
             Err(error) => self.arrived(Err(StartError::System("threads".into(), error)), reactor),
         }
     }
@@ -333,14 +354,10 @@ fn watch(
 
 /// What may fail or block: reads and loads all that the configuration names.
 fn find(
-    (read, handed): (Read, Option<Handed>),
+    (read, files): (Read, Option<Snapshot>),
     running: &Running,
     room: usize,
-) -> Result<(Prepared, Option<Sockets>), StartError> {
-    let (files, sockets) = match handed {
-        Some(Handed { files, sockets }) => (files, Some(sockets)),
-        None => (None, None),
-    };
+) -> Result<Prepared, StartError> {
     let unread = |error| StartError::System("what the supervisor read".into(), error);
     hand(files.map(Snapshot::read).transpose().map_err(unread)?.unwrap_or_default());
     let config = read().map_err(|error| StartError::Configuration(error.to_string()))?;
@@ -354,7 +371,7 @@ fn find(
         return Err(StartError::Configuration(words));
     }
     check_fixed(config, &running.config)?;
-    Ok((prepared, sockets))
+    Ok(prepared)
 }
 
 /// Listens where nobody of `present` does, or on what a supervisor sent. Last, since who connects there is
