@@ -2,9 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+mod connection;
 mod lease;
+mod reply;
 mod server;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod value;
 

@@ -1,7 +1,8 @@
 //! Where the server is: at an address, or where the sentinels say that the master is.
 
+use crate::connection::Connection;
 use crate::tls::Tls;
-use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,25 +121,29 @@ impl Server {
         format!("the master {}", host(url.addr()))
     }
 
-    /// A connection to the server.
-    pub(crate) fn connect(&self) -> Result<Connection, RedisError> {
+    /// A connection to the server, made in so much time; sentinels have their own.
+    pub(crate) fn connect(&self, time: Duration) -> Result<Connection, RedisError> {
         let mut info = self.url.clone().ok_or_else(|| failed("no url".into()))?;
         if let Some(password) = &self.password {
             let settings = info.redis_settings().clone().set_password(password);
             info = info.set_redis_settings(settings);
         }
-        if self.sentinels.is_empty() { self.open(info) } else { self.open_master(&info) }
+        if self.sentinels.is_empty() { self.open(info, time) } else { self.open_master(&info) }
     }
 
-    fn open(&self, info: ConnectionInfo) -> Result<Connection, RedisError> {
-        let client = match info.addr() {
-            ConnectionAddr::TcpTls { .. } => Client::build_with_tls(info, self.tls.shown())?,
-            _ => Client::open(info)?,
+    /// A connection on which we have said who we are: all that in one time.
+    fn open(&self, info: ConnectionInfo, time: Duration) -> Result<Connection, RedisError> {
+        let until = Instant::now() + time;
+        let connection = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => Connection::tcp(host, *port, until)?,
+            ConnectionAddr::TcpTls { host, port, .. } => {
+                let tls = self.tls.config().map_err(failed)?;
+                Connection::tcp(host, *port, until)?.with_tls(host, tls)?
+            }
+            ConnectionAddr::Unix(path) => Connection::unix(path, until)?,
+            _ => return Err(failed("its address is of no known kind".into())),
         };
-        let connection = client.get_connection_with_timeout(self.timeout)?;
-        connection.set_read_timeout(Some(self.timeout))?;
-        connection.set_write_timeout(Some(self.timeout))?;
-        Ok(connection)
+        connection.greet(info.redis_settings(), self.timeout)
     }
 
     /// A connection to the master of which the sentinels say where it is.
@@ -151,12 +156,13 @@ impl Server {
         } else {
             ConnectionAddr::Tcp(place_host, port)
         };
-        let connection = self.open(url.clone().set_addr(addr)).and_then(|mut connection| {
-            if is_master(&mut connection)? {
-                return Ok(connection);
-            }
-            Err(failed(format!("{}:{} is no master any more, or not yet", place.0, place.1)))
-        });
+        let connection =
+            self.open(url.clone().set_addr(addr), self.timeout).and_then(|mut connection| {
+                if is_master(&mut connection)? {
+                    return Ok(connection);
+                }
+                Err(failed(format!("{}:{} is no master any more, or not yet", place.0, place.1)))
+            });
         let mut found = self.lock();
         // Another may know better, next time.
         found.first = if connection.is_ok() { sentinel } else { sentinel + 1 };
@@ -190,7 +196,7 @@ impl Server {
         sentinel: &ConnectionInfo,
         name: &str,
     ) -> Result<Option<(String, u16)>, RedisError> {
-        let mut connection = self.open(sentinel.clone())?;
+        let mut connection = self.open(sentinel.clone(), self.timeout)?;
         let mut ask = redis::cmd("SENTINEL");
         ask.arg("get-master-addr-by-name").arg(name).query(&mut connection)
     }

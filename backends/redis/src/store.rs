@@ -1,11 +1,13 @@
 //! Connections to the server, and what it is asked.
 
+use crate::connection::Connection;
 use crate::server::Server;
 use crate::value::{self, Found};
-use redis::{Connection, RedisError};
+use redis::RedisError;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 use websocksy_routes::{Options, Route, Store};
 
 /// Connections that are kept for the next query: as many as there are query threads, as a rule.
@@ -47,7 +49,9 @@ impl Redis {
             kept.0.retain(|(_, then)| *then == moves);
             kept.0.pop()
         };
+        let (begin, is_again) = (Instant::now(), kept.is_some());
         if let Some((mut connection, _)) = kept {
+            connection.give(self.server.timeout);
             match ask(&mut connection) {
                 Err(error) if error.is_io_error() || error.code() == Some("READONLY") => {
                     self.lock().0.clear(); // the others are no better
@@ -58,7 +62,12 @@ impl Redis {
                 answer => return self.keep((connection, moves), answer),
             }
         }
-        let mut connection = self.server.connect()?;
+        // Once more has what is left; else it is one time for the connect, and one for the answer.
+        let time = self.server.timeout.saturating_sub(begin.elapsed());
+        let mut connection = self.server.connect(time)?;
+        if is_again {
+            connection.give(self.server.timeout.saturating_sub(begin.elapsed()));
+        }
         let answer = ask(&mut connection);
         self.keep((connection, moves), answer)
     }

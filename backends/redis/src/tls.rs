@@ -1,10 +1,10 @@
 //! TLS to the server and to its sentinels: whom we trust, and what we show.
 
-use redis::{ClientTlsConfig, TlsCertificates};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use std::fs;
+use std::sync::Arc;
 use websocksy_routes::read_secret;
 
 /// What the operator's files hold, in PEM.
@@ -52,27 +52,30 @@ impl Tls {
         if is_given && !is_used {
             return Err(format!("{} are for rediss://, TLS to Redis", Self::KEYS));
         }
-        let (certificate, key) = match (&self.certificate, &self.key) {
-            (Some(certificate), Some(key)) => (certificate, key),
-            (None, None) => return Ok(()),
-            _ => return Err("'cert-file' and 'key-file' want each other".into()),
+        match (&self.certificate, &self.key) {
+            (Some(_), Some(_)) => self.config().map(drop),
+            (None, None) => Ok(()),
+            _ => Err("'cert-file' and 'key-file' want each other".into()),
+        }
+    }
+
+    /// As a connection takes them. Without an authority of the operator's it trusts Mozilla's.
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        use_ring();
+        let mut roots = RootCertStore::empty();
+        match self.authority.as_deref().and_then(chain) {
+            Some(own) => _ = roots.add_parsable_certificates(own),
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
+            return Ok(Arc::new(config.with_no_client_auth()));
         };
         let wrong = |why: String| format!("'cert-file' and 'key-file' are no pair: {why}");
         let chain = chain(certificate).ok_or_else(|| wrong("no certificate".into()))?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| wrong(error.to_string()))?;
-        use_ring();
-        let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
-        let pair = config.with_client_auth_cert(chain, key);
-        pair.map(drop).map_err(|error| wrong(error.to_string()))
-    }
-
-    /// As the client takes them. Without an authority of the operator's it trusts Mozilla's.
-    pub(crate) fn shown(&self) -> TlsCertificates {
-        use_ring();
-        let pair = self.certificate.clone().zip(self.key.clone());
-        let client_tls =
-            pair.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
-        TlsCertificates { client_tls, root_cert: self.authority.clone() }
+        let config = config.with_client_auth_cert(chain, key);
+        config.map(Arc::new).map_err(|error| wrong(error.to_string()))
     }
 }
 
