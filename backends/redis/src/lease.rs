@@ -82,8 +82,6 @@ impl Leases {
     /// There is no randomness, or no thread.
     pub(crate) fn start(limits: Limits, store: Redis) -> io::Result<Self> {
         let bridge = format!("{:016x}", getrandom::u64().map_err(io::Error::other)?);
-        // A connection is there for the first one.
-        let _ = store.probe();
         let (words, told) = channel();
         let keeper = Keeper {
             store,
@@ -164,6 +162,8 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self, words: Receiver<Word>) {
+        // A connection is there for the first one; a start does not wait for it.
+        let _ = self.store.probe();
         let mut renew_at = Instant::now() + self.ttl / RENEWALS;
         loop {
             let again_at = Instant::now() + AGAIN;
