@@ -11,6 +11,8 @@ use websocksy_plugin::{log, secret};
 
 /// Where sentinels listen unless the operator says otherwise.
 const SENTINEL_PORT: u16 = 26379;
+/// What is said of the port 0.
+const NO_PORT: &str = "0 is no port to connect to: write one of 1 to 65535, or none";
 /// How often a sentinel is asked whether the master has moved. One that is replaced while it lives is told
 /// so only after some ten seconds, and takes itself for the master until then.
 const LOOK: Duration = Duration::from_secs(1);
@@ -73,6 +75,9 @@ impl Server {
                         'ca-file' says by whom they are signed"
                 .into());
         }
+        if url.port() == Some(0) {
+            return Err(NO_PORT.into());
+        }
         self.has_port = url.port().is_some();
         self.url = Some(understood(value).ok_or_else(wrong)?);
         Ok(())
@@ -90,6 +95,9 @@ impl Server {
             !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
         if url.host().is_none() || has_more {
             return Err(wrong());
+        }
+        if url.port() == Some(0) {
+            return Err(NO_PORT.into());
         }
         if url.port().is_none() {
             url.set_port(Some(SENTINEL_PORT)).map_err(|()| wrong())?;
@@ -161,8 +169,11 @@ impl Server {
                 if is_master(&mut connection)? {
                     return Ok(connection);
                 }
-                Err(failed(format!("{}:{} is no master any more, or not yet", place.0, place.1)))
+                Err(failed("it is no master any more, or not yet".into()))
             });
+        // Elsewhere the log has its name alone.
+        let connection = connection
+            .map_err(|error| failed(format!("{}:{}: {}", place.0, place.1, self.in_words(&error))));
         let mut found = self.lock();
         // Another may know better, next time.
         found.first = if connection.is_ok() { sentinel } else { sentinel + 1 };
@@ -306,7 +317,10 @@ mod tests {
         for keys in good {
             assert_eq!(server(keys), Ok(()), "{keys:?}");
         }
-        let cases: [(&[(&str, &str)], &str); 14] = [
+        let cases: [(&[(&str, &str)], &str); 17] = [
+            (&[("url", "redis://h:0")], "0 is no port"),
+            (&[("url", "rediss://h:0/1")], "0 is no port"),
+            (&[("url", "redis://m"), ("sentinel", "h:0")], "0 is no port"),
             (&[], "needs the key 'url'"),
             (&[("url", "127.0.0.1:6379")], "write redis://["),
             (&[("url", "http://127.0.0.1")], "write redis://["),
