@@ -57,11 +57,16 @@ impl Resolver {
         Ok(())
     }
 
-    /// Asks one server after the other until one can say.
+    /// When all is said that is asked from now on.
+    pub(crate) fn until(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    /// Asks one server after the other until one can say, or the time is over.
     ///
     /// # Errors
     /// What the last one said, or why it did not.
-    pub(crate) fn ask(&self, name: &str, kind: Kind) -> Result<Found, String> {
+    pub(crate) fn ask(&self, name: &str, kind: Kind, until: Instant) -> Result<Found, String> {
         let of_system;
         let servers = if self.servers.is_empty() {
             of_system = system();
@@ -69,7 +74,8 @@ impl Resolver {
         } else {
             &self.servers
         };
-        let share = self.timeout / u32::try_from(servers.len().max(1)).unwrap_or(1);
+        let left = until.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(servers.len().max(1)).unwrap_or(1);
         let (mut last, mut is_there) = (String::new(), false);
         for server in servers {
             match ask(*server, name, kind, share) {
