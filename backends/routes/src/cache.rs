@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +13,9 @@ use websocksy_plugin::{count, log, warn};
 /// How often a store that is away is looked for, whether or not it has answered the last time: it is back
 /// within a second, also where a question was lost and is waited for until its time is over.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a store that did not answer one client may take to say whether it is there, before it counts as
+/// away: the client has waited, and others may be behind it.
+const DOUBT: Duration = Duration::from_millis(200);
 /// The most questions that are waited for meanwhile: four seconds' worth.
 const MOST_PROBES: usize = 8;
 /// The most answers that are remembered; the oldest half goes when they are as many.
@@ -191,7 +194,7 @@ impl<S: Store> Cache<S> {
     /// Looks for the store now, so that the log says from the start that it is away.
     pub fn look(&self) {
         if let Err(why) = self.0.store.probe() {
-            self.goes_away(&why);
+            self.goes_away(&why, Probes::default());
         }
     }
 
@@ -213,35 +216,56 @@ impl<S: Store> Cache<S> {
     /// The store did not answer one client. What that one says must not keep others out: the store is away
     /// if it does not answer a question about nobody either.
     fn fails(&self, why: &str) {
-        match self.0.store.probe() {
-            Ok(()) => {
+        let probes = Probes::default();
+        let is_there = match probe_aside(Arc::clone(&self.0), probes.tell.clone()) {
+            true => probes.told.recv_timeout(DOUBT).ok(),
+            false => Some(self.0.store.probe().is_ok()),
+        };
+        match is_there {
+            Some(true) => {
                 let name = self.0.store.name();
                 warn(&format!("{name}: {why}, of one client; others are answered"));
             }
-            Err(_) => self.goes_away(why),
+            Some(false) => self.goes_away(why, probes),
+            None => self.goes_away(why, Probes { asking: 1, ..probes }),
         }
     }
 
     /// The store does not answer: nobody asks it from now on but one thread, which waits until it does.
-    fn goes_away(&self, why: &str) {
+    fn goes_away(&self, why: &str, probes: Probes) {
         if self.0.is_away.swap(true, Ordering::AcqRel) {
             return;
         }
         let (name, known) = (self.0.store.name(), self.0.lock().found.len());
         warn(&format!("{name} is away: {why}; {known} known routes are served, new ones get 503"));
         let inner = Arc::downgrade(&self.0);
-        let spawned = thread::Builder::new().name("probe".into()).spawn(move || wait_for(&inner));
-        if spawned.is_err() {
+        let wait = move || wait_for(&inner, probes);
+        if thread::Builder::new().name("probe".into()).spawn(wait).is_err() {
             // Then each client is a probe.
             self.0.is_away.store(false, Ordering::Release);
         }
     }
 }
 
+/// Questions whether the store is there, each on a thread of its own.
+struct Probes {
+    tell: Sender<bool>,
+    told: Receiver<bool>,
+    /// How many are not answered.
+    asking: usize,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        let (tell, told) = channel();
+        Self { tell, told, asking: 0 }
+    }
+}
+
 /// Looks for a store until it answers, or the back end ends.
-fn wait_for<S: Store>(inner: &Weak<Inner<S>>) {
-    let (tell, told) = channel();
-    let (mut asking, mut next) = (0, Instant::now() + PROBE_INTERVAL);
+fn wait_for<S: Store>(inner: &Weak<Inner<S>>, probes: Probes) {
+    let Probes { tell, told, mut asking } = probes;
+    let mut next = Instant::now() + PROBE_INTERVAL;
     loop {
         match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(is_there) => {
@@ -453,6 +477,27 @@ mod tests {
         // It changes nothing any more.
         wait_for(&|| Arc::strong_count(&kept.0) == 1);
         assert_eq!(kept.get(b"b"), Ok(Some("x".into())));
+    }
+
+    /// Whoever is lost has waited for an answer, and does not wait for another one.
+    #[test]
+    fn nobody_waits_twice_for_a_store_that_is_silent() {
+        let (made, kept) = cache(Times { fresh: Duration::ZERO, missing: HOUR, stale: HOUR });
+        assert_eq!(kept.get(b"a"), Ok(Some("x".into())));
+        made.loses_one.store(true, Ordering::SeqCst);
+        thread::scope(|scope| {
+            let odd = scope.spawn(|| (kept.get(b"odd"), kept.get(b"a")));
+            let since = Instant::now();
+            while !odd.is_finished() && since.elapsed() < Duration::from_secs(10) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            assert!(!*made.given_up.lock().unwrap(), "the probe has no answer");
+            let is_over = odd.is_finished();
+            *made.given_up.lock().unwrap() = true;
+            made.gives_up.notify_all();
+            assert!(is_over, "it waits for the probe");
+            assert_eq!(odd.join().unwrap(), (Err(Away), Ok(Some("x".into()))));
+        });
     }
 
     #[test]
