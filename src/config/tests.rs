@@ -742,8 +742,8 @@ fn workers_are_a_number_or_one_for_each_processor() {
     let expected = (Some(Workers::Count(2)), true, [1500, 60_000].map(Duration::from_millis));
     assert_eq!((count, pin, [stall_timeout, upgrade_drain]), expected);
     for (args, expected) in [
-        (&["--workers", "0"][..], "--workers: '0' is not a number from 1 to 256"),
-        (&["--workers", "257"], "--workers: '257' is not a number from 1 to 256"),
+        (&["--workers", "0"][..], "--workers: '0' is neither a number from 1 to 256 nor auto"),
+        (&["--workers", "257"], "--workers: '257' is neither a number from 1 to 256 nor auto"),
         (&["--workers", "all"], "--workers: 'all' is neither a number from 1 to 256 nor auto"),
         (&["--workers="], "--workers: '' is neither a number from 1 to 256 nor auto"),
         (

@@ -68,10 +68,11 @@ fn count(value: &str) -> Result<Workers, String> {
     if value == "auto" {
         return Ok(Workers::PerProcessor);
     }
-    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let has_zeros = value.starts_with('0')
+        && value.parse().is_ok_and(|count: usize| (1..=MOST).contains(&count));
     match number(value, &(1..=MOST)) {
         Ok(count) => Ok(Workers::Count(count)),
-        Err(problem) if is_number => Err(problem),
+        Err(problem) if has_zeros => Err(problem),
         Err(_) => {
             Err(format!("'{}' is neither a number from 1 to {MOST} nor auto", Escaped(value)))
         }
