@@ -16,21 +16,25 @@ use websocksy::{logging, memory, reactor, supervisor};
 const MISCONFIGURED: u8 = 2;
 
 fn main() -> ExitCode {
+    let supervised;
     // What a supervisor read stands for the files that the arguments name.
     match Snapshot::of_process().and_then(|files| files.map(Snapshot::read).transpose()) {
-        Ok(files) => hand(files.unwrap_or_default()),
+        Ok(files) => {
+            supervised = files.is_some();
+            hand(files.unwrap_or_default());
+        }
         Err(error) => return fail(1, &format_args!("what the supervisor read: {error}")),
     }
     match config::from_args(env::args_os().skip(1)) {
         Ok(Command::Run(config)) => run(*config),
-        Ok(Command::Check(config)) => check(*config),
+        Ok(Command::Check(config)) => check(*config, supervised),
         Ok(Command::Print(text)) => print(&text),
         Err(error) => fail(MISCONFIGURED, &error),
     }
 }
 
-/// Whether the daemon would start.
-fn check(config: Config) -> ExitCode {
+/// Whether the daemon would start; a supervisor that asks is told by the exit code alone.
+fn check(config: Config, supervised: bool) -> ExitCode {
     panic::set_hook(Box::new(cannot_start));
     let log = match logging::init(config.log, None) {
         Ok(log) => log,
@@ -43,6 +47,7 @@ fn check(config: Config) -> ExitCode {
     });
     log.flush(logging::FLUSH_TIMEOUT);
     match checked {
+        Ok(()) if supervised => ExitCode::from(supervisor::GOOD),
         Ok(()) => print("websocksy: the configuration is good\n"),
         Err(error) => fail(MISCONFIGURED, &error),
     }

@@ -788,6 +788,10 @@ fn workers_change_together_or_not_at_all() {
         (text("health = /3\npinng = 3", ""), "websocksy.conf:7: pinng: is not a key of [core]"),
         // What crashes while it is tried takes nobody with it.
         (text("health = /3", "crash = now"), "the check was killed by SIGSEGV"),
+        (
+            text("health = /3", "leave = now"),
+            "the check ended with exit status 0 before it was done",
+        ),
         // What only they can know.
         (text("health = /3", "").replace("= 3", "= 2"), "workers: needs a restart"),
         (

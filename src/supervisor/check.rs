@@ -16,6 +16,10 @@ use super::process::{MANAGERS, Program, handed_on};
 use super::words::{Words, ended};
 use crate::worker::{FILES, Snapshot};
 
+/// What the check of a good configuration ends with where a supervisor asked: a plug-in that calls
+/// exit(3) is no sign of one.
+pub const GOOD: u8 = 113;
+
 /// A check that is under way.
 pub(super) struct Check {
     child: Child,
@@ -63,12 +67,13 @@ impl Check {
                     "the check did not give up and was killed; its last words: {last}"
                 )))
             }
-            Ok(Some(status)) if status.success() => Some(Ok(())),
+            Ok(Some(status)) if status.code() == Some(GOOD.into()) => Some(Ok(())),
             Ok(Some(status)) => {
                 self.words.end();
                 let last = self.words.last();
                 Some(Err(match (last.strip_prefix("websocksy: "), status.code()) {
                     (Some(why), Some(_)) => why.into(),
+                    _ if last.is_empty() => format!("the check {} before it was done", how(status)),
                     _ => format!("the check {}; its last words: {last}", how(status)),
                 }))
             }

@@ -17,6 +17,8 @@ mod turn;
 mod upgrade;
 mod words;
 
+pub use check::GOOD;
+
 use std::env;
 use std::fmt;
 use std::io::{self, Write as _};

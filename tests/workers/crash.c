@@ -3,6 +3,7 @@
  * it is configured with. It counts what it is asked.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <websocksy.h>
 
@@ -16,6 +17,9 @@ uint64_t configure(char* key, char* value) {
 	if (strcmp(key, "crash") == 0) {
 		fprintf(stderr, "about to crash in configure\n");
 		*(volatile int*)0 = 1;
+	}
+	if (strcmp(key, "leave") == 0) {
+		exit(0);
 	}
 	port = strdup(value);
 	core_count("crash_queries", 0);
