@@ -45,6 +45,8 @@ struct Pipe {
     ended: bool,
     closed: bool,
     interruptions: usize,
+    /// What each write fails with.
+    fault: Option<ErrorKind>,
 }
 
 /// A made-up stream socket.
@@ -78,6 +80,9 @@ impl Socket for Fake {
         assert!(!pipe.ended, "a write after the end");
         let length: usize = parts.iter().map(|part| part.len()).sum();
         assert!(length > 0, "a write of nothing");
+        if let Some(fault) = pipe.fault {
+            return Err(fault.into());
+        }
         let n = length.min(pipe.window);
         pipe.window -= n;
         pipe.bytes.extend(parts.iter().flat_map(|part| part.iter()).take(n));
@@ -594,6 +599,46 @@ fn no_alert_follows_our_close_notify() {
             "an alert before, none behind"
         );
     }
+}
+
+/// The tickets that follow a handshake are the server's own wish: that they cannot be sent is for who
+/// writes, and what the client said before it left is still there to be read.
+#[test]
+fn tickets_that_cannot_be_sent_end_no_reading() {
+    let tls = load(&settings());
+    let mut pair = Pair::new(&tls, &tls, "localhost");
+    let mut buffer = [0; 10];
+    let waits = |error: Error| assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    pair.deliver();
+    assert!(pair.client.handshake().is_none());
+    pair.deliver();
+    waits(pair.server.read(&mut buffer).unwrap_err());
+    pair.deliver();
+    assert!(pair.client.handshake().is_some_and(|outcome| outcome.is_ok()));
+    pair.to_client.borrow_mut().fault = Some(ErrorKind::ConnectionReset);
+    pair.deliver();
+    waits(pair.server.read(&mut buffer).unwrap_err());
+    assert!(pair.server.is_open());
+    pair.client.write(&[IoSlice::new(b"all")], false).unwrap();
+    pair.deliver();
+    assert_eq!((pair.server.read(&mut buffer).unwrap(), &buffer[..3]), (3, &b"all"[..]));
+    let refused = pair.server.write(&[IoSlice::new(b"more")], false).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_handshake_that_cannot_be_answered_is_over() {
+    let tls = load(&settings());
+    let mut pair = Pair::new(&tls, &tls, "localhost");
+    pair.to_client.borrow_mut().fault = Some(ErrorKind::OutOfMemory);
+    pair.to_server.borrow_mut().window = usize::MAX / 2;
+    assert!(pair.client.handshake().is_none());
+    pair.deliver();
+    for _ in 0..2 {
+        let failure = pair.server.read(&mut [0; 10]).unwrap_err();
+        assert_eq!(failure.to_string(), "out of memory");
+    }
+    assert!(pair.server.remark().is_some());
 }
 
 #[test]

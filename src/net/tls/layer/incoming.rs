@@ -98,13 +98,27 @@ impl<S: Socket> Layer<S> {
         }
         self.keep(left);
         // Behind our `close_notify` goes nothing, and nobody would look at it (RFC 8446 §6.1).
-        let sent = if self.closing { Ok(()) } else { self.send(&out, 0, false) };
+        if !self.closing {
+            self.answer(&out);
+        }
         self.memory.outbox.set(out);
         match (&self.state, given) {
-            // A write that fails says so again when it is asked for.
             (_, 1..) => Ok(given),
             (State::Failed { .. }, 0) => Err(self.fail()),
-            (State::Fresh | State::Begun(_), 0) => sent.map(|()| 0),
+            (State::Fresh | State::Begun(_), 0) => Ok(0),
+        }
+    }
+
+    /// Sends what there is to say by itself. A write that fails is nothing to a reader, who may find more
+    /// behind it: it waits until a write is asked for, and fails there. A handshake does not go on.
+    fn answer(&mut self, out: &[u8]) {
+        let Err(error) = self.send(out, 0, false) else { return };
+        match &self.state {
+            State::Begun(engine) if engine.is_handshaking() => {
+                self.state = self.state.failed(error.to_string());
+            }
+            State::Begun(_) => self.out.keep(out),
+            State::Fresh | State::Failed { .. } => {}
         }
     }
 
