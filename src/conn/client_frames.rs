@@ -109,12 +109,21 @@ impl ClientFrames {
         let mut found = Found::default();
         let mut at = 0;
         loop {
-            let Some(mut frame) = self.frame.take() else {
-                let header = self.header(&input[at..], inflating.is_some())?;
-                let Some((header, compressed, n)) = header else { return Ok(found) };
-                at += n;
-                self.frame = Some(self.begin(header, compressed, to_peer)?);
-                continue;
+            let mut frame = match self.frame.take() {
+                Some(frame) => frame,
+                None => {
+                    let header = match inflating {
+                        None => {
+                            self.header(&input[at..], frame::decode)?.map(|(h, n)| (h, false, n))
+                        }
+                        Some(_) => self
+                            .header(&input[at..], frame::decode_compressed)?
+                            .map(|((h, compressed), n)| (h, compressed, n)),
+                    };
+                    let Some((header, compressed, n)) = header else { return Ok(found) };
+                    at += n;
+                    self.begin(header, compressed, to_peer)?
+                }
             };
             if let (true, Some(inflating)) = (frame.compressed, &mut inflating) {
                 let rest = &mut input[at..];
@@ -142,7 +151,7 @@ impl ClientFrames {
                     return Ok(found);
                 }
             } else {
-                let Frame { header, opcode, .. } = frame;
+                let Frame { ref header, opcode, .. } = frame;
                 let last = complete && header.fin;
                 answers.traffic.count(n as u64, last);
                 if opcode == Opcode::Text {
@@ -164,38 +173,26 @@ impl ClientFrames {
         self.frame.as_ref().is_some_and(is_plain)
     }
 
-    /// The next header, whether its message is compressed, which it `may` be or not, and how many of
-    /// `bytes` it took; keeps an incomplete one.
-    fn header(
+    /// The next header, as `decode` reads it, and how many of `bytes` it took; keeps an incomplete one.
+    fn header<T>(
         &mut self,
         bytes: &[u8],
-        may: bool,
-    ) -> Result<Option<(Header, bool, usize)>, FrameError> {
-        let decode = |bytes: &[u8]| match may {
-            true => frame::decode_compressed(bytes, Masking::Required),
-            false => Ok(frame::decode(bytes, Masking::Required)?.map(|(h, n)| (h, false, n))),
-        };
+        decode: impl Fn(&[u8], Masking) -> Result<Option<(T, usize)>, FrameError>,
+    ) -> Result<Option<(T, usize)>, FrameError> {
         if self.partial_length == 0 {
-            if let Some(found) = decode(bytes)? {
-                return Ok(Some(found));
+            let found = decode(bytes, Masking::Required)?;
+            if found.is_none() {
+                self.partial[..bytes.len()].copy_from_slice(bytes);
+                self.partial_length = bytes.len() as u8;
             }
-            self.partial[..bytes.len()].copy_from_slice(bytes);
-            self.partial_length = bytes.len() as u8;
-            return Ok(None);
+            return Ok(found);
         }
         let old = usize::from(self.partial_length);
         let more = bytes.len().min(MAX_HEADER - old);
         self.partial[old..old + more].copy_from_slice(&bytes[..more]);
-        match decode(&self.partial[..old + more])? {
-            Some((header, compressed, n)) => {
-                self.partial_length = 0;
-                Ok(Some((header, compressed, n - old)))
-            }
-            None => {
-                self.partial_length = (old + more) as u8;
-                Ok(None)
-            }
-        }
+        let found = decode(&self.partial[..old + more], Masking::Required)?;
+        self.partial_length = if found.is_some() { 0 } else { (old + more) as u8 };
+        Ok(found.map(|(header, n)| (header, n - old)))
     }
 
     /// A frame begins: is it allowed here, and what goes out before its payload?
@@ -276,7 +273,7 @@ impl ClientFrames {
         let header = Header { fin: last, ..Header::whole(kind, piece.len() as u64) };
         to_peer.begin(&header, opcode, first)?;
         let range = 0..piece.len();
-        to_peer.data(piece, Piece { range, header, opcode, last, stays: false })
+        to_peer.data(piece, Piece { range, header: &header, opcode, last, stays: false })
     }
 
     /// A piece of a control frame's payload (RFC 6455 §5.5), at most [`MAX_CONTROL`] bytes.

@@ -45,10 +45,10 @@ pub(super) enum PeerEncoding {
 }
 
 /// A piece of a message's payload: a range of the input, and where in the message it stands.
-pub(super) struct Piece {
+pub(super) struct Piece<'a> {
     pub(super) range: Range<usize>,
     /// The header of the frame it is in.
-    pub(super) header: Header,
+    pub(super) header: &'a Header,
     /// The opcode of the message, for continuations too.
     pub(super) opcode: Opcode,
     /// It ends the message.
@@ -97,7 +97,7 @@ impl ToPeer<'_> {
     }
 
     /// A piece of a message's payload, unmasked.
-    pub(super) fn data(&mut self, input: &[u8], piece: Piece) -> Result<(), ClientFault> {
+    pub(super) fn data(&mut self, input: &[u8], piece: Piece<'_>) -> Result<(), ClientFault> {
         let Piece { range, header, opcode, last, stays } = piece;
         let fragmented = header.opcode == Opcode::Continuation || !header.fin;
         match self.encoding {

@@ -110,7 +110,7 @@ pub fn decode(bytes: &[u8], masking: Masking) -> Result<Option<(Header, usize)>,
 pub fn decode_compressed(
     bytes: &[u8],
     masking: Masking,
-) -> Result<Option<(Header, bool, usize)>, FrameError> {
+) -> Result<Option<((Header, bool), usize)>, FrameError> {
     let decoded = match bytes.first() {
         Some(first) if first & RSV1 != 0 => {
             let (_, opcode) = decode_first(first & !RSV1)?;
@@ -121,9 +121,9 @@ pub fn decode_compressed(
             let length = bytes.len().min(MAX_HEADER);
             plain[..length].copy_from_slice(&bytes[..length]);
             plain[0] &= !RSV1;
-            decode(&plain[..length], masking)?.map(|(header, n)| (header, true, n))
+            decode(&plain[..length], masking)?.map(|(header, n)| ((header, true), n))
         }
-        _ => decode(bytes, masking)?.map(|(header, n)| (header, false, n)),
+        _ => decode(bytes, masking)?.map(|(header, n)| ((header, false), n)),
     };
     Ok(decoded)
 }

@@ -318,7 +318,7 @@ fn rsv1_says_that_a_message_is_compressed() {
             for (bytes, expected) in [(&plain, false), (&compressed, true)] {
                 let n = bytes.len();
                 let found = decode_compressed(bytes, Masking::Required);
-                assert_eq!(found, Ok(Some((header, expected, n))));
+                assert_eq!(found, Ok(Some(((header, expected), n))));
                 for cut in 0..n {
                     assert_eq!(decode_compressed(&bytes[..cut], Masking::Required), Ok(None));
                 }
