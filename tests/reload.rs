@@ -196,8 +196,8 @@ fn thirty_bad_configurations_change_nothing() {
         ("send-proxy = v3", "send-proxy: 'v3'"),
         ("plugins = /nowhere", "plugins: /nowhere: No such file"),
         ("backend = file", "backend: needs a directory"),
-        ("listen = unix:/nowhere/s", "cannot listen on unix:/nowhere/s"),
-        ("listen = 192.0.2.1:80", "cannot listen on 192.0.2.1 port 80"),
+        ("listen = unix:/nowhere/s", "websocksy.conf:2: listen: cannot listen on unix:/nowhere/s"),
+        ("listen = 192.0.2.1:80", "websocksy.conf:2: listen: cannot listen on 192.0.2.1 port 80"),
         ("listen = nowhere.invalid:80", "cannot listen on nowhere.invalid port 80"),
         (&taken, "Address already in use"),
         ("listen = systemd:x", "needs a restart"),
@@ -869,7 +869,9 @@ fn listeners_of_workers_come_and_go() {
     let taken = other.local_addr().unwrap().port();
     file.write(&with_new.replace("[core]", &format!("[core]\nlisten = 127.0.0.1:{taken}")));
     let line = refused(&daemon);
-    let says = format!("cannot listen on 127.0.0.1 port {taken}: Address already in use");
+    let says = format!(
+        "websocksy.conf:2: listen: cannot listen on 127.0.0.1 port {taken}: Address already in use"
+    );
     assert!(line.contains(&says) && line.contains("configuration 1 stays"), "{line}");
     assert!(TcpStream::connect(("127.0.0.1", comes)).is_err() && !socket.exists());
     // What the workers refuse closes again what was opened for them.

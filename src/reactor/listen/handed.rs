@@ -80,12 +80,11 @@ impl WorkerSockets {
         let places = places(config);
         let opened =
             openings.into_iter().filter_map(|Opening { socket, site, entrance, index }| {
-                let (place, _) = places.get(index)?;
+                let (place, listen) = places.get(index)?;
                 let held = match socket {
                     Opened::Kept(at) => Ok(Arc::clone(&self.0.get(at)?.held)),
-                    Opened::New(socket) => hold(socket, site, workers, config).map_err(|error| {
-                        OpenError::System(format!("cannot listen on {}", entrance.name), error)
-                    }),
+                    Opened::New(socket) => hold(socket, site, workers, config)
+                        .map_err(|error| open::refused(listen, &entrance.name, error)),
                 };
                 let (place, is_admin) = (place.clone(), index == config.listen.len());
                 Some(held.map(|held| Shared { place, is_admin, entrance, held }))

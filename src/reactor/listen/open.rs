@@ -198,5 +198,11 @@ fn failed(listen: &Listen, default_port: u16, error: io::Error) -> OpenError {
         }
         address @ (ListenAddress::Unix(_) | ListenAddress::Systemd(_)) => address.to_string(),
     };
-    OpenError::System(format!("cannot listen on {place}"), error)
+    refused(listen, &place, error)
+}
+
+/// The system refuses what `listen` asks for at `place`.
+pub(super) fn refused(listen: &Listen, place: &str, error: io::Error) -> OpenError {
+    let origin = listen.origin.as_ref().map_or_else(String::new, |origin| format!("{origin}: "));
+    OpenError::System(format!("{origin}cannot listen on {place}"), error)
 }
