@@ -5,7 +5,8 @@ use std::env;
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write as _};
 use std::panic::{self, PanicHookInfo};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use websocksy::config::{self, Command, Config};
 use websocksy::reactor::{Ended, Source};
@@ -15,7 +16,34 @@ use websocksy::{logging, memory, reactor, supervisor};
 /// A command line or a configuration that cannot be.
 const MISCONFIGURED: u8 = 2;
 
+/// The process that ends when [`main`] does, and whether that is so now.
+static OURS: AtomicU32 = AtomicU32::new(0);
+static ENDS: AtomicBool = AtomicBool::new(false);
+
 fn main() -> ExitCode {
+    end_by_nobody_else();
+    let code = carry_out();
+    ENDS.store(true, Ordering::SeqCst);
+    code
+}
+
+/// A plug-in that calls exit(3) does not end the daemon as if all was well.
+#[allow(unsafe_code)] // atexit(3) has no safe wrapper in std
+fn end_by_nobody_else() {
+    extern "C" fn at_exit() {
+        // What a plug-in forked may leave as it likes.
+        if !ENDS.load(Ordering::SeqCst) && OURS.load(Ordering::SeqCst) == process::id() {
+            logging::flush(logging::FLUSH_TIMEOUT);
+            say(&"a plug-in ended the process by exit(3)");
+            exit_at_once(MISCONFIGURED);
+        }
+    }
+    OURS.store(process::id(), Ordering::SeqCst);
+    // SAFETY: the function takes nothing, does not unwind, and is there until the process ends.
+    unsafe { libc::atexit(at_exit) };
+}
+
+fn carry_out() -> ExitCode {
     let supervised;
     // What a supervisor read stands for the files that the arguments name.
     match Snapshot::of_process().and_then(|files| files.map(Snapshot::read).transpose()) {

@@ -710,6 +710,29 @@ fn check_that_hangs(call: &str, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
+/// A plug-in that ends the process does not end it as if all was well: a service manager starts it again.
+#[test]
+fn a_plug_in_that_calls_exit_is_a_fault() {
+    let directory = File::new("leaves", "").directory.join("plugins");
+    fs::create_dir_all(&directory).unwrap();
+    plugins::compile(&directory, "backend_crash.so", "workers/crash.c", &[]);
+    let plugins = directory.to_str().unwrap();
+    let says = "websocksy: a plug-in ended the process by exit(3)\n";
+    let start = ["-p", "0", "-l", "127.0.0.1", "--plugins", plugins, "-b", "crash"];
+    for check in [&["--check"][..], &[]] {
+        let arguments = [check, &start, &["-c", "leave=now"]].concat();
+        let output = Command::new(binary()).args(&arguments).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{log}");
+        assert!(log.ends_with(says), "{log}");
+    }
+    let mut daemon = Daemon::start(&[&start[4..], &["-c", "port=1"]].concat());
+    let mut stream = open(daemon.port());
+    stream.write_all(BASE.replacen(" / ", " /leave ", 1).as_bytes()).unwrap();
+    daemon.wait_for_log(says.trim_end());
+    assert_eq!(daemon.exit_within(PATIENCE).unwrap().code(), Some(2));
+}
+
 /// The numbers say which configuration is in force, and whether the last one was refused; the listeners
 /// that came and went are told apart.
 #[test]
@@ -790,7 +813,7 @@ fn workers_change_together_or_not_at_all() {
         (text("health = /3", "crash = now"), "the check was killed by SIGSEGV"),
         (
             text("health = /3", "leave = now"),
-            "the check ended with exit status 0 before it was done",
+            "configuration 2 stays: a plug-in ended the process by exit(3)",
         ),
         // What only they can know.
         (text("health = /3", "").replace("= 3", "= 2"), "workers: needs a restart"),

@@ -1,5 +1,5 @@
 /*
- * A back end that crashes when a client asks for /crash, or when it is told to. Its peer is on this machine, at the port that
+ * A back end that crashes when a client asks for /crash, or ends the process at /leave, or when it is told to. Its peer is on this machine, at the port that
  * it is configured with. It counts what it is asked.
  */
 #include <stdio.h>
@@ -35,6 +35,9 @@ ws_peer_info query(char* endpoint, size_t protocols, char** protocol, size_t hea
 	if (strcmp(endpoint, "/crash") == 0) {
 		fprintf(stderr, "about to crash\n");
 		*(volatile int*)0 = 1;
+	}
+	if (strcmp(endpoint, "/leave") == 0) {
+		exit(0);
 	}
 	info.framing = core_framing("auto");
 	info.host = strdup("127.0.0.1");
