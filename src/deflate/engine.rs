@@ -5,6 +5,9 @@ use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush, Status};
 /// The smallest window that zlib compresses over. It leaves 262 bytes of it unused, so that no
 /// reference lies further back than 250: what it makes is right for a window of 8 bits, too.
 const MIN_BITS: u8 = 9;
+/// Above this level `zlib-rs` 0.6.8 searches along positions that it never entered, of which a reset leaves
+/// what an earlier session put there, until an assertion of its own fails.
+const MAX_LEVEL: u8 = 8;
 /// A decompressor takes every window.
 const MAX_BITS: u8 = 15;
 
@@ -25,7 +28,7 @@ pub(super) struct Deflater(Deflate);
 
 impl Deflater {
     pub(super) fn new(level: u8, bits: u8) -> Option<Self> {
-        Some(Self(Deflate::new(i32::from(level), false, bits.max(MIN_BITS))))
+        Some(Self(Deflate::new(i32::from(level.min(MAX_LEVEL)), false, bits.max(MIN_BITS))))
     }
 
     /// Begins anew, behind `history`; returns whether it can.

@@ -214,6 +214,30 @@ fn no_reference_is_longer_than_the_window() {
     }
 }
 
+/// What one session left in a state is nothing to the next one's search for what repeats: `zlib-rs` follows
+/// it at level 9 until an assertion fails.
+#[test]
+fn a_state_that_begins_anew_finds_nothing_of_before() {
+    for (bits, level) in (8..=SERVER_BITS).flat_map(|bits| (1..=9).map(move |level| (bits, level)))
+    {
+        let window = Window { bits, takeover: true };
+        let mut deflaters = Deflaters::default();
+        let [mut first, mut second] = [(); 2].map(|()| Encoder::new(window, level, &mut deflaters));
+        let a = |n: usize| "a".repeat(n);
+        let longer = 473 + (1 << bits.max(9)) - 512;
+        let long = format!("{}b{}b{}bbbbba", a(12), a(34), a(longer));
+        assert!(first.frame((true, true), long.as_bytes(), &mut deflaters).is_some());
+        let (mut client, mut got) = (Client::new(15, 15), Vec::new());
+        let parts = ["abaaaabaaaaaaa", &format!("{}bbbbb", a(30)), "a", "bbbbb"];
+        for (at, part) in parts.iter().enumerate() {
+            let place = (at == 0, at + 1 == parts.len());
+            let packed = second.frame(place, part.as_bytes(), &mut deflaters).unwrap();
+            got.extend(client.inflate(packed, place.1));
+        }
+        assert_eq!(got, parts.concat().as_bytes(), "{bits} bits, level {level}");
+    }
+}
+
 #[test]
 fn what_does_not_pay_is_left_alone_and_tried_again() {
     let mut deflaters = Deflaters::default();
