@@ -57,6 +57,19 @@ pub(super) struct Piece<'a> {
     pub(super) stays: bool,
 }
 
+impl Piece<'_> {
+    /// Its message comes in more than one frame.
+    fn is_of_fragment(&self) -> bool {
+        self.header.opcode == Opcode::Continuation || !self.header.fin
+    }
+
+    /// It is a message, from its beginning to its end.
+    fn is_message(&self) -> bool {
+        let whole = self.last && self.header.length == self.range.len() as u64;
+        whole && !self.is_of_fragment()
+    }
+}
+
 /// The way from one client to its peer.
 pub(super) struct ToPeer<'a> {
     pub(super) framer: &'a Framer,
@@ -97,44 +110,55 @@ impl ToPeer<'_> {
     }
 
     /// A piece of a message's payload, unmasked.
+    #[inline] // mostly it is a copy
     pub(super) fn data(&mut self, input: &[u8], piece: Piece<'_>) -> Result<(), ClientFault> {
-        let Piece { range, header, opcode, last, stays } = piece;
-        let fragmented = header.opcode == Opcode::Continuation || !header.fin;
         match self.encoding {
+            PeerEncoding::Bare | PeerEncoding::Frames => {
+                self.add(input, piece.range, piece.stays);
+                Ok(())
+            }
             PeerEncoding::Datagram => {
-                // One that lies here whole need not be copied.
-                let whole = last && header.length == range.len() as u64;
-                if whole && !fragmented && self.collected.is_empty() {
-                    match stays {
-                        true => self.batch.lend(range),
-                        false => self.batch.stage_datagram(&input[range]),
-                    }
-                    return Ok(());
-                }
-                self.collected.extend_from_slice(&input[range]);
-                if last {
-                    self.batch.stage_datagram(&std::mem::take(self.collected));
-                }
+                self.datagram(input, piece);
+                Ok(())
             }
-            PeerEncoding::Envelope(EnvelopeMode::Sized) if fragmented => {
-                self.collected.extend_from_slice(&input[range]);
-                if last {
-                    let message = std::mem::take(self.collected);
-                    self.prefix(message.len() as u64, opcode)?;
-                    self.batch.stage(&message);
-                    self.suffix(message.len() as u64, opcode)?;
-                }
-            }
-            PeerEncoding::Envelope(_) => {
-                self.add(input, range, stays);
-                if last {
-                    self.suffix(header.length, opcode)?;
-                }
-            }
-            PeerEncoding::Bare | PeerEncoding::Frames => self.add(input, range, stays),
-            PeerEncoding::ReadOnly => {}
+            PeerEncoding::Envelope(mode) => self.enveloped(mode, input, piece),
+            PeerEncoding::ReadOnly => Ok(()),
         }
-        Ok(())
+    }
+
+    fn datagram(&mut self, input: &[u8], piece: Piece<'_>) {
+        // One that lies here whole need not be copied.
+        if piece.is_message() && self.collected.is_empty() {
+            return match piece.stays {
+                true => self.batch.lend(piece.range),
+                false => self.batch.stage_datagram(&input[piece.range]),
+            };
+        }
+        self.collected.extend_from_slice(&input[piece.range]);
+        if piece.last {
+            self.batch.stage_datagram(&std::mem::take(self.collected));
+        }
+    }
+
+    fn enveloped(
+        &mut self,
+        mode: EnvelopeMode,
+        input: &[u8],
+        piece: Piece<'_>,
+    ) -> Result<(), ClientFault> {
+        let Piece { opcode, last, .. } = piece;
+        if mode == EnvelopeMode::Sized && piece.is_of_fragment() {
+            self.collected.extend_from_slice(&input[piece.range]);
+            if last {
+                let message = std::mem::take(self.collected);
+                self.prefix(message.len() as u64, opcode)?;
+                self.batch.stage(&message);
+                self.suffix(message.len() as u64, opcode)?;
+            }
+            return Ok(());
+        }
+        self.add(input, piece.range, piece.stays);
+        if last { self.suffix(piece.header.length, opcode) } else { Ok(()) }
     }
 
     fn add(&mut self, input: &[u8], range: Range<usize>, stays: bool) {

@@ -90,6 +90,7 @@ pub type EncodedHeader = Inline<MAX_HEADER>;
 ///
 /// `Ok(None)`: it is not complete. A wrong header is refused at the first byte that shows it,
 /// before the rest has arrived.
+#[inline]
 pub fn decode(bytes: &[u8], masking: Masking) -> Result<Option<(Header, usize)>, FrameError> {
     let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
     let (fin, opcode) = decode_first(first)?;
