@@ -97,10 +97,7 @@ impl<S: Socket> Layer<S> {
             self.state = self.state.failed("its TLS handshake message is too long".into());
         }
         self.keep(left);
-        // Behind our `close_notify` goes nothing, and nobody would look at it (RFC 8446 §6.1).
-        if !self.closing {
-            self.answer(&out);
-        }
+        self.answer(&out);
         self.memory.outbox.set(out);
         match (&self.state, given) {
             (_, 1..) => Ok(given),
@@ -112,6 +109,9 @@ impl<S: Socket> Layer<S> {
     /// Sends what there is to say by itself. A write that fails is nothing to a reader, who may find more
     /// behind it: it waits until a write is asked for, and fails there. A handshake does not go on.
     fn answer(&mut self, out: &[u8]) {
+        if self.closing {
+            return; // behind our `close_notify`, where nobody would look at it (RFC 8446 §6.1)
+        }
         let Err(error) = self.send(out, 0, false) else { return };
         match &self.state {
             State::Begun(engine) if engine.is_handshaking() => {
