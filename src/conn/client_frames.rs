@@ -9,7 +9,7 @@ use super::traffic::Traffic;
 use crate::deflate::{Corrupt, Progress};
 use crate::proto::close::{self, CloseCode};
 use crate::proto::frame::{
-    self, FrameError, Header, MAX_CONTROL, MAX_HEADER, Masking, Opcode, Sequence,
+    self, Decoded, FrameError, Header, MAX_CONTROL, MAX_HEADER, Masking, Opcode, Sequence,
 };
 use crate::proto::mask;
 
@@ -112,22 +112,15 @@ impl ClientFrames {
             let mut frame = match self.frame.take() {
                 Some(frame) => frame,
                 None => {
-                    let header = match inflating {
-                        None => {
-                            self.header(&input[at..], frame::decode)?.map(|(h, n)| (h, false, n))
-                        }
-                        Some(_) => self
-                            .header(&input[at..], frame::decode_compressed)?
-                            .map(|((h, compressed), n)| (h, compressed, n)),
-                    };
-                    let Some((header, compressed, n)) = header else { return Ok(found) };
+                    let next = self.header(&input[at..], inflating.is_some())?;
+                    let Some(((header, compressed), n)) = next else { return Ok(found) };
                     at += n;
                     self.begin(header, compressed, to_peer)?
                 }
             };
             if let (true, Some(inflating)) = (frame.compressed, &mut inflating) {
                 let rest = &mut input[at..];
-                let traffic = &mut *answers.traffic;
+                let Answers { traffic, .. } = answers;
                 let (n, reached) = self.inflate(rest, &mut frame, inflating, to_peer, traffic)?;
                 at += n;
                 match reached {
@@ -173,12 +166,21 @@ impl ClientFrames {
         self.frame.as_ref().is_some_and(is_plain)
     }
 
-    /// The next header, as `decode` reads it, and how many of `bytes` it took; keeps an incomplete one.
-    fn header<T>(
+    /// The next header, whether its message is compressed, which it `may` be or not, and how many of
+    /// `bytes` it took; keeps an incomplete one.
+    fn header(&mut self, bytes: &[u8], may: bool) -> Decoded<(Header, bool)> {
+        Ok(match may {
+            false => self.read(bytes, frame::decode)?.map(|(header, n)| ((header, false), n)),
+            true => self.read(bytes, frame::decode_compressed)?,
+        })
+    }
+
+    /// The same, as `decode` reads it.
+    fn read<T>(
         &mut self,
         bytes: &[u8],
-        decode: impl Fn(&[u8], Masking) -> Result<Option<(T, usize)>, FrameError>,
-    ) -> Result<Option<(T, usize)>, FrameError> {
+        decode: impl Fn(&[u8], Masking) -> Decoded<T>,
+    ) -> Decoded<T> {
         if self.partial_length == 0 {
             let found = decode(bytes, Masking::Required)?;
             if found.is_none() {

@@ -86,12 +86,15 @@ pub struct Header {
 /// A header as it goes over the wire.
 pub type EncodedHeader = Inline<MAX_HEADER>;
 
+/// What was read, and how many bytes it took; none if it is not complete.
+pub type Decoded<T> = Result<Option<(T, usize)>, FrameError>;
+
 /// Reads the header at the beginning of `bytes`, and says how many bytes it took.
 ///
 /// `Ok(None)`: it is not complete. A wrong header is refused at the first byte that shows it,
 /// before the rest has arrived.
 #[inline]
-pub fn decode(bytes: &[u8], masking: Masking) -> Result<Option<(Header, usize)>, FrameError> {
+pub fn decode(bytes: &[u8], masking: Masking) -> Decoded<Header> {
     let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
     let (fin, opcode) = decode_first(first)?;
     let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
@@ -108,10 +111,7 @@ pub fn decode(bytes: &[u8], masking: Masking) -> Result<Option<(Header, usize)>,
 
 /// As [`decode`], where compression is agreed on: says also whether RSV1 is set, which it may be on
 /// the first frame of a message (RFC 7692 §6).
-pub fn decode_compressed(
-    bytes: &[u8],
-    masking: Masking,
-) -> Result<Option<((Header, bool), usize)>, FrameError> {
+pub fn decode_compressed(bytes: &[u8], masking: Masking) -> Decoded<(Header, bool)> {
     let decoded = match bytes.first() {
         Some(first) if first & RSV1 != 0 => {
             let (_, opcode) = decode_first(first & !RSV1)?;
