@@ -15,7 +15,7 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush};
 
 const OFFER: &str = "permessage-deflate; client_max_window_bits";
@@ -373,9 +373,11 @@ fn a_bomb_waits_like_any_other_bytes() {
 #[test]
 fn who_finds_no_inflater_waits_for_one() {
     const INFLATERS: usize = 512;
+    const GRACE: Duration = Duration::from_secs(10);
     allow_many_descriptors();
     let peer = Peer::echo();
-    let daemon = Daemon::before(&peer, "binary", &["--deflate", "1"]);
+    // Nothing else is due, such as a ping.
+    let daemon = Daemon::before(&peer, "binary", &["--deflate", "1", "-k", "0"]);
     let packed = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
     let mut inside: Vec<_> = (0..INFLATERS).map(|_| Deflating::connect(daemon.port())).collect();
     let mut late: Vec<_> = (0..3).map(|_| Deflating::connect(daemon.port())).collect();
@@ -403,8 +405,10 @@ fn who_finds_no_inflater_waits_for_one() {
     inside[5].stream.write_all(&frame(RSV1 | BINARY, &packed[..4])).unwrap();
     assert_eq!(inside[5].message_start(), b"Hel");
     assert!(!daemon.log().iter().any(|line| line.contains("client-dawdled")));
+    let waits = Instant::now();
     late[0].send(BINARY, b"and again");
     assert_eq!(late[0].message().2, b"and again");
+    assert!(waits.elapsed() < GRACE + GRACE / 3, "{:?}", waits.elapsed());
     let line = daemon.wait_for_log("ending=client-dawdled");
     assert!(line.contains("while others waited"), "{line}");
     let dawdled = |client: &mut &mut Deflating| client.frame() == (FIN | CLOSE, TOO_LONG.to_vec());

@@ -303,9 +303,11 @@ impl Connection {
         self.end_by_us(Ending::Operator, scratch);
     }
 
-    /// Ends the connection because others wait until its compressed message ends.
+    /// Ends the connection because others wait until its compressed message ends, which is given up at once.
     pub fn give_way(&mut self, scratch: &mut Scratch) {
-        self.end_by_us(Ending::Dawdled, scratch);
+        // A tail that is no message cannot go; the ending is another one's.
+        let _ = self.deliver_tail(scratch);
+        self.end_client(Ending::Dawdled, scratch);
     }
 
     fn end_by_us(&mut self, ending: Ending, scratch: &mut Scratch) {

@@ -321,11 +321,13 @@ impl Connection {
         self.summary.as_ref()
     }
 
-    /// Whether what the client sends is not read since too many others are inside a compressed message.
+    /// Whether what the client has sent, of which its socket may have more if it is `readable`, is not looked
+    /// at since too many others are inside a compressed message.
     #[must_use]
-    pub fn awaits_inflater(&self) -> bool {
+    pub fn awaits_inflater(&self, readable: bool) -> bool {
         let codec = self.lifecycle.bridge().and_then(|bridge| bridge.codec.as_ref());
-        self.client.is_live() && codec.is_some_and(|codec| !codec.can_read())
+        let codec = codec.filter(|codec| self.client.is_live() && !codec.can_read());
+        codec.is_some_and(|codec| readable || codec.has_unread())
     }
 
     /// Whether it is inside a compressed message, for which others may wait.

@@ -260,7 +260,7 @@ fn a_client_waits_while_too_many_are_inside_a_compressed_message() {
     let offer = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
     let head = [&HEAD[..HEAD.len() - 2], offer].concat();
     let mut connection = opened_by(&head, config, "binary", &slab, &mut scratch);
-    assert!(!connection.awaits_inflater() && !connection.has_inflater());
+    assert!(!connection.awaits_inflater(true) && !connection.has_inflater());
     let mut others = Vec::new();
     loop {
         let pool = scratch.engines.inflaters.clone();
@@ -270,11 +270,14 @@ fn a_client_waits_while_too_many_are_inside_a_compressed_message() {
         }
         others.push(other);
     }
-    assert!(connection.awaits_inflater() && connection.room(Side::Client) == 0);
+    assert!(connection.awaits_inflater(true) && connection.room(Side::Client) == 0);
+    assert!(!connection.awaits_inflater(false), "it has nothing to say");
     others.pop();
-    assert!(!connection.awaits_inflater() && connection.room(Side::Client) > 0);
+    assert!(!connection.awaits_inflater(true) && connection.room(Side::Client) > 0);
     // The first part of RFC 7692 §7.2.3.1's message.
     let part = b"\x42\x83\0\0\0\0\xf2\x48\xcd";
     gives(&mut connection, Side::Client, part, &mut scratch);
-    assert!(connection.has_inflater() && !connection.awaits_inflater(), "it has the last one");
+    assert!(connection.has_inflater() && !connection.awaits_inflater(true), "it has the last one");
+    connection.give_way(&mut scratch);
+    assert!(!connection.has_inflater() && scratch.has_inflater(), "others have it at once");
 }

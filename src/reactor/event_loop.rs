@@ -250,7 +250,8 @@ impl<S: System> Reactor<S> {
         let probe_at = self.context.backlogs.probe_at();
         let look_at = self.look_back_at();
         let (wake_up, late_at) = (self.context.wheel.wake_up(), self.others_are_late_at());
-        let next = [resume_at, probe_at, look_at, wake_up, late_at, self.drain.next()];
+        let way_at = self.sessions.gives_way_at();
+        let next = [resume_at, probe_at, look_at, wake_up, late_at, way_at, self.drain.next()];
         next.into_iter().flatten().min().map(|at| at.saturating_duration_since(now))
     }
 

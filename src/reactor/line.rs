@@ -62,8 +62,12 @@ impl Line {
 
     /// The first, if it has been here for `grace`.
     pub(super) fn overdue(&self, grace: Duration, now: Instant) -> Option<Key> {
-        let (key, since) = self.waiting.first_key_value()?.1;
-        (now.saturating_duration_since(*since) >= grace).then_some(*key)
+        self.overdue_at(grace).filter(|at| *at <= now).and(self.first())
+    }
+
+    /// When the first will have been here for `grace`.
+    pub(super) fn overdue_at(&self, grace: Duration) -> Option<Instant> {
+        self.waiting.first_key_value()?.1.1.checked_add(grace)
     }
 }
 
@@ -82,6 +86,7 @@ mod tests {
         }
         line.keep(true, &mut places[0], key(0), start + grace * 9); // it is there already
         assert_eq!(line.overdue(grace, start), None);
+        assert_eq!(line.overdue_at(grace), Some(start + grace));
         assert_eq!(line.overdue(grace, start + grace), Some(key(0)));
         line.keep(false, &mut places[0], key(0), start);
         assert!(places[0].is_none());

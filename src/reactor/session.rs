@@ -199,6 +199,11 @@ impl<S: System> Session<S> {
         }
     }
 
+    /// Whether its client may have sent what was not read yet.
+    pub(super) fn may_have_sent(&self) -> bool {
+        self.client_ready.readable
+    }
+
     /// One turn, and what follows from it.
     pub(super) fn turn(&mut self, context: &mut Context<S>) -> Next {
         if self.awaits_header()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, IoSlice};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
@@ -131,6 +131,11 @@ impl<S: System> Sessions<S> {
         }
     }
 
+    /// When one inside a compressed message has to give way to those that are held back.
+    pub(super) fn gives_way_at(&self) -> Option<Instant> {
+        if self.held_back.is_empty() { None } else { self.inside.overdue_at(MESSAGE_GRACE) }
+    }
+
     /// Does what `step` does with the session of `key`, if there is one, and what follows from it.
     pub(super) fn serve(
         &mut self,
@@ -159,7 +164,7 @@ impl<S: System> Sessions<S> {
         heads.keep(awaits_head, &mut session.unfinished, key, now);
         self.inside.keep(session.connection.has_inflater(), &mut session.inside, key, now);
         self.handshakes.keep(session.postponed, &mut session.in_line, key, now);
-        if session.connection.awaits_inflater() {
+        if session.connection.awaits_inflater(session.may_have_sent()) {
             self.held_back.insert(key);
         }
         match next {
@@ -307,6 +312,7 @@ impl<S: System> Sessions<S> {
         };
         heads.leave(&mut session.unfinished);
         self.inside.leave(&mut session.inside);
+        self.held_back.remove(&key);
         self.handshakes.leave(&mut session.in_line);
         if let Some(place) = session.place.take() {
             context.admission_of(session.is_admin()).leave(place);
