@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// How long a start or an end may take.
 const LONGEST: Duration = Duration::from_secs(5);
+/// How long it may take from the first socket to the line that says where it listens, if that comes.
+const SAYS: Duration = Duration::from_millis(500);
+const STARTED: &str = "listening on ";
 /// How long a look at whether it has started waits for the next.
 const LOOKS: Duration = Duration::from_millis(15);
 /// What the log is made with: the first call that is not the loader's or a runtime's, but for those
@@ -77,7 +80,9 @@ impl Life {
             port = listening(self.child.id());
             port.is_some() || self.has_ended()
         });
-        port
+        // What fails behind its first socket ends a start that has listened, too.
+        within(SAYS, || self.has_ended() || self.log().iter().any(|line| line.contains(STARTED)));
+        port.filter(|_| !self.has_ended())
     }
 
     /// Whether it has ended; all that it said is read then.
