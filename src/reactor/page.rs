@@ -10,7 +10,7 @@ const PAGE: &str = include_str!("page.html");
 /// What the page may do: its own script and style, by their hashes, and requests to us. Nobody may
 /// put it in a frame, where a click could be led to a button.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-cp7W4KBBe6IBwkbota0jQ/vnOp6nJjnFUwrS5fzMqBk='; \
+    script-src 'sha256-pH5N4xoVZTW/cvFmDz4Ou8r5QUbmrRwxr40sf9DFXm8='; \
     style-src 'sha256-3uLhEvaGwwNY/smaEu3jsa+9bFnb66NZqzFKgr0UXuA='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
