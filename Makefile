@@ -97,9 +97,10 @@ cables-long:
 	tests/cables/run --long
 
 # A hundred workers killed and twenty new binaries, under 2,000 clients a second: five minutes.
-workers-long:
+workers-long: build
 	WORKERS_LONG=1 cargo test --test workers -- --nocapture --test-threads=1 \
 		nobody_is_refused a_new_binary_comes
+	python3 tests/workers/drain.py target/release/websocksy
 
 # As many TLS handshakes that are not done as 20,000 descriptors allow, at once, before the release daemon.
 HALF_DONE ?= 9900
