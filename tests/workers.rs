@@ -597,10 +597,11 @@ fn a_new_binary_comes_without_a_gap() {
     let peer = Peer::echo();
     let path = install("upgrade");
     let host = format!("host=tcp://127.0.0.1:{}", peer.port());
-    let arguments = ["--workers", "2", "--health", "/healthz", "-c", &host];
+    let admin = ["--admin", "127.0.0.1:0"];
+    let arguments = [&["--workers", "2", "--health", "/healthz", "-c", &host][..], &admin].concat();
     let mut daemon = Daemon::copied(&path, &arguments);
-    let crowd = Crowd::begin(daemon.port(), rate);
-    let mut clients = Vec::new();
+    let (crowd, begin) = (Crowd::begin(daemon.port(), rate), Instant::now());
+    let (mut clients, mut accepted) = (Vec::new(), 0);
     for number in 1..=upgrades {
         clients.push(Client::connect(daemon.port()));
         let before = workers(&daemon);
@@ -613,9 +614,14 @@ fn a_new_binary_comes_without_a_gap() {
         assert!(clients.iter_mut().all(echoes));
         let fresh = workers(&daemon).into_iter().filter(|pid| !before.contains(pid));
         assert_eq!(fresh.count(), 2);
+        let now = counted(&daemon, ACCEPTED);
+        assert!(now >= accepted, "{accepted} were accepted, and {now} now");
+        accepted = now;
     }
     let fates = crowd.end();
-    println!("{upgrades} upgrades, {rate} clients a second: {fates:?}");
+    let reached = fates.answered as f64 / begin.elapsed().as_secs_f64();
+    println!("{upgrades} upgrades, {reached:.0} of {rate} clients a second: {fates:?}");
+    assert!(counted(&daemon, ACCEPTED) as usize >= fates.answered, "{accepted}: {fates:?}");
     assert!(fates.answered > 100, "{fates:?}");
     assert_eq!((fates.refused, fates.lost, fates.forgotten), (0, 0, 0), "{fates:?}");
     clients.into_iter().for_each(|mut client| assert_eq!(client.close_now(), Some(1000)));
