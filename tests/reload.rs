@@ -726,6 +726,10 @@ fn a_plug_in_that_calls_exit_is_a_fault() {
         assert_eq!(output.status.code(), Some(2), "{log}");
         assert!(log.ends_with(says), "{log}");
     }
+    // What it forks may: that is another process.
+    let arguments = [&["--check"], &start[..], &["-c", "helper=now", "-c", "port=1"]].concat();
+    let output = Command::new(binary()).args(&arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let mut daemon = Daemon::start(&[&start[4..], &["-c", "port=1"]].concat());
     let mut stream = open(daemon.port());
     stream.write_all(BASE.replacen(" / ", " /leave ", 1).as_bytes()).unwrap();
@@ -814,6 +818,10 @@ fn workers_change_together_or_not_at_all() {
         (
             text("health = /3", "leave = now"),
             "configuration 2 stays: a plug-in ended the process by exit(3)",
+        ),
+        (
+            text("health = /3", "vanish = now"),
+            "the check ended with exit status 0 before it was done",
         ),
         // What only they can know.
         (text("health = /3", "").replace("= 3", "= 2"), "workers: needs a restart"),

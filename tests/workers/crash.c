@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <websocksy.h>
 
 static char* port;
@@ -20,6 +22,19 @@ uint64_t configure(char* key, char* value) {
 	}
 	if (strcmp(key, "leave") == 0) {
 		exit(0);
+	}
+	if (strcmp(key, "vanish") == 0) {
+		_exit(0);
+	}
+	if (strcmp(key, "helper") == 0) {
+		/* What it forks ends by itself, and is nobody's fault. */
+		int status = 1;
+		pid_t child = fork();
+
+		if (child == 0) {
+			exit(0);
+		}
+		return waitpid(child, &status, 0) != child || status != 0;
 	}
 	port = strdup(value);
 	core_count("crash_queries", 0);
