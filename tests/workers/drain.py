@@ -93,6 +93,7 @@ async def judge(ports, ends_first, sessions, seconds):
     tasks = [asyncio.create_task(crowd.session(*ports)) for _ in range(sessions)]
     while crowd.entered < sessions and not crowd.faults:
         await asyncio.sleep(0.1)
+    assert not crowd.faults, crowd.faults
     ends_first.send_signal(signal.SIGTERM)
     kept = await asyncio.wait_for(asyncio.gather(*tasks), seconds + PATIENCE)
     assert not crowd.faults, crowd.faults
