@@ -10,22 +10,48 @@ use super::{Connection, Ending, Scratch, Side};
 use crate::access::NotVerified;
 use crate::proto::frame::Opcode;
 
+/// The first of these points in time, or the shortest of these times, if there are any: what
+/// `flatten().min()` says, for less, since every turn asks.
+#[must_use]
+pub fn earliest<T: Ord, const N: usize>(times: [Option<T>; N]) -> Option<T> {
+    times.into_iter().fold(None, |earliest, at| match (earliest, at) {
+        (Some(earliest), Some(at)) => Some(earliest.min(at)),
+        (earliest, at) => earliest.or(at),
+    })
+}
+
 impl Connection {
     /// When something is due if nothing happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let of_sides = [Side::Client, Side::Peer]
-            .map(|side| [self.stalled_at(side), self.look_at(side)].into_iter().flatten().min());
-        let others = [self.phase_over_at(), self.ping_at(), self.idle_at()];
-        of_sides.into_iter().chain(others).flatten().min()
+        earliest([
+            self.stalled_at(Side::Client),
+            self.stalled_at(Side::Peer),
+            self.look_at(Side::Client),
+            self.look_at(Side::Peer),
+            self.phase_over_at(),
+            self.ping_at(),
+            self.idle_at(),
+        ])
     }
 
     /// Whether something is due at `now` but for a [look](Self::look_at) at what the kernel holds.
     #[must_use]
     pub fn is_overdue(&self, now: Instant) -> bool {
-        let stalls = [Side::Client, Side::Peer].map(|side| self.stalled_at(side));
-        let others = [self.phase_over_at(), self.ping_at(), self.idle_at()];
-        stalls.into_iter().chain(others).flatten().any(|at| at <= now)
+        self.must_judge(now) || self.is_ping_due(now)
+    }
+
+    /// Whether somebody is to be judged at `now`, or the session is to end: more is due than a ping.
+    #[must_use]
+    pub fn must_judge(&self, now: Instant) -> bool {
+        let ends = earliest([
+            self.stalled_at(Side::Client),
+            self.stalled_at(Side::Peer),
+            self.phase_over_at(),
+            self.idle_at(),
+        ]);
+        let is_gone = self.is_ping_due(now) && self.is_client_gone(now);
+        is_gone || ends.is_some_and(|at| at <= now)
     }
 
     /// Does what is due.
@@ -139,13 +165,22 @@ impl Connection {
         self.peer.egress.is_drained() && !is_held_back
     }
 
+    fn is_ping_due(&self, now: Instant) -> bool {
+        self.ping_at().is_some_and(|at| at <= now)
+    }
+
+    /// Whether the client has left a ping without an answer for too long.
+    fn is_client_gone(&self, now: Instant) -> bool {
+        let progress = self.client.egress.flow.progress();
+        self.is_heard() && self.liveness.is_gone(progress, &self.config.deadlines, now)
+    }
+
     fn ping(&mut self, scratch: &mut Scratch) {
-        let (progress, is_heard) = (self.client.egress.flow.progress(), self.is_heard());
-        if is_heard && self.liveness.is_gone(progress, &self.config.deadlines, scratch.now) {
+        if self.is_client_gone(scratch.now) {
             return self.give_up_client(Ending::Silent, scratch.now);
         }
         stage_frame(&mut scratch.to_client, Opcode::Ping, &[]);
-        if is_heard && !self.liveness.is_pinged() {
+        if self.is_heard() && !self.liveness.is_pinged() {
             let end = self.client.egress.flow.written() + scratch.to_client.len() as u64;
             self.liveness.pinged(end, scratch.now);
         }
@@ -212,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_judged_by_a_ping_that_went_while_it_was_not_heard() {
+    fn nobody_must_judge_by_a_ping_that_went_while_it_was_not_heard() {
         let start = Instant::now();
         let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
         let mut connection = bridged(&slab, &mut scratch);

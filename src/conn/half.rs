@@ -8,7 +8,7 @@ use super::scratch::TURN_BYTES;
 /// The most bytes that are read only to be forgotten: more than the socket buffers on the way mostly
 /// hold (tcp(7)), and little work for a side that does not stop. Whose end lies behind more than that
 /// has the close time-out.
-const MOST_DISCARDED: usize = 8 * 1024 * 1024;
+const MOST_DISCARDED: u32 = 8 * 1024 * 1024;
 
 /// Whether a side is still listened to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,7 +16,7 @@ enum Intake {
     Live,
     /// Read so that the kernel does not answer unread bytes with a reset, and forgotten: this many
     /// bytes at most, and then no more until the deadline.
-    Discard(usize),
+    Discard(u32),
     Ended,
 }
 
@@ -60,7 +60,7 @@ impl Half {
     pub(super) fn room(&self, live: impl FnOnce() -> usize) -> usize {
         match self.intake {
             Intake::Live => live(),
-            Intake::Discard(left) => left.min(TURN_BYTES),
+            Intake::Discard(left) => TURN_BYTES.min(left as usize),
             Intake::Ended => 0,
         }
     }
@@ -75,7 +75,7 @@ impl Half {
     /// `n` bytes of what is read only to be forgotten.
     pub(super) fn discarded(&mut self, n: usize) {
         if let Intake::Discard(left) = &mut self.intake {
-            *left = left.saturating_sub(n);
+            *left = left.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
         }
     }
 

@@ -8,7 +8,7 @@ use crate::config::Deadlines;
 /// the client's own buffers or in a proxy's, behind them our ping, and nothing shows it.
 const SLOWEST_LINK: u64 = 8 * 1024;
 /// The most bytes that may lie there: what the buffers of one or two sockets hold (tcp(7)).
-const MOST_HIDDEN: u64 = 8 * 1024 * 1024;
+const MOST_HIDDEN: u32 = 8 * 1024 * 1024;
 /// The longest time between two questions to the kernel, what it still holds; in microseconds.
 const LONGEST_LOOK: u64 = 5_000_000;
 
@@ -23,7 +23,9 @@ pub(super) struct Liveness {
     /// The ping that nothing has answered yet; boxed, since most of the time there is none.
     ping: Option<Box<Ping>>,
     /// Bytes written to the client since a pong last said that it had read all before.
-    unread: u64,
+    unread: u32,
+    /// Whether a pong has come, and nobody has looked what it means.
+    ponged: bool,
 }
 
 /// A ping that is on its way.
@@ -31,7 +33,7 @@ pub(super) struct Liveness {
 struct Ping {
     sent: Instant,
     /// What was written to the client before it, and may not be read yet.
-    behind: u64,
+    behind: u32,
     /// How many bytes the client has taken, ever, once it has taken the ping.
     end: u64,
     /// When it did, as far as the kernel was asked.
@@ -58,7 +60,8 @@ impl Ping {
         match self.taken {
             Taken::Unknown | Taken::No => self.sent.max(progress) + deadlines.ping * 2,
             Taken::Since(since) => {
-                let read = self.sent + Duration::from_millis(self.behind * 1000 / SLOWEST_LINK);
+                let read =
+                    self.sent + Duration::from_millis(u64::from(self.behind) * 1000 / SLOWEST_LINK);
                 read.max(since) + deadlines.ping
             }
         }
@@ -67,7 +70,14 @@ impl Ping {
 
 impl Liveness {
     pub(super) fn new(now: Instant) -> Self {
-        Self { last_heard: now, last_sent: now, last_data: now, ping: None, unread: 0 }
+        Self {
+            last_heard: now,
+            last_sent: now,
+            last_data: now,
+            ping: None,
+            unread: 0,
+            ponged: false,
+        }
     }
 
     /// The session is bridged: what was before does not count.
@@ -84,12 +94,19 @@ impl Liveness {
     /// The client answered a ping: it has read all that was written before.
     pub(super) fn ponged(&mut self) {
         self.unread = 0;
+        self.ponged = true;
+    }
+
+    /// Whether a pong has come since this was asked last.
+    pub(super) fn take_pong(&mut self) -> bool {
+        std::mem::take(&mut self.ponged)
     }
 
     /// `n` bytes were written to the client.
     pub(super) fn sent(&mut self, n: usize, now: Instant) {
         self.last_sent = now;
-        self.unread = (self.unread + n as u64).min(MOST_HIDDEN);
+        self.unread = u32::try_from(n)
+            .map_or(MOST_HIDDEN, |n| MOST_HIDDEN.min(self.unread.saturating_add(n)));
     }
 
     /// Data moved, or was seen to have moved at `now`.

@@ -50,6 +50,7 @@ mod verifying;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+pub use deadline::earliest;
 pub use ending::Ending;
 use explanation::Explanation;
 use half::Half;
@@ -303,6 +304,11 @@ impl Connection {
         (self.lifecycle.is_open() && !interval.is_zero()).then_some(interval)
     }
 
+    /// Whether the client has answered a ping since this was asked last.
+    pub fn take_pong(&mut self) -> bool {
+        self.liveness.take_pong()
+    }
+
     /// Bytes read from `side` while bridged.
     #[must_use]
     pub fn received_bytes(&self, side: Side) -> u64 {
@@ -321,13 +327,19 @@ impl Connection {
         self.summary.as_ref()
     }
 
-    /// Whether what the client has sent, of which its socket may have more if it is `readable`, is not looked
+    /// Whether the client has sent something, with us or in a socket that is `readable`, that is not looked
     /// at since too many others are inside a compressed message.
     #[must_use]
     pub fn awaits_inflater(&self, readable: bool) -> bool {
         let codec = self.lifecycle.bridge().and_then(|bridge| bridge.codec.as_ref());
         let codec = codec.filter(|codec| self.client.is_live() && !codec.can_read());
         codec.is_some_and(|codec| readable || codec.has_unread())
+    }
+
+    /// Whether it has begun a compressed message since this was asked last.
+    pub fn take_beginning(&mut self) -> bool {
+        let codec = self.lifecycle.bridge_mut().and_then(|bridge| bridge.codec.as_mut());
+        codec.is_some_and(|codec| codec.decoder.take_beginning())
     }
 
     /// Whether it is inside a compressed message, for which others may wait.

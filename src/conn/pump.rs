@@ -47,6 +47,9 @@ impl<'a, S: Socket> Pump<'a, S> {
             self.settle();
         }
         self.read(Side::Client);
+        if self.connection.take_pong() {
+            self.look(); // now that it has what came before, and not in a turn of its own
+        }
         self.settle();
         for _ in 0..self.peer_reads() {
             self.read(Side::Peer);
@@ -62,17 +65,16 @@ impl<'a, S: Socket> Pump<'a, S> {
     /// sockets are looked at once more: events may be among those that one poll did not bring.
     pub fn deadline(&mut self) {
         self.look();
-        if !self.connection.is_overdue(self.scratch.now) {
-            return;
-        }
-        for side in [Side::Client, Side::Peer] {
-            if let Some(way) = self.way(side) {
-                way.ready.writable = true;
-                way.ready.readable |= way.socket.reads_unasked();
+        if self.connection.must_judge(self.scratch.now) {
+            for side in [Side::Client, Side::Peer] {
+                if let Some(way) = self.way(side) {
+                    way.ready.writable = true;
+                    way.ready.readable |= way.socket.reads_unasked();
+                }
             }
+            self.turn();
+            self.look();
         }
-        self.turn();
-        self.look();
         if self.connection.is_overdue(self.scratch.now) {
             self.connection.expired(self.scratch);
         }
@@ -81,13 +83,13 @@ impl<'a, S: Socket> Pump<'a, S> {
     /// Asks the kernel what it still holds for the sides where that is to be known.
     fn look(&mut self) {
         for side in [Side::Client, Side::Peer] {
-            if self.connection.look_at(side).is_none() {
-                continue;
+            if self.connection.look_at(side).is_some()
+                && let Some(way) = self.way(side)
+            {
+                // A socket that was reset keeps its number for good, and it means nothing.
+                let held = if way.ready.failed { 0 } else { way.held() };
+                way.connection.looked(side, held, way.scratch.now);
             }
-            let Some(way) = self.way(side) else { continue };
-            // A socket that was reset keeps its number for good, and it means nothing.
-            let held = if way.ready.failed { 0 } else { way.held() };
-            way.connection.looked(side, held, way.scratch.now);
         }
     }
 
@@ -187,8 +189,8 @@ impl<S: Socket> Way<'_, S> {
     }
 
     fn read(&mut self) {
-        let room = self.connection.room(self.side);
-        if room == 0 || !self.ready.readable {
+        let room = if self.ready.readable { self.connection.room(self.side) } else { 0 };
+        if room == 0 {
             return;
         }
         let datagram = self.connection.is_datagram(self.side);
@@ -224,12 +226,11 @@ impl<S: Socket> Way<'_, S> {
 
     /// Hands on what the transport kept, and tells the connection how much it keeps now.
     fn flush(&mut self) {
-        if self.ready.writable && self.keeps() {
-            let flushed = self.socket.flush();
-            if let Err(Some(kind)) = flushed.map_err(|error| write_error(self.ready, error.kind()))
-            {
-                self.failed(kind);
-            }
+        if self.ready.writable
+            && self.keeps()
+            && let Err(error) = self.socket.flush()
+        {
+            self.refused(error.kind());
         }
         self.note_unflushed();
     }
@@ -252,6 +253,7 @@ impl<S: Socket> Way<'_, S> {
         }
     }
 
+    #[inline(never)] // so that asking for nothing costs no more than the question
     fn write_all(&mut self) {
         self.flush();
         self.write_waiting();
@@ -282,7 +284,7 @@ impl<S: Socket> Way<'_, S> {
                         self.ready.writable = n == length && self.socket.unflushed() == 0;
                         (Some(n), None)
                     }
-                    Err(error) => (None, write_error(self.ready, error.kind())),
+                    Err(error) => (None, Some(error.kind())),
                 }
             };
             self.note_unflushed();
@@ -290,7 +292,7 @@ impl<S: Socket> Way<'_, S> {
                 self.connection.sent(self.side, n, self.scratch);
             }
             if let Some(kind) = error {
-                self.failed(kind);
+                self.refused(kind);
             }
         }
     }
@@ -315,11 +317,7 @@ impl<S: Socket> Way<'_, S> {
                     self.connection.wrote(self.side, n, self.scratch.now);
                     self.note_unflushed();
                 }
-                Err(error) => {
-                    if let Some(kind) = write_error(self.ready, error.kind()) {
-                        self.failed(kind);
-                    }
-                }
+                Err(error) => self.refused(error.kind()),
             }
         }
         if sent == batch.len() {
@@ -371,6 +369,15 @@ impl<S: Socket> Way<'_, S> {
         }
     }
 
+    /// A write was not taken, for now or for good.
+    fn refused(&mut self, kind: ErrorKind) {
+        match kind {
+            ErrorKind::WouldBlock => self.ready.writable = false,
+            ErrorKind::Interrupted => {}
+            kind => self.failed(kind),
+        }
+    }
+
     /// A write failed. What the other end sent before is still to be read, and no event announces
     /// it again.
     fn failed(&mut self, kind: ErrorKind) {
@@ -386,16 +393,6 @@ fn skip<'a>(batch: &'a Batch, lent: &'a [u8], mut sent: usize) -> impl Iterator<
         sent -= gone;
         (gone < part.len()).then(|| &part[gone..])
     })
-}
-
-/// Takes note of a failed write; returns the error if it is one.
-fn write_error(ready: &mut Ready, kind: ErrorKind) -> Option<ErrorKind> {
-    match kind {
-        ErrorKind::WouldBlock => ready.writable = false,
-        ErrorKind::Interrupted => {}
-        kind => return Some(kind),
-    }
-    None
 }
 
 #[cfg(test)]
@@ -417,7 +414,7 @@ mod tests {
                 let way = Way {
                     side: Side::Client,
                     connection: &mut connection,
-                    socket: &mut Stuck { unflushed },
+                    socket: &mut Stuck { unflushed, ..Stuck::default() },
                     ready: &mut Ready { writable, ..Ready::default() },
                     scratch: &mut scratch,
                 };

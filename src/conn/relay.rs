@@ -11,10 +11,9 @@ use super::to_peer::ToPeer;
 use super::{Connection, Ending, Scratch, Side};
 
 impl Connection {
-    /// `side` gave `fresh` bytes; they end at `buffer[..length]` of the scratch memory, behind what
+    /// `side` gave `fresh` bytes; they end at `buffer[..length]` of the scratch memory, behind
     /// what it gave before. A request head is in the slot instead.
     pub fn received(&mut self, side: Side, length: usize, fresh: usize, scratch: &mut Scratch) {
-        let more = fresh == self.room(side);
         if side == Side::Client {
             // Any byte is a sign of life, not only a pong: a busy client must not starve its own.
             self.liveness.heard(scratch.now);
@@ -28,7 +27,10 @@ impl Connection {
             (_, false) => half.discarded(fresh),
             (Side::Client, true) if bridged => self.client_received(length, scratch),
             (Side::Client, true) => self.head_received(length, scratch),
-            (Side::Peer, true) => self.peer_received(length, more, scratch),
+            (Side::Peer, true) => {
+                let more = fresh == self.room(Side::Peer);
+                self.peer_received(length, more, scratch);
+            }
         }
     }
 

@@ -129,11 +129,17 @@ fn a_client_without_a_place_is_told_after_its_handshake() {
 #[derive(Default)]
 pub(super) struct Stuck {
     pub(super) unflushed: usize,
+    pub(super) reads: usize,
+    /// What there is to read.
+    pub(super) says: Vec<u8>,
 }
 
 impl Socket for Stuck {
-    fn read(&mut self, _buffer: &mut [u8]) -> Result<usize> {
-        Err(ErrorKind::WouldBlock.into())
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.reads += 1;
+        let said = std::mem::take(&mut self.says);
+        buffer[..said.len()].copy_from_slice(&said);
+        if said.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(said.len()) }
     }
     fn write(&mut self, _parts: &[IoSlice<'_>], _last: bool) -> Result<usize> {
         Err(ErrorKind::WouldBlock.into())
@@ -170,6 +176,45 @@ fn what_the_kernel_says_of_a_socket_that_was_reset_counts_for_nothing() {
         Pump { connection: &mut connection, client, peer, scratch: &mut scratch }.deadline();
         assert_eq!(connection.look_at(Side::Peer).is_none(), failed);
     }
+}
+
+#[test]
+fn who_is_pinged_is_not_looked_at_first_and_who_is_given_up_is() {
+    let start = Instant::now();
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+    let mut connection = bridged(&slab, &mut scratch);
+    connection.wrote(Side::Client, scratch.to_client.len(), start);
+    scratch.to_client.clear();
+    let (mut socket, mut ready) = (Stuck::default(), Ready::default());
+    let mut deadline = |second, scratch: &mut Scratch| {
+        scratch.now = start + SECOND * second;
+        let client = Endpoint { socket: &mut socket, ready: &mut ready };
+        Pump { connection: &mut connection, client, peer: None, scratch }.deadline();
+        (socket.reads, connection.is_open())
+    };
+    assert_eq!(deadline(1, &mut scratch), (0, true));
+    assert_eq!(to_client(&scratch), [0x89, 0]);
+    scratch.to_client.clear();
+    assert_eq!(deadline(3, &mut scratch), (1, false));
+}
+
+#[test]
+fn the_kernel_is_asked_when_a_pong_comes_and_not_at_a_time_of_its_own() {
+    let start = Instant::now();
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+    let mut connection = bridged(&slab, &mut scratch);
+    connection.wrote(Side::Client, scratch.to_client.len(), start);
+    scratch.to_client.clear();
+    scratch.now = start + SECOND / 4;
+    let mut asked_after = |opcode, scratch: &mut Scratch| {
+        let mut socket = Stuck { says: frame(opcode, b""), ..Stuck::default() };
+        let mut ready = Ready { readable: true, ..Ready::default() };
+        let client = Endpoint { socket: &mut socket, ready: &mut ready };
+        Pump { connection: &mut connection, client, peer: None, scratch }.turn();
+        connection.look_at(Side::Client)
+    };
+    assert_eq!(asked_after(2, &mut scratch), Some(start + SECOND / 2), "a message says nothing");
+    assert_eq!(asked_after(10, &mut scratch), Some(scratch.now + SECOND / 2));
 }
 
 /// A frame of a client, masked with zeros.
