@@ -8,6 +8,7 @@ use super::context::Context;
 use super::session::{Next, PeerState, Session};
 use super::system::System;
 use super::timer_wheel::Tick;
+use crate::conn::earliest;
 use crate::net::Channel;
 
 impl<S: System> Session<S> {
@@ -83,6 +84,6 @@ impl<S: System> Session<S> {
             | PeerState::Preparing(..)
             | PeerState::Connected(..) => None,
         };
-        [self.connection.deadline(), dial].into_iter().flatten().min()
+        earliest([self.connection.deadline(), dial])
     }
 }

@@ -24,7 +24,7 @@ use super::timer_wheel::{self, Tick, TimerWheel};
 use crate::access::Users;
 use crate::backend::Request;
 use crate::config::{Config, MAX_OPERATORS};
-use crate::conn::{Scratch, respite};
+use crate::conn::{Scratch, earliest, respite};
 use crate::metrics::Block;
 use crate::net::Readiness;
 use crate::offload::{Done, Offload, Workers};
@@ -251,8 +251,8 @@ impl<S: System> Reactor<S> {
         let look_at = self.look_back_at();
         let (wake_up, late_at) = (self.context.wheel.wake_up(), self.others_are_late_at());
         let way_at = self.sessions.gives_way_at();
-        let next = [resume_at, probe_at, look_at, wake_up, late_at, way_at, self.drain.next()];
-        next.into_iter().flatten().min().map(|at| at.saturating_duration_since(now))
+        earliest([resume_at, probe_at, look_at, wake_up, late_at, way_at, self.drain.next()])
+            .map(|at| at.saturating_duration_since(now))
     }
 
     fn event(&mut self, token: Token, readiness: Readiness) {

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use super::slots::Key;
+use crate::conn::earliest;
 
 /// How far the end has come.
 #[derive(Default)]
@@ -46,7 +47,7 @@ impl Drain {
             Stage::Retired(Some(until)) | Stage::Grace(until) | Stage::Ending(until) => Some(until),
         };
         let goodbye = self.goodbyes.front().map(|(at, _)| *at);
-        [stage, goodbye].into_iter().flatten().min()
+        earliest([stage, goodbye])
     }
 }
 

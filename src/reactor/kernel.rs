@@ -15,6 +15,7 @@ use super::dial::{fifo, tcp, udp, unix};
 use super::listen::ListeningSocket;
 use super::slots::Key;
 use super::system::{Event, OFFLOAD, OTHERS, SIGNALS, Signal, System, Usage};
+use crate::conn::earliest;
 use crate::memory::{self, Trimmer};
 use crate::net::limits;
 use crate::net::notify::Manager;
@@ -177,7 +178,7 @@ impl System for Kernel {
 
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Events) -> Result<()> {
         let turn = self.turn_at.map(|at| at.saturating_duration_since(Instant::now()));
-        let shortest = [timeout, self.patience(), turn].into_iter().flatten().min();
+        let shortest = earliest([timeout, self.patience(), turn]);
         self.poll.poll(events, shortest)
     }
 
