@@ -19,6 +19,8 @@ pub(super) struct TimerWheel {
     start: Instant,
     /// The first tick that was not served yet.
     next: Tick,
+    /// When that is: until then there is nothing to count.
+    next_at: Instant,
     /// No entry is due before this one.
     earliest: Option<Tick>,
     buckets: Vec<Vec<(Tick, Key)>>,
@@ -27,7 +29,17 @@ pub(super) struct TimerWheel {
 impl TimerWheel {
     pub(super) fn new(start: Instant) -> Self {
         let buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
-        Self { start, next: 1, earliest: None, buckets }
+        let mut wheel = Self { start, next: 0, next_at: start, earliest: None, buckets };
+        wheel.set_next(1);
+        wheel
+    }
+
+    fn set_next(&mut self, tick: Tick) {
+        (self.next, self.next_at) = (tick, self.begin_of(tick));
+    }
+
+    fn begin_of(&self, tick: Tick) -> Instant {
+        self.start + Duration::from_millis(TICK_MILLIS * tick)
     }
 
     /// The tick at which something due at `at` will be served: not before it, and never later
@@ -53,18 +65,20 @@ impl TimerWheel {
 
     /// When to serve the wheel next.
     pub(super) fn wake_up(&self) -> Option<Instant> {
-        self.earliest.map(|tick| self.start + Duration::from_millis(TICK_MILLIS * tick))
+        self.earliest.map(|tick| self.begin_of(tick))
     }
 
     /// Takes out what is due at `now`; mostly nothing is.
     #[inline]
     pub(super) fn serve(&mut self, now: Instant, due: &mut Vec<(Tick, Key)>) {
-        let last = self.ticks(now);
-        if last < self.next || self.earliest.is_none_or(|earliest| earliest > last) {
-            self.next = self.next.max(last + 1);
+        if now < self.next_at {
             return;
         }
-        self.take_out(last, due);
+        let last = self.ticks(now);
+        match self.earliest {
+            Some(earliest) if earliest <= last => self.take_out(last, due),
+            Some(_) | None => self.set_next(last + 1),
+        }
     }
 
     /// Takes out what is due up to the tick `last`.
@@ -74,7 +88,7 @@ impl TimerWheel {
             // Taken, not emptied: a crowd's memory goes with its deadlines.
             due.extend(std::mem::take(&mut self.buckets[(tick % BUCKETS) as usize]));
         }
-        self.next = last + 1;
+        self.set_next(last + 1);
         let upcoming = self.next..self.next + BUCKETS;
         self.earliest =
             upcoming.into_iter().find(|tick| !self.buckets[(tick % BUCKETS) as usize].is_empty());
