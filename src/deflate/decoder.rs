@@ -54,6 +54,8 @@ pub struct Decoder {
     pool: Rc<Pool>,
     /// Inside a compressed message.
     message: Option<Box<Message>>,
+    /// A message has begun, and nobody has asked since.
+    begun: bool,
 }
 
 /// A message that is being decompressed.
@@ -88,13 +90,24 @@ impl Decoder {
     /// For a client that compresses in this way.
     #[must_use]
     pub fn new(window: Window, pool: Rc<Pool>) -> Self {
-        Self { history: History::new(window.bits), takeover: window.takeover, pool, message: None }
+        Self {
+            history: History::new(window.bits),
+            takeover: window.takeover,
+            pool,
+            message: None,
+            begun: false,
+        }
     }
 
     /// Whether it is inside a message.
     #[must_use]
     pub fn is_inside(&self) -> bool {
         self.message.is_some()
+    }
+
+    /// Whether a message has begun since this was asked last.
+    pub fn take_beginning(&mut self) -> bool {
+        std::mem::take(&mut self.begun)
     }
 
     /// Whether a message could go on or begin now.
@@ -122,6 +135,7 @@ impl Decoder {
                 return false;
             }
             self.message = Some(Box::new(Message { lease, ended: false, tail: 0, full: false }));
+            self.begun = true;
         }
         true
     }

@@ -123,11 +123,16 @@ impl<S: System> Sessions<S> {
             return;
         }
         for key in std::mem::take(&mut self.held_back) {
-            if let Some(session) = self.slots.get_mut(key)
-                && !std::mem::replace(&mut session.listed, true)
-            {
-                self.listed.push(key);
-            }
+            self.list(key);
+        }
+    }
+
+    /// Gives the session of `key` a turn in the next turn of the loop.
+    fn list(&mut self, key: Key) {
+        if let Some(session) = self.slots.get_mut(key)
+            && !std::mem::replace(&mut session.listed, true)
+        {
+            self.listed.push(key);
         }
     }
 
@@ -143,37 +148,35 @@ impl<S: System> Sessions<S> {
         context: &mut Context<S>,
         step: impl FnOnce(&mut Session<S>, &mut Context<S>) -> Next,
     ) {
-        let guests = self.guests(context);
         let Some(session) = self.slots.get_mut(key) else { return };
         let mut next = step(session, context);
-        if let Some(place) = session.forfeited() {
-            // It is told to go, as those are that never had a place, and no more than those may be.
-            context.admission.leave(place);
-            if guests - context.admission.admitted() > TOLD {
-                next = Next::Close;
-            }
-        }
+        let forfeited = session.forfeited();
         let now = context.scratch.now;
-        let heads = match session.is_admin() {
-            true => &mut self.idle_operators,
-            false => &mut self.unfinished,
-        };
+        let is_admin = session.is_admin();
+        let heads = if is_admin { &mut self.idle_operators } else { &mut self.unfinished };
         // Who has no place has been refused, and only has to be told.
         let may_finish = session.unfinished.is_some() || session.place.is_some();
         let awaits_head = session.connection.awaits_head() && may_finish;
         heads.keep(awaits_head, &mut session.unfinished, key, now);
-        self.inside.keep(session.connection.has_inflater(), &mut session.inside, key, now);
+        let is_inside = session.connection.has_inflater();
+        if is_inside && session.connection.take_beginning() {
+            self.inside.leave(&mut session.inside); // the message that it was in has ended
+        }
+        self.inside.keep(is_inside, &mut session.inside, key, now);
         self.handshakes.keep(session.postponed, &mut session.in_line, key, now);
         if session.connection.awaits_inflater(session.may_have_sent()) {
             self.held_back.insert(key);
         }
+        if let Some(place) = forfeited {
+            // It is told to go, as those are that never had a place, and no more than those may be.
+            context.admission_of(is_admin).leave(place);
+            if self.guests(context) - context.admission.admitted() > TOLD {
+                next = Next::Close;
+            }
+        }
         match next {
             Next::Wait => {}
-            Next::Again => {
-                if !std::mem::replace(&mut session.listed, true) {
-                    self.listed.push(key);
-                }
-            }
+            Next::Again => self.list(key),
             Next::Close => self.close(key, context),
         }
     }
