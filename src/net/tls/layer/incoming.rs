@@ -97,29 +97,34 @@ impl<S: Socket> Layer<S> {
             self.state = self.state.failed("its TLS handshake message is too long".into());
         }
         self.keep(left);
-        self.answer(&out);
+        let answered = self.answer(&out);
         self.memory.outbox.set(out);
         match (&self.state, given) {
             (_, 1..) => Ok(given),
             (State::Failed { .. }, 0) => Err(self.fail()),
-            (State::Fresh | State::Begun(_), 0) => Ok(0),
+            (State::Fresh | State::Begun(_), 0) => answered.map(|()| 0),
         }
     }
 
-    /// Sends what there is to say by itself. A write that fails is nothing to a reader, who may find more
-    /// behind it: it waits until a write is asked for, and fails there. A handshake does not go on.
-    fn answer(&mut self, out: &[u8]) {
+    /// Sends what TLS itself has to say. A write that fails is nothing to a reader, who may find more
+    /// behind it: it waits until a write is asked for, and fails there. A handshake is over then; of who
+    /// has left, or was reset, that is all there is to say.
+    fn answer(&mut self, out: &[u8]) -> Result<()> {
         if self.closing {
-            return; // behind our `close_notify`, where nobody would look at it (RFC 8446 §6.1)
+            return Ok(()); // behind our `close_notify`, where nobody would look at it (RFC 8446 §6.1)
         }
-        let Err(error) = self.send(out, 0, false) else { return };
+        let Err(error) = self.send(out, 0, false) else { return Ok(()) };
         match &self.state {
             State::Begun(engine) if engine.is_handshaking() => {
+                if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
+                    return Err(error);
+                }
                 self.state = self.state.failed(error.to_string());
             }
             State::Begun(_) => self.out.keep(out),
             State::Fresh | State::Failed { .. } => {}
         }
+        Ok(())
     }
 
     /// Keeps `left` for the next read; no memory for nothing.
