@@ -74,6 +74,15 @@ fn echoes(client: &mut Client) -> bool {
 }
 
 #[test]
+fn workers_are_called_what_their_supervisor_is() {
+    let peer = Peer::echo();
+    let daemon = start(&peer, "2", &[]);
+    let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    let names: Vec<String> = workers(&daemon).iter().map(name).collect();
+    assert_eq!(names, ["websocksy\n", "websocksy\n"]);
+}
+
+#[test]
 fn clients_are_spread_over_workers() {
     let peer = Peer::echo();
     let daemon = start(&peer, "4", &["--pin-workers"]);

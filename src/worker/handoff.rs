@@ -2,10 +2,13 @@
 #![allow(unsafe_code)] // descriptors whose numbers are known from the environment
 
 use std::env;
+use std::ffi::CString;
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -115,6 +118,7 @@ impl Inheritance {
         if !is_child_of(told.parent) {
             return Ok(None);
         }
+        take_name();
         let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
         let log = adopt(told.log).map_err(failed("the supervisor's log"))?;
         let control = adopt(told.control).map_err(failed("the supervisor's socket"))?;
@@ -188,6 +192,16 @@ impl Inheritance {
     #[must_use]
     pub fn row(&self) -> (&'static Table, usize) {
         (self.table, self.told.row)
+    }
+}
+
+/// Names the process as the program was called: it was started by a link in /proc, and ps(1) and pgrep(1)
+/// would find an `exe`. Who cannot be named serves as well.
+fn take_name() {
+    let called = env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let name = called.file_name().and_then(|name| CString::new(name.as_bytes()).ok());
+    if let Some(name) = name {
+        let _ = prctl::set_name(&name);
     }
 }
 
