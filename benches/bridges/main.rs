@@ -107,7 +107,8 @@ impl Plan {
         self.publish(&results)
     }
 
-    /// Every bridge in turn, then again, so that what disturbs the machine disturbs all alike.
+    /// Every bridge in turn, then again the other way round, so that what disturbs the machine disturbs
+    /// all alike, and nobody always comes behind the same one.
     fn measure(
         &self,
         case: &'static Case,
@@ -117,7 +118,12 @@ impl Plan {
         results: &mut Results,
     ) {
         for round in 1..=case.rounds(self.rounds) {
-            for bridge in self.bridges.iter().filter(|bridge| case.suits(bridge)) {
+            let mut bridges: Vec<_> =
+                self.bridges.iter().filter(|bridge| case.suits(bridge)).collect();
+            if round % 2 == 0 {
+                bridges.reverse();
+            }
+            for bridge in bridges {
                 let outcome = self.run(case, bridge, pattern.clone(), peers, secure);
                 let shown = match &outcome {
                     Ok(run) => format!("{:.3?}", run.values),

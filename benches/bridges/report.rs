@@ -19,11 +19,14 @@ pub(crate) struct Report<'a> {
 
 /// The bridge whose goals these are.
 const OURS: &str = "websocksy";
+/// From which ratio to the baseline on a row is worse.
+const WORSE: f64 = 1.03;
 
 impl Report<'_> {
     /// The whole report.
     pub(crate) fn markdown(&self) -> String {
-        let parts = [self.figures(), self.notes(), self.goals(), self.origin()];
+        let parts =
+            [self.figures(), self.notes(), self.beside_baseline(), self.goals(), self.origin()];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
@@ -88,6 +91,24 @@ impl Report<'_> {
             }
         }
         notes
+    }
+
+    /// Whether a row is worse than it was with another build of ours, beyond what the rounds differ by.
+    fn beside_baseline(&self) -> String {
+        let mut table = String::new();
+        for (_, row) in self.rows() {
+            let Some((mean, error)) = self.results.mean_ratio(row, OURS, "baseline") else {
+                continue;
+            };
+            if table.is_empty() {
+                table += "| case | of the baseline | |\n|---|---:|---|\n";
+            }
+            // Twice the standard error: one row in forty exceeds it by chance.
+            let is_worse = mean - 2.0 * error > WORSE;
+            let verdict = if is_worse { "worse" } else { "" };
+            let _ = writeln!(table, "| {} | {mean:.2} ± {error:.2} | {verdict} |", row.title);
+        }
+        table
     }
 
     fn goals(&self) -> String {

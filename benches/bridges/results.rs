@@ -69,10 +69,26 @@ impl Results {
         bridge: &'static str,
         other: &'static str,
     ) -> Option<f64> {
-        let others = self.values.get(&(row.id, other))?;
-        let rounds = self.values.get(&(row.id, bridge))?;
+        median(&self.ratios(row, bridge, other))
+    }
+
+    /// The mean of these ratios, and its standard error.
+    pub(crate) fn mean_ratio(
+        &self,
+        row: &Row,
+        bridge: &'static str,
+        other: &'static str,
+    ) -> Option<(f64, f64)> {
+        mean(&self.ratios(row, bridge, other))
+    }
+
+    fn ratios(&self, row: &Row, bridge: &'static str, other: &'static str) -> Vec<f64> {
+        let rounds = |bridge| self.values.get(&(row.id, bridge));
+        let (Some(rounds), Some(others)) = (rounds(bridge), rounds(other)) else {
+            return Vec::new();
+        };
         let ratio = |(round, value): (&usize, &f64)| Some(value / others.get(round)?);
-        median(&rounds.iter().filter_map(ratio).collect::<Vec<_>>())
+        rounds.iter().filter_map(ratio).collect()
     }
 
     /// Why a bridge failed in a case, at least once.
@@ -89,9 +105,27 @@ fn median(values: &[f64]) -> Option<f64> {
     Some(f64::midpoint(lower, upper))
 }
 
+/// The mean and its standard error, of two values at least.
+fn mean(values: &[f64]) -> Option<(f64, f64)> {
+    let count = values.len() as f64;
+    if values.len() < 2 {
+        return None;
+    }
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((mean, (squares / (count - 1.0) / count).sqrt()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::{mean, median};
+
+    #[test]
+    fn means_and_their_errors() {
+        assert_eq!(mean(&[1.0]), None, "nothing is known of its error");
+        assert_eq!(mean(&[1.0, 3.0]), Some((2.0, 1.0)));
+        assert_eq!(mean(&[2.0, 2.0, 2.0]), Some((2.0, 0.0)));
+    }
 
     #[test]
     fn medians() {
