@@ -142,3 +142,20 @@ fn is_there(test: &str) -> bool {
     let keyword = if path.ends_with(".py") { "def" } else { "fn" };
     source.contains(&format!("{keyword} {function}("))
 }
+
+/// `make mutants` says so too, but not in each run of the tests.
+#[test]
+fn mutants_are_explained_of_lines_that_are_there() {
+    let explanations = fs::read_to_string("tests/mutants/survivors").unwrap();
+    let lines: Vec<&str> = explanations.lines().filter(|line| !line.starts_with('#')).collect();
+    let all: Vec<_> = lines.split(|line| line.is_empty()).filter(|part| !part.is_empty()).collect();
+    assert!(all.len() > 10, "{}", all.len());
+    for part in all {
+        let [change, line, reason] = part[..] else { panic!("not three lines: {part:?}") };
+        let file = change.split_once(": ").unwrap().0;
+        let source = fs::read_to_string(file).unwrap();
+        let is_there = source.lines().any(|own| own.trim() == line.trim());
+        assert!(is_there, "{file} has no such line any more: {}", line.trim());
+        assert!(reason.trim().len() >= REASON, "no reason: {change}");
+    }
+}

@@ -59,14 +59,14 @@ pub(super) struct Piece<'a> {
 
 impl Piece<'_> {
     /// Its message comes in more than one frame.
-    fn is_of_fragment(&self) -> bool {
+    fn is_fragment(&self) -> bool {
         self.header.opcode == Opcode::Continuation || !self.header.fin
     }
 
     /// It is a message, from its beginning to its end.
     fn is_message(&self) -> bool {
         let whole = self.last && self.header.length == self.range.len() as u64;
-        whole && !self.is_of_fragment()
+        whole && !self.is_fragment()
     }
 }
 
@@ -147,7 +147,7 @@ impl ToPeer<'_> {
         piece: Piece<'_>,
     ) -> Result<(), ClientFault> {
         let Piece { opcode, last, .. } = piece;
-        if mode == EnvelopeMode::Sized && piece.is_of_fragment() {
+        if mode == EnvelopeMode::Sized && piece.is_fragment() {
             self.collected.extend_from_slice(&input[piece.range]);
             if last {
                 let message = std::mem::take(self.collected);
