@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_must_judge_by_a_ping_that_went_while_it_was_not_heard() {
+    fn nobody_is_judged_by_a_ping_that_went_while_it_was_not_heard() {
         let start = Instant::now();
         let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
         let mut connection = bridged(&slab, &mut scratch);

@@ -644,14 +644,16 @@ fn a_handshake_that_cannot_be_answered_is_over() {
 #[test]
 fn who_is_reset_in_a_handshake_has_left_and_is_no_fault_of_its_tls() {
     let tls = load(&settings());
-    let mut pair = Pair::new(&tls, &tls, "localhost");
-    pair.to_client.borrow_mut().fault = Some(ErrorKind::ConnectionReset);
-    pair.to_server.borrow_mut().window = usize::MAX / 2;
-    assert!(pair.client.handshake().is_none());
-    pair.deliver();
-    let failure = pair.server.read(&mut [0; 10]).unwrap_err();
-    assert_eq!(failure.kind(), ErrorKind::ConnectionReset);
-    assert_eq!(pair.server.remark(), Some("the TLS handshake was not done"));
+    for kind in [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::TimedOut] {
+        let mut pair = Pair::new(&tls, &tls, "localhost");
+        pair.to_client.borrow_mut().fault = Some(kind);
+        pair.to_server.borrow_mut().window = usize::MAX / 2;
+        assert!(pair.client.handshake().is_none());
+        pair.deliver();
+        let failure = pair.server.read(&mut [0; 10]).unwrap_err();
+        assert_eq!(failure.kind(), kind);
+        assert_eq!(pair.server.remark(), Some("the TLS handshake was not done"));
+    }
 }
 
 #[test]

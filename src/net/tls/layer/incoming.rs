@@ -12,6 +12,18 @@ use crate::conn::socket::Socket;
 /// The longest handshake message that is waited for (a client's certificates), in bytes.
 const MOST_KEPT: usize = 2 * WIRE_RECORD;
 
+/// Whether this says of a socket that nobody is at its other end (tcp(7), ip(7)).
+fn is_gone(error: ErrorKind) -> bool {
+    matches!(
+        error,
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionReset
+            | ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+    )
+}
+
 impl<S: Socket> Layer<S> {
     /// Reads from the socket, once; returns how much plaintext is in `buffer` now.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<usize> {
@@ -116,7 +128,7 @@ impl<S: Socket> Layer<S> {
         let Err(error) = self.send(out, 0, false) else { return Ok(()) };
         match &self.state {
             State::Begun(engine) if engine.is_handshaking() => {
-                if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
+                if is_gone(error.kind()) {
                     return Err(error);
                 }
                 self.state = self.state.failed(error.to_string());
