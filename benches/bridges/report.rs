@@ -103,9 +103,7 @@ impl Report<'_> {
             if table.is_empty() {
                 table += "| case | of the baseline | |\n|---|---:|---|\n";
             }
-            // Twice the standard error: one row in forty exceeds it by chance.
-            let is_worse = mean - 2.0 * error > WORSE;
-            let verdict = if is_worse { "worse" } else { "" };
+            let verdict = if is_worse(mean, error) { "worse" } else { "" };
             let _ = writeln!(table, "| {} | {mean:.2} ± {error:.2} | {verdict} |", row.title);
         }
         table
@@ -149,6 +147,12 @@ impl Report<'_> {
     }
 }
 
+/// Whether this is above what is allowed by more than twice its standard error, which one row in forty
+/// is by chance.
+fn is_worse(mean: f64, error: f64) -> bool {
+    mean - 2.0 * error > WORSE
+}
+
 fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "missed" }
 }
@@ -160,5 +164,16 @@ pub(crate) fn figure(value: f64) -> String {
         10.0.. => format!("{value:.1}"),
         1.0.. => format!("{value:.2}"),
         _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_worse_beyond_its_error_only() {
+        assert!(is_worse(1.04, 0.0) && is_worse(1.10, 0.03));
+        assert!(!is_worse(1.03, 0.0) && !is_worse(1.10, 0.04) && !is_worse(0.5, 0.01));
     }
 }
