@@ -2,10 +2,9 @@
 
 import struct
 
+from session import Session
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
-PATIENCE_SECONDS = 30
 RAW = 0
 
 
@@ -14,7 +13,7 @@ class Viewer:
 
     def __init__(self, url, **options):
         options = {"compression": None, "max_size": None, "ping_interval": None} | options
-        self.socket = connect(url, **options)
+        self.socket = Session(url, **options)
         self.waiting = b""
         assert self.take(12) == b"RFB 003.008\n"
         self.socket.send(b"RFB 003.008\n")
@@ -30,7 +29,7 @@ class Viewer:
 
     def take(self, count):
         while len(self.waiting) < count:
-            message = self.socket.recv(timeout=PATIENCE_SECONDS)
+            message = self.socket.recv()
             assert isinstance(message, bytes), message
             self.waiting += message
         taken, self.waiting = self.waiting[:count], self.waiting[count:]

@@ -96,7 +96,7 @@ def access(run):
         """What a client from `source` gets: the desktop's name, a status, or nothing."""
         try:
             return desktop_name(f"ws://{user}192.0.2.1:8001", origin=origin,
-                                source_address=(source, 0))
+                                local_addr=(source, 0))
         except (WebSocketException, EOFError, OSError) as error:
             return type(error).__name__
 
