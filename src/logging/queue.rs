@@ -42,6 +42,8 @@ struct State {
     waiting: Vec<u8>,
     /// The thread holds lines that are not written yet.
     writing: bool,
+    /// How many wait until all is written.
+    flushing: usize,
     /// Lines dropped since the last one that was let in.
     lost: usize,
     flood: Flood,
@@ -98,6 +100,7 @@ impl Queue {
         state.waiting.extend_from_slice(notice.as_bytes());
         state.waiting.extend_from_slice(line.as_bytes());
         state.lost = 0;
+        drop(state); // or the thread wakes only to wait for it
         if sleeping {
             self.changed.notify_all();
         }
@@ -134,8 +137,12 @@ impl Queue {
     pub(super) fn flush(&self, timeout: Duration) -> bool {
         self.tell_counts(Instant::now() + super::flood::WINDOW);
         let busy = |state: &mut State| !state.is_idle();
-        let waited = self.changed.wait_timeout_while(self.lock(), timeout, busy);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let mut state = self.lock();
+        state.flushing += 1;
+        let waited = self.changed.wait_timeout_while(state, timeout, busy);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.flushing -= 1;
+        !waited.timed_out()
     }
 
     /// The thread: one write for all lines that wait.
@@ -198,7 +205,9 @@ impl Queue {
         let mut state = self.lock();
         state.writing = false;
         state.lost += lost;
-        self.changed.notify_all();
+        if state.flushing > 0 {
+            self.changed.notify_all();
+        }
     }
 }
 
