@@ -1,6 +1,7 @@
 //! Text from strangers made safe to print.
 
 use std::fmt::{self, Write as _};
+use std::str;
 
 /// How many bytes of a stranger's text a log line shows: enough to recognise it by.
 pub const SHOWN: usize = 256;
@@ -13,12 +14,14 @@ pub struct Escaped<B>(pub B);
 impl<B: AsRef<[u8]>> fmt::Display for Escaped<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.0.as_ref();
-        for &byte in bytes.iter().take(SHOWN) {
-            match byte {
-                b'\\' => f.write_str("\\x5c")?,
-                b' '..=b'~' => f.write_char(char::from(byte))?,
-                _ => write!(f, "\\x{byte:02x}")?,
-            }
+        let shown = bytes.get(..SHOWN).unwrap_or(bytes);
+        let shows = |byte: &u8| is_printable(*byte) && *byte != b'\\';
+        match str::from_utf8(shown) {
+            Ok(text) if shown.iter().all(shows) => f.write_str(text)?,
+            _ => shown.iter().try_for_each(|byte| match shows(byte) {
+                true => f.write_char(char::from(*byte)),
+                false => write!(f, "\\x{byte:02x}"),
+            })?,
         }
         if bytes.len() > SHOWN { f.write_str("…") } else { Ok(()) }
     }
@@ -35,10 +38,14 @@ impl<D: fmt::Display> fmt::Display for OneLine<D> {
     }
 }
 
-struct WithoutControls<'a, 'f>(&'a mut fmt::Formatter<'f>);
+/// What is written to it, as [`OneLine`] shows it.
+pub(super) struct WithoutControls<W>(pub(super) W);
 
-impl fmt::Write for WithoutControls<'_, '_> {
+impl<W: fmt::Write> fmt::Write for WithoutControls<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.bytes().all(is_printable) {
+            return self.0.write_str(text); // as nearly all is
+        }
         let mut rest = text;
         while let Some((at, moves)) = rest.char_indices().find(|(_, c)| moves_text(*c)) {
             let (before, from) = rest.split_at(at);
@@ -50,6 +57,11 @@ impl fmt::Write for WithoutControls<'_, '_> {
         }
         self.0.write_str(rest)
     }
+}
+
+/// Whether it is printable ASCII.
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
 /// Whether a terminal may move, hide or turn round other text for this character: controls, line

@@ -10,7 +10,7 @@ use humantime::format_rfc3339_millis;
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, Record};
 
-use super::escape::{Json, OneLine};
+use super::escape::{Json, WithoutControls};
 use super::secrets;
 
 /// How lines are written.
@@ -32,6 +32,9 @@ impl Format {
 const IN_WORDS: [&str; 9] =
     ["event", "client", "user", "peer", "status", "reason", "remarks", "bytes_in", "bytes_out"];
 
+/// More bytes than the line of a session's end has as a rule.
+const USUAL: usize = 512;
+
 /// The form of all lines.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Form {
@@ -52,7 +55,7 @@ impl Form {
 
     /// A record's line, with its end.
     pub(super) fn line(self, record: &Record<'_>, now: SystemTime) -> String {
-        let mut line = String::with_capacity(256);
+        let mut line = String::with_capacity(USUAL);
         // Writing to a string does not fail, and the sources of the daemon do not either.
         let _ = self.write(record, now, &mut line);
         let mut line = secrets::concealed(line);
@@ -72,7 +75,7 @@ impl Form {
                 if let Some(time) = time {
                     write!(line, "{time} {level:<5} ")?;
                 }
-                write!(line, "{}", OneLine(record.args()))?;
+                write!(WithoutControls(&mut *line), "{}", record.args())?;
                 fields.visit(&mut Pairs(line)).map_err(|_| fmt::Error)?;
                 self.worker.map_or(Ok(()), |number| write!(line, " worker={number}"))
             }
@@ -129,12 +132,16 @@ impl<'kvs> VisitSource<'kvs> for Pairs<'_> {
         if IN_WORDS.contains(&key.as_str()) {
             return Ok(());
         }
-        let value = OneLine(value).to_string();
-        let bare = |c: char| c != ' ' && c != '"' && c != '=';
-        if !value.is_empty() && value.chars().all(bare) {
-            write!(self.0, " {key}={value}")?;
-        } else {
-            write!(self.0, " {key}=\"{}\"", value.replace('"', "\\x22"))?;
+        self.0.extend([" ", key.as_str(), "="]);
+        let begin = self.0.len();
+        match value.to_borrowed_str() {
+            Some(text) => WithoutControls(&mut *self.0).write_str(text)?,
+            None => write!(WithoutControls(&mut *self.0), "{value}")?,
+        }
+        let written = self.0.as_bytes().get(begin..).unwrap_or_default();
+        if written.is_empty() || written.iter().any(|byte| b" \"=".contains(byte)) {
+            let value = self.0.split_off(begin);
+            write!(self.0, "\"{}\"", value.replace('"', "\\x22"))?;
         }
         Ok(())
     }

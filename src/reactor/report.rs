@@ -2,7 +2,7 @@
 //!
 //! The words are for people, the fields behind them for programs: docs/operations.md lists both.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Instant;
 
 use log::kv::Value;
@@ -17,6 +17,8 @@ use crate::proto::summary::Summary;
 
 /// What a line has beside its words.
 type Fields<'a> = Vec<(&'static str, Value<'a>)>;
+/// As many as a line has at most.
+const FIELDS: usize = 20;
 
 impl<S: System> Session<S> {
     /// The start of a bridged session.
@@ -28,8 +30,9 @@ impl<S: System> Session<S> {
         }
         let (client, peer) = self.ends();
         let [proxy, tls, user] = self.client_shown();
-        let fields = vec![("event", Value::from("start")), ("client", client.as_str().into())];
-        let fields = with(fields, &[("proxy", &proxy), ("tls", &tls)]);
+        let mut fields = Fields::with_capacity(FIELDS);
+        fields.push(("event", Value::from("start")));
+        let fields = with(fields, &[("client", &client), ("proxy", &proxy), ("tls", &tls)]);
         let fields = with(fields, &[("user", &user), ("peer", &peer)]);
         log(format_args!("{self}: started"), fields);
     }
@@ -52,9 +55,10 @@ impl<S: System> Session<S> {
             (false, Some(_)) => "refused",
             (false, None) => "left",
         };
-        let fields = vec![("event", Value::from(event)), ("ending", ending.name().into())];
+        let mut fields = Fields::with_capacity(FIELDS);
+        fields.extend([("event", Value::from(event)), ("ending", ending.name().into())]);
         let [proxy, tls, user] = self.client_shown();
-        let mut fields = with(fields, &[("reason", &reason), ("client", &client)]);
+        fields = with(fields, &[("reason", &reason), ("client", &client)]);
         fields = with(fields, &[("proxy", &proxy), ("tls", &tls)]);
         fields = with(fields, &[("user", &user), ("peer", &peer)]);
         let [path, origin, offered, agreed, framing] =
@@ -119,8 +123,8 @@ impl<S: System> Session<S> {
 
     /// Client and peer; the latter is empty if none was named.
     fn ends(&self) -> (String, String) {
-        let peer = self.target.as_ref().map_or_else(String::new, ToString::to_string);
-        (self.address.to_string(), peer)
+        let peer = self.target.as_ref().map_or_else(String::new, |target| text(target));
+        (text(&self.address), peer)
     }
 }
 
@@ -131,6 +135,13 @@ impl fmt::Display for Behind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, "; {}", self.0) }
     }
+}
+
+/// What `to_string` gives, without growing a few bytes at a time.
+fn text(shown: &dyn fmt::Display) -> String {
+    let mut text = String::with_capacity(48);
+    let _ = write!(text, "{shown}"); // writing to a string does not fail
+    text
 }
 
 /// The fields, and those of `more` that say something.
