@@ -10,29 +10,40 @@ use websocksy::proto::extensions::{CLIENT_BITS, Window};
 use crate::client::{BINARY, COMPRESSED, TEXT, ask, close, frame, hear_answer, hear_frame};
 use crate::daemon::Daemon;
 use crate::secure::{Secure, Security, Stream};
+use With::{Log, Plain, Tls};
 
 /// A unit of work, and how often it is done in two runs.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) arguments: &'static [&'static str],
-    pub(crate) tls: bool,
+    pub(crate) with: With,
     pub(crate) few: usize,
     pub(crate) many: usize,
     pub(crate) run: fn(&Daemon, Option<&Secure>, usize) -> io::Result<()>,
 }
 
+/// What the daemon does beside its work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum With {
+    Plain,
+    Tls,
+    /// The lines of `info`, written to /dev/null.
+    Log,
+}
+
 const BYTES: &[&str] = &["-c", "framing=binary"];
-const COMPRESSING: &[&str] = &["-c", "framing=auto", "--deflate", "1"];
+const DEFLATE: &[&str] = &["-c", "framing=auto", "--deflate", "1"];
 
 /// The list in `docs/performance.md` says what a unit of each is.
-pub(crate) const CASES: [Case; 7] = [
-    Case { name: "echo", arguments: BYTES, tls: false, few: 100, many: 600, run: echo },
-    Case { name: "connect", arguments: BYTES, tls: false, few: 20, many: 220, run: sessions },
-    Case { name: "upload", arguments: BYTES, tls: false, few: 50, many: 250, run: upload },
-    Case { name: "upload-64", arguments: BYTES, tls: false, few: 20, many: 120, run: upload_64 },
-    Case { name: "download", arguments: BYTES, tls: false, few: 50, many: 250, run: download },
-    Case { name: "tls-echo", arguments: BYTES, tls: true, few: 100, many: 600, run: echo },
-    Case { name: "deflate", arguments: COMPRESSING, tls: false, few: 100, many: 600, run: deflate },
+pub(crate) const CASES: [Case; 8] = [
+    Case { name: "echo", arguments: BYTES, with: Plain, few: 100, many: 600, run: echo },
+    Case { name: "connect", arguments: BYTES, with: Plain, few: 20, many: 220, run: sessions },
+    Case { name: "logged", arguments: BYTES, with: Log, few: 20, many: 220, run: sessions },
+    Case { name: "upload", arguments: BYTES, with: Plain, few: 50, many: 250, run: upload },
+    Case { name: "upload-64", arguments: BYTES, with: Plain, few: 20, many: 120, run: upload_64 },
+    Case { name: "download", arguments: BYTES, with: Plain, few: 50, many: 250, run: download },
+    Case { name: "tls-echo", arguments: BYTES, with: Tls, few: 100, many: 600, run: echo },
+    Case { name: "deflate", arguments: DEFLATE, with: Plain, few: 100, many: 600, run: deflate },
 ];
 
 /// What a large message holds.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cases::Case;
+use crate::cases::{Case, With};
 use crate::secure;
 
 /// How long anything may take: valgrind is slow, and so may the machine be.
@@ -27,7 +27,7 @@ impl Tool {
     pub(crate) const ALL: [Self; 2] = [Self::Callgrind, Self::Strace];
 
     /// What runs the daemon, as a process of this number: strace steps aside with `-D`.
-    fn command(self, out: &Path) -> Command {
+    fn command(self, out: &Path, with: With) -> Command {
         let mut command = Command::new(match self {
             Self::Callgrind => "valgrind",
             Self::Strace => "strace",
@@ -37,7 +37,11 @@ impl Tool {
                 let file = format!("--callgrind-out-file={}", out.display());
                 command.args(["-q", "--tool=callgrind", &file])
             }
-            Self::Strace => command.args(["-D", "-f", "-c", "-U", "name,calls", "-o"]).arg(out),
+            Self::Strace => {
+                // What the thread that writes the log calls depends on when it wakes.
+                command.args(if with == With::Log { &["-D"][..] } else { &["-D", "-f"] });
+                command.args(["-c", "-U", "name,calls", "-o"]).arg(out)
+            }
         };
         command
     }
@@ -86,15 +90,20 @@ impl Daemon {
         fs::create_dir_all(directory)?;
         let out = directory.join(format!("{}.{units}.{tool:?}", case.name));
         let _ = fs::remove_file(&out);
-        let mut command = tool.command(&out);
+        let mut command = tool.command(&out, case.with);
         command.arg(binary).args(["-k", "0", "-p", &port.to_string()]);
         command.args(["-c", &format!("host=tcp://{}", peers.local_addr()?)]).args(case.arguments);
-        if case.tls {
+        if case.with == With::Tls {
             command.args(["-l", "127.0.0.1 tls", "--tls-cert"]).arg(secure::certificate_file()?);
         } else {
             command.args(["-l", "127.0.0.1"]);
         }
-        command.env("RUST_LOG", "off").stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        if case.with == With::Log {
+            command.env("RUST_LOG", "info").stderr(Stdio::null());
+        } else {
+            command.env("RUST_LOG", "off");
+        }
         let started = command.spawn();
         let child =
             started.map_err(|error| io::Error::new(error.kind(), format!("{tool:?}: {error}")))?;

@@ -20,7 +20,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use baseline::{Baseline, Cost};
-use cases::{CASES, Case};
+use cases::{CASES, Case, With};
 use daemon::{Count, Daemon, Tool};
 use secure::Secure;
 
@@ -101,7 +101,7 @@ fn count(
     units: usize,
 ) -> io::Result<Count> {
     let daemon = Daemon::start(binary, tool, case, units)?;
-    (case.run)(&daemon, case.tls.then_some(secure), units)
+    (case.run)(&daemon, (case.with == With::Tls).then_some(secure), units)
         .map_err(|error| io::Error::other(format!("{} under {tool:?}: {error}", case.name)))?;
     daemon.stop()
 }
