@@ -136,6 +136,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_long_is_lent() {
+        let lent = [0; LEND_FROM];
+        for (length, parts) in [(0, 1), (LEND_FROM - 1, 1), (LEND_FROM, 2)] {
+            let mut batch = Batch::default();
+            batch.stage(b"a");
+            batch.add(&lent, 0..length);
+            assert_eq!((batch.len(), batch.pieces()), (1 + length, parts), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_crowd_of_parts_leaves_room_for_as_many_as_usual() {
+        let usual = KEEP_STAGED / LEND_FROM;
+        let mut batch = Batch::default();
+        (0..4 * usual).for_each(|_| batch.lend(0..LEND_FROM));
+        batch.clear();
+        assert!((usual..2 * usual).contains(&batch.parts.capacity()));
+    }
+
+    #[test]
     fn datagrams_stay_apart_even_when_empty() {
         let mut batch = Batch::default();
         batch.stage_datagram(b"");

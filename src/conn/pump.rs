@@ -397,10 +397,27 @@ fn skip<'a>(batch: &'a Batch, lent: &'a [u8], mut sent: usize) -> impl Iterator<
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Stuck, bridged};
+    use super::super::tests::{Stuck, bridged, frame, gives};
     use super::*;
     use crate::slab::Slab;
     use std::time::Instant;
+
+    #[test]
+    fn who_cannot_be_shut_down_yet_is_told_when_it_can() {
+        let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+        for kind in [ErrorKind::WouldBlock, ErrorKind::Interrupted] {
+            let mut connection = bridged(&slab, &mut scratch);
+            gives(&mut connection, Side::Client, &frame(8, b""), &mut scratch);
+            assert!(matches!(connection.ending_of(Side::Peer), SocketEnd::Shutdown));
+            let ready = &mut Ready { writable: true, ..Ready::default() };
+            let socket = &mut Stuck { shut: Some(kind), ..Stuck::default() };
+            let connection = &mut connection;
+            let mut way =
+                Way { side: Side::Peer, connection, socket, ready, scratch: &mut scratch };
+            way.end();
+            assert_eq!(way.ready.writable, kind == ErrorKind::Interrupted, "{kind:?}");
+        }
+    }
 
     #[test]
     fn what_waits_here_or_in_the_transport_needs_no_event_to_be_written() {

@@ -9,6 +9,8 @@ use crate::access::NotAdmitted;
 use crate::backend::{Answer, Target};
 use crate::config::Deadlines;
 use crate::framing;
+use crate::http::Response;
+use crate::proto::http::Status;
 use crate::slab::Slab;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,7 +19,7 @@ const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 
 /// The next bytes of `side`, in one read.
-fn gives(connection: &mut Connection, side: Side, bytes: &[u8], scratch: &mut Scratch) {
+pub(super) fn gives(connection: &mut Connection, side: Side, bytes: &[u8], scratch: &mut Scratch) {
     let room = connection.room(side);
     let (kept, space) = connection.space(side, room, &mut scratch.buffer);
     space[..bytes.len()].copy_from_slice(bytes);
@@ -130,6 +132,8 @@ fn a_client_without_a_place_is_told_after_its_handshake() {
 pub(super) struct Stuck {
     pub(super) unflushed: usize,
     pub(super) reads: usize,
+    /// Why it is not shut down.
+    pub(super) shut: Option<ErrorKind>,
     /// What there is to read.
     pub(super) says: Vec<u8>,
 }
@@ -148,7 +152,7 @@ impl Socket for Stuck {
         Err(ErrorKind::WouldBlock.into())
     }
     fn shutdown(&mut self) -> Result<()> {
-        Ok(())
+        self.shut.map_or(Ok(()), |kind| Err(kind.into()))
     }
     fn close(&mut self) {}
     fn unflushed(&self) -> usize {
@@ -218,7 +222,7 @@ fn the_kernel_is_asked_when_a_pong_comes_and_not_at_a_time_of_its_own() {
 }
 
 /// A frame of a client, masked with zeros.
-fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     [&[0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0][..], payload].concat()
 }
 
@@ -260,6 +264,64 @@ fn a_session_outlives_what_served_its_request() {
     let mut connection = accepted(Config::default(), &slab, &scratch);
     gives(&mut connection, Side::Client, &HEAD[..20], &mut scratch);
     assert!(!connection.outdated() && connection.ending().is_none(), "its request has begun");
+}
+
+#[test]
+fn between_two_requests_it_ends_with_what_served_them() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let config = Config { health: Some("/up".into()), ..Config::default() };
+    let mut connection = accepted(config, &slab, &scratch);
+    gives(&mut connection, Side::Client, b"GET /up HTTP/1.1\r\nHost: h\r\n\r\n", &mut scratch);
+    let Some(Action::Respond(..)) = connection.take_action() else { panic!("no answer") };
+    connection.respond(Response::text(Status::Ok, "fine\n"), &mut scratch);
+    while connection.can_go_on() {
+        connection.go_on(&mut scratch);
+    }
+    assert!(connection.is_between_requests());
+    assert!(connection.outdated());
+    assert!(matches!(connection.ending(), Some(Ending::Answered)));
+}
+
+#[test]
+fn what_the_peer_is_yet_to_take_is_counted() {
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(Instant::now()));
+    let mut connection = bridged(&slab, &mut scratch);
+    assert_eq!(connection.queued(), 0);
+    connection.queue(Side::Peer, [&b"late"[..]].into_iter(), scratch.now);
+    connection.queue(Side::Client, [&b"too"[..]].into_iter(), scratch.now);
+    assert_eq!(connection.queued(), 7);
+}
+
+#[test]
+fn only_data_keeps_a_session_from_being_idle() {
+    let start = Instant::now();
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+    let deadlines = Deadlines { ping: Duration::ZERO, idle: SECOND * 9, ..Deadlines::default() };
+    let config = Config { deadlines, ..Config::default() };
+    let mut connection = opened(config, "binary", &slab, &mut scratch);
+    for (opcode, due) in [(10, start + SECOND * 9), (2, start + SECOND * 10)] {
+        scratch.now = start + SECOND;
+        gives(&mut connection, Side::Client, &frame(opcode, b""), &mut scratch);
+        scratch.to_peer.clear();
+        gives(&mut connection, Side::Client, &frame(opcode, b"x"), &mut scratch);
+        assert_eq!(connection.deadline(), Some(due), "{opcode}");
+    }
+}
+
+#[test]
+fn a_transport_that_hands_on_what_it_kept_is_not_stuck() {
+    let start = Instant::now();
+    let (slab, mut scratch) = (Slab::new(1).unwrap(), Scratch::new(start));
+    let deadlines = Deadlines { write: SECOND, ..Deadlines::default() };
+    let config = Config { deadlines, ..Config::default() };
+    let mut connection = accepted(config, &slab, &scratch);
+    connection.unflushed(Side::Client, 10, &mut scratch);
+    assert_eq!(connection.deadline(), Some(start + SECOND));
+    scratch.now += SECOND / 2;
+    for (kept, due) in [(10, start + SECOND), (9, scratch.now + SECOND)] {
+        connection.unflushed(Side::Client, kept, &mut scratch);
+        assert_eq!(connection.deadline(), Some(due), "{kept}");
+    }
 }
 
 #[test]

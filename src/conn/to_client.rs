@@ -250,6 +250,7 @@ mod tests {
     use crate::proto::frame::{MAX_HEADER, Masking, decode};
     use crate::slab::Slab;
     use libc::{c_char, c_void};
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use websocksy_abi::{WS_FRAME_BINARY, WS_FRAME_MORE, ws_operation};
 
@@ -387,6 +388,47 @@ mod tests {
             datagram(&mut framer, &mut buffer, 6, &mut batch).unwrap();
             let sent: Vec<u8> = batch.parts(&buffer).flatten().copied().collect();
             assert_eq!(sent, b"\x02\x02ab\x00\x02cd\x80\x02ef");
+        });
+    }
+
+    /// Every two bytes are a message; it notes what is new of what it is shown, and that it was ended.
+    unsafe extern "C" fn noting(
+        data: *mut u8,
+        length: usize,
+        last_read: usize,
+        opcode: *mut ws_operation,
+        remembered: *mut *mut c_void,
+        _: *const c_char,
+    ) -> i64 {
+        NOTED.lock().unwrap().push((!data.is_null()).then_some(last_read));
+        // SAFETY: the caller's; nobody follows what is remembered.
+        unsafe { (*opcode, *remembered) = (WS_FRAME_BINARY, remembered.cast()) };
+        if length < 2 { 0 } else { 2 }
+    }
+
+    /// The sizes of the last read that it was told of; none for the call that ends it.
+    static NOTED: Mutex<Vec<Option<usize>>> = Mutex::new(Vec::new());
+
+    #[test]
+    fn a_framing_function_is_told_what_is_new_and_ended_once() {
+        framing::Registry::default().within(|| {
+            // SAFETY: a C string that is not written to, and a function that keeps the contract.
+            let registered =
+                unsafe { core_register_framing(c"noting".as_ptr().cast_mut(), Some(noting)) };
+            assert_eq!(registered, 0);
+            let mut framer = Framer::new(&framing::by_name("noting").unwrap());
+            let mut to_client = to_client(false);
+            for read in [&b"abc"[..], b"de"] {
+                let mut buffer = [to_client.kept(), read, b"x"].concat();
+                let (length, mut batch) = (buffer.len() - 1, Batch::default());
+                to_client.feed(&mut framer, &mut buffer, length, false, &mut batch).unwrap();
+            }
+            let noted = || std::mem::take(&mut *NOTED.lock().unwrap());
+            assert_eq!(noted(), [Some(3), Some(1), Some(2), Some(1)]);
+            framer.end();
+            assert_eq!(noted(), [None]);
+            drop(framer);
+            assert_eq!(noted(), []);
         });
     }
 

@@ -84,3 +84,20 @@ fn credentials<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Credent
     }
     Ok(credentials)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    #[test]
+    fn a_password_has_72_bytes_at_most() {
+        for (length, too_long) in [(LONGEST_PASSWORD, false), (LONGEST_PASSWORD + 1, true)] {
+            let field = format!("Basic {}", STANDARD.encode(format!("a:{}", "x".repeat(length))));
+            let refused = credentials([field.as_bytes()].into_iter()).err();
+            assert_eq!(matches!(refused, Some(NotVerified::TooLong)), too_long, "{length}");
+            assert_eq!(refused.is_some(), too_long, "{length}");
+        }
+    }
+}

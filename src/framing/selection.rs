@@ -171,6 +171,13 @@ mod tests {
         assert!(newline.configured(None).config().is_null());
     }
 
+    #[test]
+    fn who_names_no_function_has_auto() {
+        assert_eq!(Selection::ours(None).unwrap().known().name(), "auto");
+        let newline = by_name("newline").unwrap().function();
+        assert_eq!(Selection::ours(Some(newline)).unwrap().known().name(), "newline");
+    }
+
     /// Bytes of address space that this process has.
     fn address_space() -> usize {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();

@@ -243,6 +243,11 @@ fn traits_of_our_own() {
 }
 
 #[test]
+fn a_framer_has_the_name_of_its_function() {
+    assert_eq!(framer("newline", None).name(), "newline");
+}
+
+#[test]
 fn any_integer_may_come_back() {
     for (returned, opcode, expected) in [
         (0, 99, Ok(Verdict::More)),
