@@ -58,9 +58,8 @@ impl<S: System> Session<S> {
         let mut fields = Fields::with_capacity(FIELDS);
         fields.extend([("event", Value::from(event)), ("ending", ending.name().into())]);
         let [proxy, tls, user] = self.client_shown();
-        fields = with(fields, &[("reason", &reason), ("client", &client)]);
-        fields = with(fields, &[("proxy", &proxy), ("tls", &tls)]);
-        fields = with(fields, &[("user", &user), ("peer", &peer)]);
+        fields = with(fields, &[("reason", &reason), ("client", &client), ("proxy", &proxy)]);
+        fields = with(fields, &[("tls", &tls), ("user", &user), ("peer", &peer)]);
         let [path, origin, offered, agreed, framing] =
             self.connection.summary().map(said).unwrap_or_default();
         fields = with(fields, &[("path", &path), ("origin", &origin), ("offered", &offered)]);
