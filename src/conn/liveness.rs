@@ -22,8 +22,10 @@ pub(super) struct Liveness {
     last_data: Instant,
     /// The ping that nothing has answered yet; boxed, since most of the time there is none.
     ping: Option<Box<Ping>>,
-    /// Bytes written to the client since a pong last said that it had read all before.
+    /// Bytes written to the client that no pong has said to be read.
     unread: u32,
+    /// Those of them that were written behind a ping, if no pong has come since.
+    behind_ping: Option<u32>,
     /// Whether a pong has come, and nobody has looked what it means.
     ponged: bool,
 }
@@ -76,6 +78,7 @@ impl Liveness {
             last_data: now,
             ping: None,
             unread: 0,
+            behind_ping: None,
             ponged: false,
         }
     }
@@ -91,9 +94,10 @@ impl Liveness {
         self.ping = None;
     }
 
-    /// The client answered a ping: it has read all that was written before.
+    /// A pong came: the client has read all that was written before the first ping that no pong came
+    /// for. One for which there was no ping says nothing of that (RFC 6455 §5.5.3).
     pub(super) fn ponged(&mut self) {
-        self.unread = 0;
+        self.unread = self.behind_ping.take().unwrap_or(self.unread);
         self.ponged = true;
     }
 
@@ -105,8 +109,10 @@ impl Liveness {
     /// `n` bytes were written to the client.
     pub(super) fn sent(&mut self, n: usize, now: Instant) {
         self.last_sent = now;
-        self.unread = u32::try_from(n)
-            .map_or(MOST_HIDDEN, |n| MOST_HIDDEN.min(self.unread.saturating_add(n)));
+        let more = u32::try_from(n).unwrap_or(u32::MAX);
+        for unread in self.behind_ping.iter_mut().chain([&mut self.unread]) {
+            *unread = MOST_HIDDEN.min(unread.saturating_add(more));
+        }
     }
 
     /// Data moved, or was seen to have moved at `now`.
@@ -117,6 +123,7 @@ impl Liveness {
     /// A ping goes out, as the bytes before `end` of all that are ever written.
     pub(super) fn pinged(&mut self, end: u64, now: Instant) {
         let taken = Taken::Unknown;
+        self.behind_ping.get_or_insert(0);
         self.ping = Some(Box::new(Ping { sent: now, behind: self.unread, end, taken }));
     }
 
@@ -311,6 +318,37 @@ mod tests {
         liveness.ponged();
         liveness.pinged(1 << 20, start + SECOND * 4);
         liveness.looked(1 << 20, start + SECOND * 5);
-        assert_eq!(liveness.ping_at(start, &deadlines), Some(start + SECOND * 5));
+        // The pings themselves, 18 bytes, were written behind the first.
+        let missed = start + SECOND * 5 + Duration::from_millis(18 * 1000 / SLOWEST_LINK);
+        assert_eq!(liveness.ping_at(start, &deadlines), Some(missed));
+    }
+
+    #[test]
+    fn f02_a_pong_says_nothing_of_what_was_written_behind_its_ping() {
+        let start = Instant::now();
+        // When pongs come, and how many seconds there are for what was written, 8 KiB each.
+        for (pongs, seconds) in
+            [(&[][..], 16), (&[2], 8), (&[2, 3], 8), (&[0], 16), (&[0, 2, 3], 8)]
+        {
+            let (mut liveness, deadlines) = (Liveness::new(start), Deadlines::default());
+            let pong = |liveness: &mut Liveness, step| {
+                if pongs.contains(&step) {
+                    liveness.heard(start);
+                    liveness.ponged();
+                }
+            };
+            liveness.sent(8 * 8192, start);
+            pong(&mut liveness, 0); // nobody has asked
+            liveness.pinged(1, start);
+            liveness.sent(8 * 8192, start);
+            pong(&mut liveness, 2);
+            pong(&mut liveness, 3);
+            liveness.heard(start);
+            liveness.pinged(2, start);
+            liveness.looked(2, start);
+            let missed = start + SECOND * seconds + deadlines.ping;
+            assert!(!liveness.is_gone(start, &deadlines, missed - Duration::from_nanos(1)));
+            assert!(liveness.is_gone(start, &deadlines, missed), "{pongs:?}");
+        }
     }
 }
