@@ -387,12 +387,13 @@ fn who_finds_no_inflater_waits_for_one() {
         client.stream.write_all(&frame(RSV1 | BINARY, &packed[..4])).unwrap();
         assert_eq!(client.message_start(), b"Hel");
     }
-    for client in &mut late {
-        client.send(BINARY, b"late, but not too late");
+    let waits = |client: &mut Deflating, message: &[u8]| {
+        client.send(BINARY, message);
         client.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         assert!(client.stream.read(&mut [0]).is_err(), "nobody reads it");
         client.stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    }
+    };
+    late.iter_mut().for_each(|client| waits(client, b"late, but not too late"));
     plain.frame(FIN | BINARY, b"not concerned");
     assert_eq!(plain.message(), (BINARY, b"not concerned".to_vec()));
     // Those inside go on.
@@ -409,9 +410,20 @@ fn who_finds_no_inflater_waits_for_one() {
         heard.extend(inside[0].message().2);
     }
     assert_eq!(heard, b"loHel");
-    // Who ends no message gives way after ten seconds, if others wait.
     inside[5].stream.write_all(&frame(RSV1 | BINARY, &packed[..4])).unwrap();
     assert_eq!(inside[5].message_start(), b"Hel");
+    // But not before those that wait for the first to end.
+    waits(&mut late[1], b"first");
+    waits(&mut late[2], b"second");
+    inside[0].stream.write_all(&both).unwrap();
+    assert_eq!(late[1].message().2, b"first");
+    assert_eq!(late[2].message().2, b"second");
+    let mut heard = Vec::new();
+    while heard.len() < 5 {
+        heard.extend(inside[0].message().2);
+    }
+    assert_eq!(heard, b"loHel");
+    // Who ends no message gives way after ten seconds, if others wait.
     assert!(!daemon.log().iter().any(|line| line.contains("client-dawdled")));
     let waits = Instant::now();
     late[0].send(BINARY, b"and again");

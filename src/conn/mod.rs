@@ -336,6 +336,12 @@ impl Connection {
         codec.is_some_and(|codec| readable || codec.has_unread())
     }
 
+    /// Whether it may begin a compressed message though others wait until they can.
+    pub fn call(&mut self, called: bool) {
+        let codec = self.lifecycle.bridge_mut().and_then(|bridge| bridge.codec.as_mut());
+        codec.into_iter().for_each(|codec| codec.decoder.call(called));
+    }
+
     /// Whether it has begun a compressed message since this was asked last.
     pub fn take_beginning(&mut self) -> bool {
         let codec = self.lifecycle.bridge_mut().and_then(|bridge| bridge.codec.as_mut());

@@ -57,10 +57,15 @@ impl Scratch {
         self.clock.map(|clock| clock())
     }
 
-    /// Whether a session could begin to decompress a message.
+    /// How many sessions could begin to decompress a message.
     #[must_use]
-    pub fn has_inflater(&self) -> bool {
-        self.engines.inflaters.has_free()
+    pub fn free_inflaters(&self) -> usize {
+        self.engines.inflaters.free()
+    }
+
+    /// Whether only sessions that were [called](super::Connection::call) may.
+    pub fn reserve_inflaters(&self, reserved: bool) {
+        self.engines.inflaters.reserve(reserved);
     }
 
     /// Counts the data that is on its way to the client for the session and for all.

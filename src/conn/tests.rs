@@ -386,5 +386,5 @@ fn a_client_waits_while_too_many_are_inside_a_compressed_message() {
     gives(&mut connection, Side::Client, part, &mut scratch);
     assert!(connection.has_inflater() && !connection.awaits_inflater(true), "it has the last one");
     connection.give_way(&mut scratch);
-    assert!(!connection.has_inflater() && scratch.has_inflater(), "others have it at once");
+    assert!(!connection.has_inflater() && scratch.free_inflaters() > 0, "others have it at once");
 }

@@ -56,6 +56,8 @@ pub struct Decoder {
     message: Option<Box<Message>>,
     /// A message has begun, and nobody has asked since.
     begun: bool,
+    /// It has waited for an inflater, and it is its turn.
+    called: bool,
 }
 
 /// A message that is being decompressed.
@@ -96,6 +98,7 @@ impl Decoder {
             pool,
             message: None,
             begun: false,
+            called: false,
         }
     }
 
@@ -113,7 +116,12 @@ impl Decoder {
     /// Whether a message could go on or begin now.
     #[must_use]
     pub fn has_inflater(&self) -> bool {
-        self.message.is_some() || self.pool.has_free()
+        self.message.is_some() || self.pool.has_one_for(self.called)
+    }
+
+    /// Whether it may take an inflater that is [reserved](Pool::reserve).
+    pub fn call(&mut self, called: bool) {
+        self.called = called;
     }
 
     /// Whether there is more to be had of what was taken already.
@@ -130,6 +138,9 @@ impl Decoder {
     /// Goes on with the message, or begins one; returns whether there is what it takes.
     pub fn begin(&mut self) -> bool {
         if self.message.is_none() {
+            if !self.pool.has_one_for(self.called) {
+                return false;
+            }
             let Some(mut lease) = self.pool.take() else { return false };
             if !lease.begin(self.history.bytes()) {
                 return false;

@@ -17,13 +17,30 @@ const KEPT: usize = 4;
 pub struct Pool {
     free: RefCell<Vec<Inflater>>,
     taken: Cell<usize>,
+    reserved: Cell<bool>,
 }
 
 impl Pool {
+    /// How many can be taken.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        MOST - self.taken.get()
+    }
+
     /// Whether one can be taken.
     #[must_use]
     pub fn has_free(&self) -> bool {
-        self.taken.get() < MOST
+        self.free() > 0
+    }
+
+    /// Whether those that are free, and get free, are for decoders that were [called](super::Decoder::call).
+    pub fn reserve(&self, reserved: bool) {
+        self.reserved.set(reserved);
+    }
+
+    /// Whether one can be taken by a decoder that was called or not.
+    pub(super) fn has_one_for(&self, called: bool) -> bool {
+        self.has_free() && (called || !self.reserved.get())
     }
 
     /// Takes one, if there is one.
@@ -58,7 +75,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Pool { free, taken } = &*self.pool;
+        let Pool { free, taken, .. } = &*self.pool;
         taken.set(taken.get() - 1);
         let mut free = free.borrow_mut();
         if free.len() < KEPT {

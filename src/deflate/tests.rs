@@ -397,7 +397,18 @@ fn there_are_so_many_inflaters_and_no_more() {
     assert!(late.has_inflater() && late.begin());
     decoders[8].give_up();
     assert!(pool.has_free());
-    drop((decoders, late));
+    pool.reserve(true);
+    assert_eq!(pool.free(), 1);
+    let mut called = Decoder::new(window, Rc::clone(&pool));
+    assert!(!called.begin() && !called.has_inflater(), "others were here before");
+    called.call(true);
+    assert!(called.has_inflater() && called.begin());
+    decoders[9].give_up();
+    called.call(false);
+    assert!(called.has_inflater() && called.begin(), "it goes on");
+    pool.reserve(false);
+    assert!(decoders[9].begin());
+    drop((decoders, late, called));
     assert!(pool.has_free());
 }
 

@@ -153,6 +153,10 @@ pub(super) struct Session<S: System> {
     pub(super) unfinished: Option<Arrival>,
     /// Its place in the order of those that are inside a compressed message.
     pub(super) inside: Option<Arrival>,
+    /// Its place in the order of those that wait until fewer are.
+    pub(super) held_back: Option<Arrival>,
+    /// Whether it has waited for that, and the next turn is its own.
+    pub(super) called: bool,
     /// What it holds of the limits; those that are only told to go hold nothing.
     pub(super) place: Option<Place>,
 }
@@ -195,6 +199,8 @@ impl<S: System> Session<S> {
             in_line: None,
             unfinished: None,
             inside: None,
+            held_back: None,
+            called: false,
             place,
         }
     }

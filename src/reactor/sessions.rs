@@ -1,6 +1,5 @@
 //! All sessions, those among them that have more to do, and how many there may be.
 
-use std::collections::BTreeSet;
 use std::io::{ErrorKind, IoSlice};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -47,7 +46,7 @@ pub(super) struct Sessions<S: System> {
     /// Sessions with more to do at once.
     listed: Vec<Key>,
     /// Sessions whose clients are read when fewer are inside a compressed message.
-    held_back: BTreeSet<Key>,
+    held_back: Line,
 }
 
 impl<S: System> Sessions<S> {
@@ -59,7 +58,7 @@ impl<S: System> Sessions<S> {
             inside: Line::default(),
             handshakes: Line::default(),
             listed: Vec::new(),
-            held_back: BTreeSet::new(),
+            held_back: Line::default(),
         }
     }
 
@@ -106,25 +105,37 @@ impl<S: System> Sessions<S> {
         std::mem::take(&mut self.listed)
     }
 
-    /// Lists those that were held back, if they need not be any longer. If need be, who has been inside a
-    /// compressed message for longest gives way.
+    /// Lists as many of those that were held back as need not be any longer, who came first before the
+    /// others. If need be, who has been inside a compressed message for longest gives way.
     pub(super) fn list_held_back(&mut self, context: &mut Context<S>) {
-        if self.held_back.is_empty() {
-            return;
-        }
-        if !context.scratch.has_inflater() {
-            let Some(key) = self.inside.overdue(MESSAGE_GRACE, context.scratch.now) else { return };
+        if !self.held_back.is_empty()
+            && context.scratch.free_inflaters() == 0
+            && let Some(key) = self.inside.overdue(MESSAGE_GRACE, context.scratch.now)
+        {
             self.serve(key, context, |session, context| {
                 session.connection.give_way(&mut context.scratch);
                 session.turn(context)
             });
         }
-        if !context.scratch.has_inflater() {
-            return;
+        let mut called = 0;
+        while called < context.scratch.free_inflaters()
+            && let Some(key) = self.held_back.first()
+        {
+            self.call(key);
+            called += 1;
         }
-        for key in std::mem::take(&mut self.held_back) {
-            self.list(key);
-        }
+        // Or who ends a message would begin the next one before them, again and again.
+        context.scratch.reserve_inflaters(called > 0 || !self.held_back.is_empty());
+    }
+
+    /// The next turn of the session of `key`, which was held back, is its own. If it begins no message then,
+    /// it waits behind the others.
+    fn call(&mut self, key: Key) {
+        let Some(session) = self.slots.get_mut(key) else { return };
+        self.held_back.leave(&mut session.held_back);
+        session.called = true;
+        session.connection.call(true);
+        self.list(key);
     }
 
     /// Gives the session of `key` a turn in the next turn of the loop.
@@ -164,9 +175,11 @@ impl<S: System> Sessions<S> {
         }
         self.inside.keep(is_inside, &mut session.inside, key, now);
         self.handshakes.keep(session.postponed, &mut session.in_line, key, now);
-        if session.connection.awaits_inflater(session.may_have_sent()) {
-            self.held_back.insert(key);
+        if std::mem::take(&mut session.called) {
+            session.connection.call(false);
         }
+        let is_held_back = session.connection.awaits_inflater(session.may_have_sent());
+        self.held_back.keep(is_held_back, &mut session.held_back, key, now);
         if let Some(place) = forfeited {
             // It is told to go, as those are that never had a place, and no more than those may be.
             context.admission_of(is_admin).leave(place);
@@ -315,7 +328,7 @@ impl<S: System> Sessions<S> {
         };
         heads.leave(&mut session.unfinished);
         self.inside.leave(&mut session.inside);
-        self.held_back.remove(&key);
+        self.held_back.leave(&mut session.held_back);
         self.handshakes.leave(&mut session.in_line);
         if let Some(place) = session.place.take() {
             context.admission_of(session.is_admin()).leave(place);
