@@ -110,8 +110,9 @@ impl Liveness {
     pub(super) fn sent(&mut self, n: usize, now: Instant) {
         self.last_sent = now;
         let more = u32::try_from(n).unwrap_or(u32::MAX);
-        for unread in self.behind_ping.iter_mut().chain([&mut self.unread]) {
-            *unread = MOST_HIDDEN.min(unread.saturating_add(more));
+        self.unread = MOST_HIDDEN.min(self.unread.saturating_add(more));
+        if let Some(behind) = &mut self.behind_ping {
+            *behind = MOST_HIDDEN.min(behind.saturating_add(more));
         }
     }
 
