@@ -1,5 +1,6 @@
 //! When a side last gave a sign of life, and until when the next is awaited.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::config::Deadlines;
@@ -25,9 +26,7 @@ pub(super) struct Liveness {
     /// Bytes written to the client that no pong has said to be read.
     unread: u32,
     /// Those of them that were written behind a ping, if no pong has come since.
-    behind_ping: Option<u32>,
-    /// Whether a pong has come, and nobody has looked what it means.
-    ponged: bool,
+    behind_ping: Option<NonZeroU32>,
 }
 
 /// A ping that is on its way.
@@ -79,7 +78,6 @@ impl Liveness {
             ping: None,
             unread: 0,
             behind_ping: None,
-            ponged: false,
         }
     }
 
@@ -97,13 +95,8 @@ impl Liveness {
     /// A pong came: the client has read all that was written before the first ping that no pong came
     /// for. One for which there was no ping says nothing of that (RFC 6455 §5.5.3).
     pub(super) fn ponged(&mut self) {
-        self.unread = self.behind_ping.take().unwrap_or(self.unread);
-        self.ponged = true;
-    }
-
-    /// Whether a pong has come since this was asked last.
-    pub(super) fn take_pong(&mut self) -> bool {
-        std::mem::take(&mut self.ponged)
+        self.unread =
+            self.behind_ping.take().map_or(self.unread, |behind| MOST_HIDDEN.min(behind.get()));
     }
 
     /// `n` bytes were written to the client.
@@ -112,7 +105,7 @@ impl Liveness {
         let more = u32::try_from(n).unwrap_or(u32::MAX);
         self.unread = MOST_HIDDEN.min(self.unread.saturating_add(more));
         if let Some(behind) = &mut self.behind_ping {
-            *behind = MOST_HIDDEN.min(behind.saturating_add(more));
+            *behind = behind.saturating_add(more);
         }
     }
 
@@ -124,7 +117,7 @@ impl Liveness {
     /// A ping goes out, as the bytes before `end` of all that are ever written.
     pub(super) fn pinged(&mut self, end: u64, now: Instant) {
         let taken = Taken::Unknown;
-        self.behind_ping.get_or_insert(0);
+        self.behind_ping.get_or_insert(NonZeroU32::MIN); // of the ping's own bytes
         self.ping = Some(Box::new(Ping { sent: now, behind: self.unread, end, taken }));
     }
 

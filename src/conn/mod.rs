@@ -133,6 +133,8 @@ pub struct Connection {
     head_only: bool,
     /// How many plain requests were answered.
     answered: u32,
+    /// Whether a pong has come, and nobody has looked what it means.
+    ponged: bool,
 }
 
 impl Connection {
@@ -155,6 +157,7 @@ impl Connection {
             summary: None,
             head_only: false,
             answered: 0,
+            ponged: false,
         }
     }
 
@@ -306,7 +309,7 @@ impl Connection {
 
     /// Whether the client has answered a ping since this was asked last.
     pub fn take_pong(&mut self) -> bool {
-        self.liveness.take_pong()
+        std::mem::take(&mut self.ponged)
     }
 
     /// Bytes read from `side` while bridged.

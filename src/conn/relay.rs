@@ -95,6 +95,7 @@ impl Connection {
                 self.late_pong(Side::Peer, scratch);
                 if pong {
                     self.liveness.ponged();
+                    self.ponged = true;
                 }
                 if let Some(code) = close {
                     // It is answered, and the connection ends (§5.5.1).
